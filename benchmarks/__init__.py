@@ -1,0 +1,1 @@
+"""Devices, running, statistics and reports. Never imports torch."""

@@ -1,0 +1,1 @@
+"""The nouns that every wing shares: plain data, standard library and numpy only."""

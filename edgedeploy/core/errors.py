@@ -1,0 +1,137 @@
+"""Every error that edgedeploy raises on purpose.
+
+    EdgedeployError
+    ├── UsageError                 2  what was asked for cannot be, as it was asked
+    │   ├── UnknownName            2  no such model, target, rewrite ...; the nearest names are told
+    │   ├── InputSizeRefused       2  the network cannot take this input size
+    │   ├── WeightsInvalid         2  a checkpoint that is missing, damaged, or of another network
+    │   ├── CalibrationInvalid     2  too few usable images
+    │   ├── ModelInvalid           2  a network of the user's that cannot be built or run
+    │   ├── ArtifactInvalid        2  a file that is not what its manifest says
+    │   └── MissingExtra           2  an optional package is not installed
+    ├── ParityFailed               1  the artifact computes something else than the network
+    ├── RewriteMismatch            1  a rewrite changed the outputs: a bug, and the export stops
+    ├── ExportFailed               3  a converter gave up
+    ├── OutputFailed               3  the disk is full, or the folder cannot be written
+    ├── RunnerFailed               3  an artifact could not be run
+    ├── DeviceError                3  a device that is missing, lost or unfit
+    └── Untrustworthy              4  a measurement that should not be believed
+
+`RewriteRefused` is no failure: a rewrite's check raises it to say why it does not apply at one place.
+
+The number is the exit code of the command line. An error says what failed, then `details` (where and why), then `hint`
+(what to do next), each in the user's words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+
+class EdgedeployError(Exception):
+    """Base of all errors that a user can cause or meet; never shown with a traceback.
+
+    Args:
+        message: one line, what failed.
+        details: further lines, where and why.
+        hint: what to try next.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, details: Sequence[str] = (), hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = tuple(details)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        lines = [self.message, *(f"  {line}" for line in self.details)]
+        if self.hint:
+            lines.append(f"  try: {self.hint}")
+        return "\n".join(lines)
+
+
+class UsageError(EdgedeployError):
+    """What was asked for cannot be done as asked."""
+
+    exit_code = 2
+
+
+class UnknownName(UsageError):
+    """A name that is in no registry. The message tells the nearest ones."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, hint: str | None = None) -> None:
+        self.kind, self.name = kind, name
+        self.near = get_close_matches(name, list(known), n=3, cutoff=0.6)
+        question = f". Did you mean {' or '.join(repr(near) for near in self.near)}?" if self.near else ""
+        super().__init__(f"unknown {kind} '{name}'{question}", hint=hint)
+
+
+class InputSizeRefused(UsageError):
+    """The network cannot take this input size."""
+
+
+class WeightsInvalid(UsageError):
+    """A checkpoint that is missing, damaged, or made for another network."""
+
+
+class CalibrationInvalid(UsageError):
+    """Not enough usable calibration images."""
+
+
+class ModelInvalid(UsageError):
+    """A network of the user's that cannot be found, built or run."""
+
+
+class ArtifactInvalid(UsageError):
+    """An artifact that is incomplete, or not the file that its manifest describes."""
+
+
+class MissingExtra(UsageError):
+    """An optional package is not installed."""
+
+    def __init__(self, extra: str, missing: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package '{missing}', which is not installed",
+            hint=f"pip install 'edgedeploy[{extra}]'",
+        )
+
+
+class RewriteRefused(Exception):
+    """Raised by a rewrite's check: at this place it does not apply, and this is why."""
+
+
+class RewriteMismatch(EdgedeployError):
+    """A rewrite changed what the network computes by more than it promised."""
+
+    exit_code = 1
+
+
+class ParityFailed(EdgedeployError):
+    """The artifact's outputs are further from the network's than its target allows."""
+
+    exit_code = 1
+
+
+class ExportFailed(EdgedeployError):
+    """A converter could not lower the network."""
+
+
+class OutputFailed(EdgedeployError):
+    """A file could not be written."""
+
+
+class RunnerFailed(EdgedeployError):
+    """An artifact could not be loaded or run."""
+
+
+class DeviceError(EdgedeployError):
+    """A device is missing, lost, or unfit for measuring."""
+
+
+class Untrustworthy(EdgedeployError):
+    """A measurement was made, and should not be believed."""
+
+    exit_code = 4

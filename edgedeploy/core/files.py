@@ -1,0 +1,96 @@
+"""Files that are never half-written, and their hashes."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .errors import OutputFailed
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _explain(path: Path, error: OSError) -> OutputFailed:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = ""
+        with contextlib.suppress(OSError):
+            free = f"{shutil.disk_usage(path.parent).free / 2**20:.0f} MiB are free there"
+        return OutputFailed(
+            f"the disk is full: {path} could not be written",
+            details=[free] if free else [],
+            hint="free some space, or --output DIR on another disk",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return OutputFailed(
+            f"{path} cannot be written: {error.strerror}", hint="--output DIR with a folder of your own"
+        )
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return OutputFailed(f"{path} cannot be made: a file is where a folder should be", hint="--output DIR")
+    return OutputFailed(f"{path} could not be written: {error.strerror or error}")
+
+
+@contextlib.contextmanager
+def output_errors(path: Path) -> Iterator[None]:
+    """Turns the operating system's refusal to write below `path` into an OutputFailed that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise _explain(path, error) from error
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Writes a file under a temporary name beside it, then renames: readers see the old file or the whole new one."""
+    data = content.encode() if isinstance(content, str) else content
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    with output_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, record: Any) -> None:
+    """Writes JSON atomically, with sorted layout as given and a newline at the end."""
+    write_atomically(path, json.dumps(record, indent=2, allow_nan=False) + "\n")
+
+
+@contextlib.contextmanager
+def staged_folder(final: Path) -> Iterator[Path]:
+    """A private folder that becomes `final` when the block ends well, and is gone when it does not.
+
+    An older `final` stays as it is until the new one is complete.
+    """
+    with output_errors(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        stage = final.with_name(f".{final.name}.{secrets.token_hex(4)}.tmp")
+        stage.mkdir(mode=0o700)
+    try:
+        yield stage
+        with output_errors(final):
+            stage.chmod(0o755)
+            if final.exists():
+                old = final.with_name(f".{final.name}.{secrets.token_hex(4)}.old")
+                final.rename(old)
+                stage.rename(final)
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                stage.rename(final)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Formats and targets: one format a file, and the table of targets."""

@@ -1,0 +1,1 @@
+"""The zoo: one family a file, and the rewrites that make a network export-friendly."""
