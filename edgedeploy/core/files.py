@@ -75,11 +75,12 @@ def write_json(path: Path, record: Any) -> None:
 def staged_folder(final: Path) -> Iterator[Path]:
     """A private folder that becomes `final` when the block ends well, and is gone when it does not.
 
-    An older `final` stays as it is until the new one is complete.
+    An older `final` stays as it is until the new one is complete. What a killed process left behind goes first.
     """
     with output_errors(final):
         final.parent.mkdir(parents=True, exist_ok=True)
-        stage = final.with_name(f".{final.name}.{secrets.token_hex(4)}.tmp")
+        _remove_abandoned(final)
+        stage = final.with_name(f".{final.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
         stage.mkdir(mode=0o700)
     try:
         yield stage
@@ -94,3 +95,10 @@ def staged_folder(final: Path) -> Iterator[Path]:
                 stage.rename(final)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+def _remove_abandoned(final: Path) -> None:
+    for stale in final.parent.glob(f".{final.name}.*.tmp"):
+        pid = stale.name.removeprefix(f".{final.name}.").split("-")[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():
+            shutil.rmtree(stale, ignore_errors=True)
