@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -112,7 +113,7 @@ class Conv2Former(nn.Module):
         super().__init__()
         dims = config.dims
         self.downsample_layers = nn.ModuleList([_stem(dims[0])])
-        for inp, out in zip(dims, dims[1:], strict=False):
+        for inp, out in pairwise(dims):
             self.downsample_layers.append(nn.Sequential(ChannelLayerNorm(inp), nn.Conv2d(inp, out, 2, 2)))
         self.stages = nn.ModuleList(
             nn.Sequential(*(Block(dim, config.kernel) for _ in range(depth)))

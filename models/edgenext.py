@@ -35,7 +35,7 @@ KERNELS = (3, 5, 7, 9)  # of the convolution encoders, by stage
 SCALES = (2, 2, 3, 4)  # channel chunks of the SDTA encoder, by stage; stage 1 has none
 EXPANSION = 4
 LAYER_SCALE = 1e-6  # initial value of gamma and gamma_xca
-FREQUENCIES = 32  # of the position encoding, for rows and for columns
+FREQUENCIES = 32  # channels of the position encoding for rows, and for columns
 POSITION_STAGE = 1  # zero-based: the only stage whose SDTA encoder adds the position encoding
 
 
@@ -96,21 +96,22 @@ class ConvEncoder(Block):
         return x + self.pointwise(self.dwconv(x))
 
 
-def position_encoding(h: int, w: int, device: torch.device) -> Tensor:
+def position_encoding(h: int, w: int, like: Tensor) -> Tensor:
     """Fourier encoding of rows and columns, (1, 64, H, W): a constant for a fixed input size.
 
-    Row r counts 1..H and stands for the angle 2 pi r / (H + 1e-6); sin and cos of it at 32 frequencies, interleaved.
+    Row r counts 1..H and stands for the angle 2 pi r / (H + 1e-6); sin and cos of it at 16 frequencies, interleaved.
+    `like` gives dtype and device.
     """
-    exponent = 2 * (torch.arange(FREQUENCIES, device=device) // 2) / FREQUENCIES
-    frequency = 10000.0**exponent
+    # a sin and a cos of each of 16 wavelengths
+    wavelength = 10000.0 ** (torch.arange(0, FREQUENCIES, 2, dtype=like.dtype, device=like.device) / FREQUENCIES)
 
     def encode(length: int) -> Tensor:
-        turns = torch.arange(1, length + 1, device=device) / (length + 1e-6) * (2 * math.pi)
-        angle = turns[:, None] / frequency  # (length, 32)
-        return torch.stack((angle[:, 0::2].sin(), angle[:, 1::2].cos()), dim=-1).flatten(1)
+        counted = torch.arange(1, length + 1, dtype=like.dtype, device=like.device)
+        angle = (counted / (length + 1e-6) * (2 * math.pi)) / wavelength[:, None]  # (16, length)
+        return torch.stack((angle.sin(), angle.cos()), dim=1).flatten(0, 1)  # (32, length), interleaved
 
-    rows = encode(h).T[:, :, None].expand(-1, -1, w)  # (32, H, W)
-    columns = encode(w).T[:, None, :].expand(-1, h, -1)
+    rows = encode(h)[:, :, None].expand(-1, -1, w)  # (32, H, W)
+    columns = encode(w)[:, None, :].expand(-1, h, -1)
     return torch.cat((rows, columns))[None]
 
 
@@ -122,8 +123,7 @@ class PositionEncoding(nn.Module):
         self.token_projection = nn.Conv2d(2 * FREQUENCIES, dim, 1)
 
     def forward(self, h: int, w: int) -> Tensor:
-        weight = self.token_projection.weight
-        return self.token_projection(position_encoding(h, w, weight.device).to(weight.dtype))
+        return self.token_projection(position_encoding(h, w, like=self.token_projection.weight))
 
 
 class CrossCovarianceAttention(nn.Module):

@@ -68,8 +68,8 @@ class MobileNetV2(nn.Module):
     def forward_features(self, x: Tensor) -> tuple[Tensor, ...]:
         """The last block's output at strides 4, 8, 16, 32; the last convolution belongs to the classifier."""
         maps = []
-        for index, layer in enumerate(self.features[: self.taps[-1] + 1]):
-            x = layer(x)
+        for index in range(self.taps[-1] + 1):
+            x = self.features[index](x)
             if index in self.taps:
                 maps.append(x)
         return tuple(maps)

@@ -63,12 +63,12 @@ def shift_mask(h: int, w: int, shift: tuple[int, int], device: torch.device) -> 
 
     def region(length: int, step: int) -> Tensor:
         place = torch.arange(length, device=device)
-        return (place >= length - WINDOW).int() + (place >= length - step).int()
+        return torch.where(place < length - WINDOW, 0, torch.where(place < length - step, 1, 2))
 
     regions = 3 * region(h, shift[0])[:, None] + region(w, shift[1])[None, :]  # (H, W)
     tokens = partition(regions[None, :, :, None]).squeeze(-1)  # (n, T)
     apart = tokens[:, None, :, None] != tokens[:, None, None, :]
-    return apart.float() * MASKED
+    return torch.where(apart, MASKED, 0.0)
 
 
 def relative_position_index() -> Tensor:
@@ -113,17 +113,19 @@ class WindowAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[1], x.shape[2]
-        x = F.pad(x, (0, 0, 0, -width % WINDOW, 0, -height % WINDOW))
-        h, w = x.shape[1], x.shape[2]
+        bottom, right = -height % WINDOW, -width % WINDOW
+        if bottom or right:
+            x = F.pad(x, (0, 0, 0, right, 0, bottom))
+        h, w = height + bottom, width + right
         # an axis that one window covers is not shifted
         shift = (self.shift if h > WINDOW else 0, self.shift if w > WINDOW else 0)
         if any(shift):
             x = torch.roll(x, (-shift[0], -shift[1]), dims=(1, 2))
-            x = self.attend(partition(x), shift_mask(h, w, shift, x.device).to(x.dtype))
+            x = self.attend(partition(x), shift_mask(h, w, shift, x.device))
             x = torch.roll(unpartition(x, h, w), shift, dims=(1, 2))
         else:
             x = unpartition(self.attend(partition(x), None), h, w)
-        return x[:, :height, :width]
+        return x[:, :height, :width] if bottom or right else x
 
 
 class Block(nn.Module):
