@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from edgedeploy.core.spec import ModelSpec, Preprocessing, Source
 
-from .layers import ChannelLayerNorm, Mlp, MultiHeadAttention
+from .layers import ChannelLayerNorm, Mlp, MultiHeadAttention, attend
 
 RATES = (4, 2, 2, 1)  # of the sparse grid, by stage; at 1 attention is dense and nothing local surrounds it
 MLP_RATIO = 4
@@ -89,21 +89,23 @@ class LocalAgg(nn.Module):
         return x + self.mlp(self.norm2(x))
 
 
-class SparseAttention(MultiHeadAttention):
+class SparseAttention(nn.Module):
     """Attention among every r-th row and column, spread over r x r windows by a transposed convolution."""
 
     def __init__(self, dim: int, heads: int, rate: int) -> None:
-        super().__init__(dim, heads)
-        self.rate = rate
+        super().__init__()
+        self.heads, self.rate = heads, rate
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
         self.LocalProp = nn.ConvTranspose2d(dim, dim, rate, rate, groups=dim)
         self.norm = nn.LayerNorm(dim)  # eps 1e-5, unlike the block's norms
 
-    def forward_map(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
         """(B, N, C) tokens of a map of `size` = (H, W), to (B, N, C)."""
         (h, w), r = size, self.rate
         batch, _, dim = x.shape
         grid = F.avg_pool2d(x.transpose(1, 2).reshape(batch, dim, h, w), 1, r)  # (B, C, H/r, W/r): picks, no mean
-        y = self.attend(grid.flatten(2).transpose(1, 2))  # (B, N/r^2, C)
+        y = attend(self.qkv(grid.flatten(2).transpose(1, 2)), self.heads)  # (B, N/r^2, C)
         y = self.LocalProp(y.transpose(1, 2).reshape(batch, dim, h // r, w // r))  # (B, C, H, W)
         return self.proj(self.norm(y.flatten(2).transpose(1, 2)))
 
@@ -115,7 +117,8 @@ class SelfAttn(nn.Module):
         super().__init__()
         self.pos_embed = _depthwise(dim, 3)
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
-        self.attn = SparseAttention(dim, heads, rate) if rate > 1 else MultiHeadAttention(dim, heads)
+        self.sparse = rate > 1
+        self.attn = SparseAttention(dim, heads, rate) if self.sparse else MultiHeadAttention(dim, heads)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
         self.mlp = Mlp(dim, MLP_RATIO * dim, nn.GELU())
 
@@ -124,7 +127,7 @@ class SelfAttn(nn.Module):
         x = x + self.pos_embed(x)
         x = x.flatten(2).transpose(1, 2)  # (B, N, C)
         normed = self.norm1(x)
-        x = x + (self.attn.forward_map(normed, (h, w)) if isinstance(self.attn, SparseAttention) else self.attn(normed))
+        x = x + (self.attn(normed, (h, w)) if self.sparse else self.attn(normed))
         x = x + self.mlp(self.norm2(x))
         return x.transpose(1, 2).reshape(batch, dim, h, w)
 

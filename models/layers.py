@@ -48,27 +48,26 @@ class Mlp(nn.Module):
         return self.fc2(self.act(self.fc1(x)))
 
 
+def attend(qkv: Tensor, heads: int) -> Tensor:
+    """Softmax attention among N tokens: (B, N, 3C) -> (B, N, C). The last axis is read as (3, h heads, d), d = C/h."""
+    batch, tokens, width = qkv.shape
+    dim = width // 3
+    q, k, v = qkv.reshape(batch, tokens, 3, heads, dim // heads).permute(2, 0, 3, 1, 4).unbind(0)  # each (B, h, N, d)
+    weights = (q @ k.transpose(-2, -1) * (dim // heads) ** -0.5).softmax(dim=-1)  # (B, h, N, N)
+    return (weights @ v).transpose(1, 2).reshape(batch, tokens, dim)
+
+
 class MultiHeadAttention(nn.Module):
     """Softmax attention among N tokens: (B, N, C) -> (B, N, C). One linear layer `qkv`, one `proj`, both with bias."""
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.scale = (dim // heads) ** -0.5
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def attend(self, x: Tensor) -> Tensor:
-        """Everything before `proj`."""
-        batch, tokens, dim = x.shape
-        # (B, N, 3C) -> (B, N, 3, h, d) -> (3, B, h, N, d), with h heads of width d = C/h
-        qkv = self.qkv(x).reshape(batch, tokens, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
-        q, k, v = qkv.unbind(0)
-        weights = (q @ k.transpose(-2, -1) * self.scale).softmax(dim=-1)  # (B, h, N, N)
-        return (weights @ v).transpose(1, 2).reshape(batch, tokens, dim)
-
     def forward(self, x: Tensor) -> Tensor:
-        return self.proj(self.attend(x))
+        return self.proj(attend(self.qkv(x), self.heads))
 
 
 def unfold_patches(x: Tensor, patch: int) -> Tensor:
