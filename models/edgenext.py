@@ -75,11 +75,13 @@ class Block(nn.Module):
 
     def pointwise(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
-        if isinstance(self.norm, nn.BatchNorm2d):
-            x = self.norm(x).permute(0, 2, 3, 1)
-        else:
-            x = self.norm(x.permute(0, 2, 3, 1))
-        x = self.gamma * self.pwconv2(self.act(self.pwconv1(x)))  # (B, H, W, C)
+        channel_first = isinstance(self.norm, nn.BatchNorm2d)
+        if channel_first:
+            x = self.norm(x)
+        x = x.permute(0, 2, 3, 1)  # (B, H, W, C)
+        if not channel_first:
+            x = self.norm(x)
+        x = self.gamma * self.pwconv2(self.act(self.pwconv1(x)))
         return x.permute(0, 3, 1, 2)
 
 

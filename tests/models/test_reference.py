@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -69,6 +70,21 @@ def test_swin_macs_with_padded_windows_are_those_of_the_original() -> None:
     assert count_macs(on_meta(named("swin-tiny")), (torch.empty(1, 3, 256, 320, device="meta"),)) == 8_484_919_296
 
 
+def run_and_look_inside(network: nn.Module, entry: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+    """The output for a golden's input, and what came out of the modules that it names as probes."""
+    inner: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[..., None]:
+        return lambda _module, _inputs, output: inner.update({name: output})
+
+    names = [probe["name"] for probe in entry["probes"]]
+    hooks = [network.get_submodule(name).register_forward_hook(keep(name)) for name in names]
+    output = network(golden_input(entry["input"]))
+    for hook in hooks:
+        hook.remove()
+    return output, inner
+
+
 def _golden_cases() -> list[Any]:
     cases = []
     for spec in WITH_ORIGINAL:
@@ -84,16 +100,7 @@ def test_outputs_and_inner_maps_are_those_of_the_original(spec: ModelSpec) -> No
     assert entries, f"no golden for {spec}"
     network = seeded(spec.build())
     for entry in entries:
-        inner: dict[str, Tensor] = {}
-        hooks = [
-            network.get_submodule(probe["name"]).register_forward_hook(
-                lambda _module, _inputs, output, name=probe["name"]: inner.update({name: output})
-            )
-            for probe in entry["probes"]
-        ]
-        output = network(golden_input(entry["input"]))
-        for hook in hooks:
-            hook.remove()
+        output, inner = run_and_look_inside(network, entry)
         assert largest_error(entry["output"], output) < TOLERANCE
         for probe in entry["probes"]:
             error = largest_error(probe, inner[probe["name"]])
