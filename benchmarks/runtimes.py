@@ -5,8 +5,10 @@ Only `invoke` is what a benchmark times. A runtime is imported when its session 
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -40,7 +42,6 @@ class OnnxRuntimeSession:
     note = ""
 
     def __init__(self, path: Path, threads: int) -> None:
-        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         import onnxruntime
 
         self.version = onnxruntime.__version__
@@ -120,17 +121,28 @@ class ExecuTorchSession:
         return [tensor.numpy().copy() for tensor in self._outputs]
 
 
-RUNTIMES: dict[str, tuple[Callable[[Path, int], Session], str]] = {
-    "onnxruntime": (OnnxRuntimeSession, "onnx"),
-    "litert": (LiteRtSession, "tflite"),
-    "executorch": (ExecuTorchSession, "executorch"),
+@dataclass(frozen=True)
+class Runtime:
+    """A runtime: its session, the module whose import brings it in, and the extra that installs it."""
+
+    session: Callable[[Path, int], Session]
+    module: str
+    extra: str
+
+
+RUNTIMES: dict[str, Runtime] = {
+    "onnxruntime": Runtime(OnnxRuntimeSession, "onnxruntime", "onnx"),
+    "litert": Runtime(LiteRtSession, "ai_edge_litert.interpreter", "tflite"),
+    "executorch": Runtime(ExecuTorchSession, "executorch.extension.pybindings.portable_lib", "executorch"),
 }
 
 
-def open_session(runner: str, path: Path, threads: int) -> Session:
-    """Loads an artifact's file. Raises MissingExtra, or what the runtime raises for a file that it cannot load."""
-    make, extra = RUNTIMES[runner]
+def import_runtime(runner: str) -> Runtime:
+    """Brings the runtime into this process, so that loading a file can be timed alone. Raises MissingExtra."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    runtime = RUNTIMES[runner]
     try:
-        return make(path, threads)
+        importlib.import_module(runtime.module)
     except ImportError as error:
-        raise MissingExtra(extra, error.name or runner, f"running with {runner}") from error
+        raise MissingExtra(runtime.extra, error.name or runner, f"running with {runner}") from error
+    return runtime

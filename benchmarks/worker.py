@@ -29,7 +29,7 @@ import numpy as np
 from edgedeploy.core.errors import EdgedeployError
 from edgedeploy.core.files import sha256_of
 
-from .runtimes import Session, open_session
+from .runtimes import Session, import_runtime
 
 
 def main() -> int:
@@ -47,8 +47,9 @@ def answer_to(request: dict[str, Any]) -> dict[str, Any]:
     """Runs one request; never raises for what a file or a runtime can do wrong."""
     stage = "load"
     try:
+        runtime = import_runtime(request["runner"])
         start = time.perf_counter_ns()
-        session = open_session(request["runner"], Path(request["path"]), int(request["threads"]))
+        session = runtime.session(Path(request["path"]), int(request["threads"]))
         load_ns = time.perf_counter_ns() - start
         stage = "run"
         samples = _read_samples(Path(request["inputs"]))

@@ -87,7 +87,7 @@ def preprocess(image: Image.Image, size: tuple[int, int], preprocessing: Preproc
     pixels = np.asarray(resized.crop((left, top, left + w, top + h)), dtype=np.float32) / 255.0
     if preprocessing.color_order == "BGR":
         pixels = pixels[..., ::-1]
-    mean, std = np.float32(preprocessing.mean), np.float32(preprocessing.std)
+    mean, std = np.asarray(preprocessing.mean), np.asarray(preprocessing.std)
     normal = ((pixels - mean) / std).transpose(2, 0, 1)[None]
     return np.ascontiguousarray(normal, dtype=np.float32)
 

@@ -172,10 +172,12 @@ def find_artifacts(root: Path) -> Iterator[Path]:
 def quantize(array: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
     """Real values as an artifact's input stores them: round(x / scale) + zero_point, clamped; floats pass through."""
     if spec.scale is None or spec.zero_point is None:
-        return array.astype(spec.dtype)
+        plain: NDArray[Any] = array.astype(spec.dtype)
+        return plain
     limits = np.iinfo(spec.dtype)
     stored = np.rint(array / spec.scale) + spec.zero_point
-    return np.clip(stored, limits.min, limits.max).astype(spec.dtype)
+    clamped: NDArray[Any] = np.clip(stored, limits.min, limits.max).astype(spec.dtype)
+    return clamped
 
 
 def dequantize(array: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:

@@ -22,7 +22,13 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _explain(path: Path, error: OSError) -> OutputFailed:
+def explain_os_error(error: OSError) -> OutputFailed:
+    """An error of the operating system that nobody expected, in words."""
+    return explain(Path(error.filename or "."), error)
+
+
+def explain(path: Path, error: OSError) -> OutputFailed:
+    """What the operating system refused, in words, and what to do about it."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         free = ""
         with contextlib.suppress(OSError):
@@ -47,7 +53,7 @@ def output_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _explain(path, error) from error
+        raise explain(path, error) from error
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

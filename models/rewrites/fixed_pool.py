@@ -17,7 +17,7 @@ from torch import Tensor, fx
 
 from edgedeploy.core.errors import RewriteRefused
 
-from .graph import Graph, argument, shape
+from .graph import Graph, argument, shape, source
 from .rewrite import Rewrite
 
 aten = torch.ops.aten
@@ -31,15 +31,14 @@ class FixedPool(Rewrite):
         return node.target == aten.adaptive_avg_pool2d.default
 
     def check(self, graph: Graph, node: fx.Node) -> tuple[int, int]:
-        if len(shape(node.args[0])) != 4:  # type: ignore[arg-type]
+        if len(shape(source(node))) != 4:
             raise RewriteRefused("its input has no batch dimension")
         h, w = argument(node, 1)
-        _, _, height, width = shape(node.args[0])  # type: ignore[arg-type]
+        _, _, height, width = shape(source(node))
         return (height if h is None else h), (width if w is None else w)
 
     def rewrite(self, graph: Graph, node: fx.Node, plan: tuple[int, int]) -> None:
-        x = node.args[0]
-        assert isinstance(x, fx.Node)
+        x = source(node)
         height, width = shape(x)[2:]
         h, w = plan
         if (h, w) == (height, width):

@@ -85,7 +85,7 @@ class Graph:
         with self.graph.inserting_before(before):
             node = self.graph.call_function(target, args, kwargs)
         node.meta = {key: before.meta[key] for key in ("nn_module_stack", "stack_trace") if key in before.meta}
-        values = fx.node.map_arg((args, kwargs), lambda n: n.meta["val"])
+        values: Any = fx.node.map_arg((args, kwargs), lambda n: n.meta["val"])
         node.meta["val"] = target(*values[0], **values[1])
         return node
 
@@ -176,6 +176,13 @@ def argument(node: fx.Node, index: int, default: Any = None) -> Any:
             return node.kwargs[name]
         return schema.arguments[index].default_value if default is None else default
     return default
+
+
+def source(node: fx.Node, index: int = 0) -> fx.Node:
+    """An argument that is another node's value."""
+    value = node.args[index]
+    assert isinstance(value, fx.Node), f"argument {index} of {node} is no node"
+    return value
 
 
 def all_ints(value: Any, count: int) -> tuple[int, ...]:

@@ -152,7 +152,7 @@ def _clamped_shift(node: Any) -> fx.Node | None:
     if node.target == aten.mul.Tensor:
         for x, clamped in (node.args, node.args[::-1]):
             if isinstance(clamped, fx.Node) and clamped.target in CLAMPS and _clamped_shift(clamped) is x:
-                return x  # type: ignore[return-value]
+                return x
         return None
     if node.target not in CLAMPS:
         return None

@@ -19,7 +19,7 @@ from torch import fx
 
 from edgedeploy.core.errors import RewriteRefused
 
-from .graph import Graph, argument, operator_name, shape
+from .graph import Graph, argument, operator_name, shape, source
 from .rewrite import Rewrite
 
 aten = torch.ops.aten
@@ -31,7 +31,7 @@ class Layout:
     """The map that the layer's input comes from, and how the input was made of it."""
 
     kind: str  # "vector", "channels_last", "tokens"
-    source: fx.Node
+    map: fx.Node
 
 
 class LinearToConv(Rewrite):
@@ -44,24 +44,23 @@ class LinearToConv(Rewrite):
     def check(self, graph: Graph, node: fx.Node) -> Layout:
         if graph.constant(argument(node, 1)) is None:
             raise RewriteRefused("its weight is computed")
-        source = node.args[0]
-        assert isinstance(source, fx.Node)
-        rank = len(shape(source))
+        x = source(node)
+        rank = len(shape(x))
         if rank == 2:
-            return Layout("vector", source)
-        if rank == 4 and permutation(source) == (0, 2, 3, 1):
-            return Layout("channels_last", _input(source))
-        if rank == 3 and permutation(source) == (0, 2, 1):
-            flat = _input(source)
-            if flat.target in VIEWS and len(shape(_input(flat))) == 4 and shape(_input(flat))[:2] == shape(flat)[:2]:
-                return Layout("tokens", _input(flat))
-        raise RewriteRefused(f"its input {list(shape(source))} is {operator_name(source)}, not the permute of a map")
+            return Layout("vector", x)
+        if rank == 4 and permutation(x) == (0, 2, 3, 1):
+            return Layout("channels_last", source(x))
+        if rank == 3 and permutation(x) == (0, 2, 1):
+            flat = source(x)
+            if flat.target in VIEWS and len(shape(source(flat))) == 4 and shape(source(flat))[:2] == shape(flat)[:2]:
+                return Layout("tokens", source(flat))
+        raise RewriteRefused(f"its input {list(shape(x))} is {operator_name(x)}, not the permute of a map")
 
     def rewrite(self, graph: Graph, node: fx.Node, plan: Layout) -> None:
         weight, bias = graph.constant(argument(node, 1)), argument(node, 2)
         assert weight is not None
         kernel = graph.add_constant(weight[:, :, None, None], "conv_weight", before=node)
-        x = plan.source
+        x = plan.map
         if plan.kind == "vector":
             x = graph.call(aten.reshape.default, x, [*shape(x), 1, 1], before=node)
         y = graph.call(aten.conv2d.default, x, kernel, bias, before=node)
@@ -78,22 +77,15 @@ class LinearToConv(Rewrite):
 
 def permutation(node: fx.Node) -> tuple[int, ...] | None:
     """The permutation that a permute or transpose does, as permute's argument; None for other operators."""
+    rank = len(shape(node)) if node.target in (aten.permute.default, aten.transpose.int) else 0
     if node.target == aten.permute.default:
-        rank = len(shape(node))
-        return tuple(d % rank for d in node.args[1])
+        return tuple(d % rank for d in argument(node, 1))
     if node.target == aten.transpose.int:
-        rank = len(shape(node))
         order = list(range(rank))
-        a, b = node.args[1] % rank, node.args[2] % rank
+        a, b = argument(node, 1) % rank, argument(node, 2) % rank
         order[a], order[b] = order[b], order[a]
         return tuple(order)
     return None
-
-
-def _input(node: fx.Node) -> fx.Node:
-    source = node.args[0]
-    assert isinstance(source, fx.Node)
-    return source
 
 
 REWRITE = LinearToConv()
