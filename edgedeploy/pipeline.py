@@ -20,7 +20,7 @@ from . import __version__
 from .core.artifact import GOLDEN, MANIFEST, Artifact, Golden, Manifest, quantize
 from .core.calibration import CalibrationSet
 from .core.errors import EdgedeployError, ExportFailed, ParityFailed, UsageError
-from .core.files import output_errors, sha256_of, staged_folder, write_json
+from .core.files import check_writable, output_errors, sha256_of, staged_folder, write_json
 from .intake import Network, network_for
 from .proof import check_floor, parity_of
 from .reporter import Reporter, Silent
@@ -81,6 +81,7 @@ def export(
     say = reporter or Silent()
     chosen = _targets(targets)
     _check_names(head, without_rewrites)
+    check_writable(Path(output))
     with say.stage(f"build {model}"):
         network = network_for(
             model, weights=Path(weights) if weights else None, input_size=input_size, num_classes=num_classes
