@@ -82,9 +82,9 @@ def write_json(path: Path, record: Any) -> None:
 def check_writable(folder: Path) -> None:
     """Finds out before the work whether its result could be written. Raises OutputFailed."""
     place = folder.absolute()
-    while not place.exists():
-        place = place.parent
     with output_errors(folder):
+        while not place.exists():
+            place = place.parent
         if not place.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
         probe = place / f".edgedeploy-{secrets.token_hex(4)}.tmp"
