@@ -70,7 +70,13 @@ def run_locally(
         command = wrap([*bundle.command(), *arguments])
         try:
             done = subprocess.run(
-                command, capture_output=True, text=True, errors="replace", timeout=timeout_s, env=ENVIRONMENT, cwd=folder
+                command,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=timeout_s,
+                env=ENVIRONMENT,
+                cwd=folder,
             )
         except subprocess.TimeoutExpired as error:
             seen = error.stdout.decode(errors="replace") if isinstance(error.stdout, bytes) else ""

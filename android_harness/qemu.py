@@ -4,8 +4,8 @@ The count is a property of the artifact, the runtime and the CPU's instruction s
 the load of this machine and repeats almost exactly. It is no time: an emulated run's milliseconds mean nothing, and no
 function here returns them.
 
-What is counted is one steady inference on one thread, after the first and a second one, between two markers in the
-runner's loop. Caches, branch prediction and dual issue do not exist here: two artifacts with the same count may differ
+What is counted is the fourth inference on one thread, between two markers in the runner's loop: the first ones still
+allocate. Caches, branch prediction and dual issue do not exist here: two artifacts with the same count may differ
 in time.
 """
 
@@ -90,7 +90,7 @@ def count_instructions(
 
     Raises UnknownName for a CPU that is not in CPUS, RunnerFailed with what is missing or went wrong.
     """
-    request = RunRequest(threads=1, warmup_runs=0, num_runs=2, max_secs=timeout_s)
+    request = RunRequest(threads=1, warmup_runs=1, num_runs=2, max_secs=timeout_s)
     with tempfile.TemporaryDirectory(prefix="edgedeploy-qemu-") as folder:
         counts = Path(folder) / "counts.json"
         plugin = ["-plugin", str(_plugin()), "-d", "plugin", "-D", str(counts)]
@@ -163,7 +163,18 @@ def _plugin() -> Path:
         if not folder.exists():
             with staged_folder(folder) as stage:
                 library = str(stage / "libinsnclass.so")
-                command = [compiler, "-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", library]
+                command = [
+                    compiler,
+                    "-std=c11",
+                    "-O2",
+                    "-Wall",
+                    "-Wextra",
+                    "-Werror",
+                    "-shared",
+                    "-fPIC",
+                    "-o",
+                    library,
+                ]
                 run_tool([*command, str(_PLUGIN_SOURCE)], "building the instruction counter")
     return folder / "libinsnclass.so"
 

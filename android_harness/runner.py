@@ -168,9 +168,7 @@ def parse_answer(
         return _answer_of(events)
     except (KeyError, TypeError, ValueError) as error:
         reason = f"no '{error.args[0]}'" if isinstance(error, KeyError) else str(error)
-        raise RunnerFailed(
-            f"{what} gave no whole answer: {reason}", details=[*_seen(lines), *_tail(stderr)]
-        ) from error
+        raise RunnerFailed(f"{what} gave no whole answer: {reason}", details=[*_seen(lines), *_tail(stderr)]) from error
 
 
 def _event(line: str, what: str, stderr: str) -> dict[str, Any]:
@@ -179,7 +177,9 @@ def _event(line: str, what: str, stderr: str) -> dict[str, Any]:
         if not isinstance(event, dict) or not isinstance(event.get("event"), str):
             raise ValueError("no event")
     except (ValueError, RecursionError):
-        raise RunnerFailed(f"{what} printed something that is no answer", details=[*_seen([line]), *_tail(stderr)]) from None
+        raise RunnerFailed(
+            f"{what} printed something that is no answer", details=[*_seen([line]), *_tail(stderr)]
+        ) from None
     return event
 
 
@@ -237,11 +237,17 @@ def _column(event: dict[str, Any], name: str, check: Callable[[Any], T]) -> tupl
 
 
 def _samples(event: dict[str, Any]) -> Samples:
-    ints: dict[str, tuple[int, ...]] = {
-        name: _column(event, name, lambda value: _typed(value, int)) for name in ("start_ns", "ns")
-    }
-    others = {name: _column(event, name, _or_none) for name in ("cpu_before", "cpu_after", "khz_before", "khz_after")}
-    return Samples(**ints, **others)
+    def whole(value: Any) -> int:
+        return _typed(value, int)
+
+    return Samples(
+        start_ns=_column(event, "start_ns", whole),
+        ns=_column(event, "ns", whole),
+        cpu_before=_column(event, "cpu_before", _or_none),
+        cpu_after=_column(event, "cpu_after", _or_none),
+        khz_before=_column(event, "khz_before", _or_none),
+        khz_after=_column(event, "khz_after", _or_none),
+    )
 
 
 def _tensors(rows: list[dict[str, Any]]) -> tuple[TensorInfo, ...]:

@@ -140,9 +140,10 @@ def _arm_package(runtime: NativeRuntime) -> Path:
     folder = cache_folder("wheels") / f"{runtime.name}-{runtime.version}-arm64-{runtime.arm_sha256[:12]}"
     with locked(folder):
         if not folder.exists():
-            with tempfile.TemporaryDirectory() as download, staged_folder(folder) as stage:
-                with zipfile.ZipFile(_download(runtime, Path(download))) as wheel:
-                    wheel.extractall(stage, _wanted(runtime, wheel.namelist()))
+            with tempfile.TemporaryDirectory() as download:
+                wheel = _download(runtime, Path(download))
+                with zipfile.ZipFile(wheel) as archive, staged_folder(folder) as stage:
+                    archive.extractall(stage, _wanted(runtime, archive.namelist()))
     return folder
 
 
@@ -167,7 +168,8 @@ def _download(runtime: NativeRuntime, folder: Path) -> Path:
     if done.returncode != 0 or len(wheels) != 1:
         raise RunnerFailed(
             f"the Arm wheel of {requirement} could not be downloaded",
-            details=[line for line in done.stderr.splitlines() if line.startswith("ERROR")][-3:] or ["pip said nothing"],
+            details=[line for line in done.stderr.splitlines() if line.startswith("ERROR")][-3:]
+            or ["pip said nothing"],
             hint=f"a network connection, and {sys.executable} -m pip --version must work",
         )
     return wheels[0]

@@ -32,7 +32,9 @@ def run_tool(command: list[str], purpose: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode != 0:
         lines = (done.stdout + done.stderr).strip().splitlines()
-        raise RunnerFailed(f"{purpose} failed: {Path(command[0]).name} ended with {done.returncode}", details=lines[-12:])
+        raise RunnerFailed(
+            f"{purpose} failed: {Path(command[0]).name} ended with {done.returncode}", details=lines[-12:]
+        )
     return done.stdout
 
 
