@@ -68,7 +68,8 @@ class InstructionCount:
             and FMLS), int8_dot (SDOT and its kin), simd_other (with scalar floating point), other.
         first_inference: of the first one after loading.
         startup_and_load: from the start of the process to the first inference.
-        repeat_difference: relative difference of the last two inferences of this run.
+        still_moving: relative difference of the last two inferences; not 0 where a runtime still settles. A count of
+            the same artifact with the same inputs repeats all the same.
     """
 
     cpu: str
@@ -76,7 +77,7 @@ class InstructionCount:
     by_class: dict[str, int]
     first_inference: int
     startup_and_load: int
-    repeat_difference: float
+    still_moving: float
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
