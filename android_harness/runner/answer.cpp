@@ -4,18 +4,20 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <poll.h>
 #include <unistd.h>
 
 namespace edgedeploy {
 namespace {
 
+constexpr int kNobodyListens = 5;
 int answer_fd = 1;
 const char* volatile current_stage = "start";
 
 void write_all(const char* text, size_t size) {
   while (size > 0) {
     const ssize_t written = write(answer_fd, text, size);
-    if (written <= 0) _exit(5);  // nobody listens any more
+    if (written <= 0) _exit(kNobodyListens);
     text += written;
     size -= static_cast<size_t>(written);
   }
@@ -94,6 +96,7 @@ Json& Json::add(const char* key, const std::vector<OperatorTime>& operators) {
 void start_answer() {
   answer_fd = dup(STDOUT_FILENO);
   if (answer_fd < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) _exit(5);
+  std::signal(SIGPIPE, SIG_IGN);
   static char stack[64 * 1024];
   stack_t alternate{};
   alternate.ss_sp = stack;
@@ -111,6 +114,11 @@ const char* stage() { return current_stage; }
 void answer(const Json& json) {
   const std::string line = json.text() + "\n";
   write_all(line.data(), line.size());
+}
+
+void stop_if_nobody_listens() {
+  pollfd reader{answer_fd, 0, 0};
+  if (poll(&reader, 1, 0) > 0 && (reader.revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) _exit(kNobodyListens);
 }
 
 }  // namespace edgedeploy

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "answer.h"
 #include "options.h"
 
 namespace edgedeploy {
@@ -20,6 +21,8 @@ inline void mark_end() {
 #endif
 }
 
+constexpr int64_t kLookEvery = 500'000'000;  // ns
+
 }  // namespace
 
 Samples measure(Backend& backend, CpuReader& cpu, int num_runs, double min_secs, double max_secs) {
@@ -30,10 +33,15 @@ Samples measure(Backend& backend, CpuReader& cpu, int num_runs, double min_secs,
                        &samples.khz_after})
     column->reserve(expected);
   const int64_t begin = now_ns();
+  int64_t last_look = 0;
   const auto min_ns = static_cast<int64_t>(std::min(min_secs, 1e9) * 1e9);
   const auto max_ns = static_cast<int64_t>(std::min(max_secs, 1e9) * 1e9);
   for (int run = 0; run < kMaxRuns; run++) {
     const int64_t elapsed = now_ns() - begin;
+    if (elapsed - last_look > kLookEvery) {
+      last_look = elapsed;
+      stop_if_nobody_listens();
+    }
     if ((run >= num_runs && elapsed >= min_ns) || (run > 0 && elapsed >= max_ns)) break;
     const CpuState before = cpu.read();
     const int64_t start = now_ns();
