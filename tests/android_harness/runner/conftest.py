@@ -24,6 +24,11 @@ def onnx_artifact(tmp_path_factory) -> tiny_models.Artifact:
 
 
 @pytest.fixture(scope="session")
+def litert_artifact(tmp_path_factory) -> tiny_models.Artifact:
+    return _made("litert", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
 def int8_artifact(tmp_path_factory) -> tiny_models.Artifact:
     """An int8 convolution whose input and output are int8, and a second input of int64."""
     return _made("onnxruntime-int8", tmp_path_factory)
