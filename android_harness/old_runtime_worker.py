@@ -34,8 +34,8 @@ def read_tensors(path):
         raise Failure("inputs", f"{path} is not a tensor file")
     tensors, offset = [], 0
     for line in lines:
-        name, _rank, *shape = line.split(" ")
-        dtype, shape = np.dtype(name), tuple(map(int, shape))
+        name, _rank, *lengths = line.split(" ")
+        dtype, shape = np.dtype(name), tuple(map(int, lengths))
         count = int(np.prod(shape, dtype=np.int64))
         tensors.append(np.frombuffer(data, dtype, count, offset).reshape(shape))
         offset += count * dtype.itemsize
@@ -70,7 +70,8 @@ def set_inputs(interpreter, tensors):
 
 
 def measure(interpreter, phase, num_runs, min_secs, max_secs):
-    start_ns, ns = [], []
+    start_ns: list[int] = []
+    ns: list[int] = []
     begin = time.monotonic()
     while True:
         elapsed = time.monotonic() - begin
@@ -92,7 +93,7 @@ def peak_rss_bytes():
 def run(options):
     from importlib.metadata import version
 
-    from tflite_runtime.interpreter import Interpreter
+    from tflite_runtime.interpreter import Interpreter  # type: ignore[import-not-found]
 
     answer(
         event="start",
@@ -148,8 +149,8 @@ def main():
         parser.add_argument(name)
     for name, default in (("--threads", 1), ("--warmup-runs", 1), ("--num-runs", 50)):
         parser.add_argument(name, type=int, default=default)
-    for name, default in (("--min-secs", 0.0), ("--max-secs", 150.0)):
-        parser.add_argument(name, type=float, default=default)
+    parser.add_argument("--min-secs", type=float, default=0.0)
+    parser.add_argument("--max-secs", type=float, default=150.0)
     parser.add_argument("--load-only", action="store_true")
     try:
         run(parser.parse_args())

@@ -52,7 +52,7 @@ def test_it_says_that_it_cannot_be_pushed():
 
 def with_a_newer_mean(model: bytes) -> bytes:
     """The same model, with an operator version of MEAN that is not yet invented."""
-    import flatbuffers
+    import flatbuffers  # type: ignore[import-untyped]
     from ai_edge_litert import schema_py_generated as schema
 
     tree = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0))
