@@ -9,10 +9,8 @@ The x86-64 bundle is for `--device local` and uses this machine's C library. Fol
 made from (the runner's sources, the runtime's version and hash, the compiler's version), so a bundle is never stale and
 never built twice.
 
-Not done here: bundles of ONNX Runtime's own Android build with the NDK. `runner/CMakeLists.txt` takes the NDK's
-toolchain file (`-DCMAKE_TOOLCHAIN_FILE=$ANDROID_NDK_HOME/build/cmake/android.toolchain.cmake -DANDROID_ABI=arm64-v8a
--DANDROID_PLATFORM=android-24`), and the runner then takes that build with `--library ./libonnxruntime.so`; this way is
-untested.
+The second way, for ONNX Runtime only: its own Android build and the NDK (`build_android_bundle`). The project has no NDK
+where its tests run: they hold how it is called, and not what the real one makes of it.
 """
 
 from __future__ import annotations
@@ -22,11 +20,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgedeploy.core.errors import RunnerFailed
 from edgedeploy.core.files import output_errors, sha256_of, staged_folder, write_json
 
 from .cache import cache_folder, key_of, locked, text_of_sources
 from .runtimes import RUNTIMES, NativeRuntime, Package, find_package
-from .toolchain import HOST_ABI, Compiler, find_compiler, find_program, run_tool
+from .toolchain import ANDROID_ABI, HOST_ABI, Compiler, find_compiler, find_ndk, find_program, run_tool
 
 RUNNER = "edgedeploy_runner"
 PLUGIN = "libedgedeploy_executorch.so"
@@ -52,7 +51,7 @@ class Bundle:
 
     Attributes:
         runtime: "onnxruntime", "executorch", "litert", or "null" for the runner alone.
-        abi: "arm64" or "x86-64".
+        abi: "arm64", "x86-64", or "arm64-android".
         version: of the runtime; "" for null.
         folder: where it is on this machine.
     """
@@ -69,7 +68,7 @@ class Bundle:
     def command(self, folder: str | Path | None = None) -> list[str]:
         """How the runner is started, without its own arguments, when the bundle lies in `folder` (default: here)."""
         at = str(self.folder if folder is None else folder)
-        if self.abi == HOST_ABI:
+        if self.abi in (HOST_ABI, ANDROID_ABI):
             return [f"{at}/{RUNNER}"]
         return [f"{at}/{_LOADER}", "--library-path", at, f"{at}/{RUNNER}"]
 
@@ -95,6 +94,30 @@ def build_all(abi: str) -> list[Bundle]:
     return [build_bundle(runtime.name, abi) for runtime in RUNTIMES]
 
 
+def build_android_bundle(library: Path, version: str) -> Bundle:
+    """ONNX Runtime's own Android build with a runner made by the NDK in $ANDROID_NDK_HOME; for API level 24 and newer.
+
+    Untested with a real NDK.
+
+    Args:
+        library: `jni/arm64-v8a/libonnxruntime.so` out of the archive (.aar) of ONNX Runtime's Android release.
+        version: of that release.
+    """
+    compiler = find_ndk()
+    if not library.is_file():
+        raise RunnerFailed(f"there is no library {library}", hint="jni/arm64-v8a/libonnxruntime.so of the .aar archive")
+    program = _built(compiler, RUNNER, ["-DANDROID_STL=c++_static"], [])
+    key = key_of(["onnxruntime", version, sha256_of(library), str(program)])
+    folder = cache_folder("bundles") / f"onnxruntime-{compiler.abi}-{key}"
+    bundle = Bundle("onnxruntime", compiler.abi, version, folder)
+    with locked(folder):
+        if not folder.exists():
+            with staged_folder(folder) as stage, output_errors(folder):
+                files = {RUNNER: program, "libonnxruntime.so.1": library}
+                _write(stage, bundle, compiler, files, {})
+    return bundle
+
+
 def _built_program(compiler: Compiler) -> Path:
     return _built(compiler, RUNNER, [], [])
 
@@ -112,11 +135,9 @@ def _built(compiler: Compiler, product: str, options: list[str], more_key: list[
         if not folder.exists():
             cmake = find_program("cmake", "cmake", "building the runner")
             find_program("ninja", "ninja-build", "building the runner")
-            if compiler.abi != HOST_ABI:
-                options = ["-DCMAKE_SYSTEM_NAME=Linux", "-DCMAKE_SYSTEM_PROCESSOR=aarch64", *options]
             with tempfile.TemporaryDirectory() as build, staged_folder(folder) as stage:
                 configure = [cmake, "-S", str(_SOURCES), "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"]
-                run_tool([*configure, f"-DCMAKE_CXX_COMPILER={compiler.path}", *options], "configuring the runner")
+                run_tool([*configure, *compiler.cmake_options, *options], "configuring the runner")
                 run_tool([cmake, "--build", build], f"building {product} for {compiler.abi}")
                 shutil.copy2(Path(build) / product, stage / product)
     return folder / product
@@ -145,6 +166,10 @@ def _fill(stage: Path, bundle: Bundle, compiler: Compiler, package: Package | No
         files |= {name: compiler.library(name) for name in _C_LIBRARIES}
         documents = {f"{name}.copyright": Path("/usr/share/doc") / name / "copyright" for name in _C_LICENCES}
         licences |= {name: file for name, file in documents.items() if file.exists()}
+    _write(stage, bundle, compiler, files, licences)
+
+
+def _write(stage: Path, bundle: Bundle, compiler: Compiler, files: dict[str, Path], licences: dict[str, Path]) -> None:
     (stage / "licences").mkdir()
     for name, file in files.items():
         shutil.copyfile(file, stage / name)

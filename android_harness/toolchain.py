@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from edgedeploy.core.errors import RunnerFailed, UnknownName
 
 ABIS = ("arm64", "x86-64")
+ANDROID_ABI = "arm64-android"  # with Android's C library; built with the NDK only
 HOST_ABI = {"x86_64": "x86-64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 
 _CROSS_COMPILERS = {"arm64": ("aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu"), "x86-64": ("g++", "g++")}
@@ -40,11 +42,19 @@ def run_tool(command: list[str], purpose: str) -> str:
 
 @dataclass(frozen=True)
 class Compiler:
-    """A C++ compiler for one ABI; `version` names the compiler and its target."""
+    """A C++ compiler for one ABI.
+
+    Attributes:
+        abi: what it compiles for.
+        path: the program; for the NDK its CMake toolchain file.
+        version: names the compiler and its target.
+        cmake_options: what CMake needs to use it.
+    """
 
     abi: str
     path: str
     version: str
+    cmake_options: tuple[str, ...]
 
     def library(self, name: str) -> Path:
         """A library of the compiler's own C or C++ library set, by file name."""
@@ -64,4 +74,23 @@ def find_compiler(abi: str) -> Compiler:
     path = find_program(name, package, f"building the runner for {abi}")
     version = run_tool([path, "-dumpfullversion"], "asking the compiler").strip()
     target = run_tool([path, "-dumpmachine"], "asking the compiler").strip()
-    return Compiler(abi, path, f"{version} {target}")
+    options = [f"-DCMAKE_CXX_COMPILER={path}"]
+    if abi != HOST_ABI:
+        options += ["-DCMAKE_SYSTEM_NAME=Linux", f"-DCMAKE_SYSTEM_PROCESSOR={target.split('-')[0]}"]
+    return Compiler(abi, path, f"{version} {target}", tuple(options))
+
+
+def find_ndk() -> Compiler:
+    """Android's own compiler, where $ANDROID_NDK_HOME is set. Raises RunnerFailed where it is not, or is no NDK."""
+    home = os.environ.get("ANDROID_NDK_HOME")
+    if not home:
+        raise RunnerFailed(
+            "building for Android's own C library needs the Android NDK",
+            hint="set ANDROID_NDK_HOME to its folder; the bundle of --abi arm64 needs no NDK",
+        )
+    toolchain = Path(home) / "build" / "cmake" / "android.toolchain.cmake"
+    properties = Path(home) / "source.properties"
+    if not toolchain.exists() or not properties.exists():
+        raise RunnerFailed(f"ANDROID_NDK_HOME={home} is no NDK", details=[f"it has no {toolchain} or {properties}"])
+    options = [f"-DCMAKE_TOOLCHAIN_FILE={toolchain}", "-DANDROID_ABI=arm64-v8a", "-DANDROID_PLATFORM=android-24"]
+    return Compiler(ANDROID_ABI, str(toolchain), " ".join(properties.read_text().split()), tuple(options))

@@ -180,6 +180,10 @@ class LiteRtBackend : public Backend {
     check("load", spec.name, api_.tensor_type(tensor, &type));
     const auto row = std::find_if(std::begin(kTypes), std::end(kTypes),
                                   [&](const auto& candidate) { return candidate.code == type.element_type; });
+    // LiteRT leaves the buffer of such an output unwritten, whoever asks: better an error than zeros.
+    if (std::find(tensors_.begin(), tensors_.end(), tensor) != tensors_.end())
+      throw Failure("load", "'" + spec.name + "' is another input or output itself: LiteRT would not write it");
+    tensors_.push_back(tensor);
     if (row == std::end(kTypes))
       throw Failure("load", "'" + spec.name + "' has the TFLite type " + std::to_string(type.element_type) +
                                 ", which the runner cannot pass");
@@ -204,7 +208,7 @@ class LiteRtBackend : public Backend {
   litert::Api api_{};
   Handle environment_ = nullptr, compiled_ = nullptr, profiler_ = nullptr;
   std::vector<TensorSpec> inputs_, outputs_;
-  std::vector<Handle> input_buffers_, output_buffers_;
+  std::vector<Handle> tensors_, input_buffers_, output_buffers_;
 };
 
 }  // namespace

@@ -9,7 +9,7 @@ import pytest
 
 from edgedeploy.android_harness import bundle as bundle_module
 from edgedeploy.android_harness import runtimes, toolchain
-from edgedeploy.android_harness.bundle import Bundle, build_all, build_bundle
+from edgedeploy.android_harness.bundle import Bundle, build_all, build_android_bundle, build_bundle
 from edgedeploy.android_harness.cache import key_of, text_of_sources
 from edgedeploy.android_harness.runtimes import RUNTIMES
 from edgedeploy.core.errors import MissingExtra, RunnerFailed, UnknownName
@@ -129,3 +129,31 @@ def test_licences_are_not_pushed_to_a_device():
     bundle = build_bundle("litert", "arm64")
     assert isinstance(bundle, Bundle)
     assert {file.suffix for file in bundle.files()}.isdisjoint({".json", ".LICENSE", ".copyright"})
+
+
+def test_the_second_way_builds_with_the_toolchain_file_of_the_ndk(monkeypatch, tmp_path):
+    # No NDK is here: a folder of its shape, whose toolchain file names Debian's cross compiler.
+    (tmp_path / "build" / "cmake").mkdir(parents=True)
+    (tmp_path / "source.properties").write_text("Pkg.Desc = Android NDK\nPkg.Revision = 0.0.0\n")
+    (tmp_path / "build" / "cmake" / "android.toolchain.cmake").write_text(
+        "set(CMAKE_SYSTEM_NAME Linux)\nset(CMAKE_SYSTEM_PROCESSOR aarch64)\n"
+        "set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)\n"
+        "list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES ANDROID_ABI)\n"
+        'if(NOT ANDROID_ABI STREQUAL "arm64-v8a")\n  message(FATAL_ERROR "another ABI")\nendif()\n'
+    )
+    library = tmp_path / "libonnxruntime.so"
+    library.write_bytes(b"Android's build")
+    monkeypatch.setenv("ANDROID_NDK_HOME", str(tmp_path))
+    monkeypatch.setenv("EDGEDEPLOY_CACHE_DIR", str(tmp_path / "cache"))
+    bundle = build_android_bundle(library, "1.29.0")
+    assert bundle.command("/data/local/tmp/e") == ["/data/local/tmp/e/edgedeploy_runner"]
+    assert [file.name for file in bundle.files()] == ["edgedeploy_runner", "libonnxruntime.so.1"]
+
+
+def test_the_second_way_says_that_it_needs_an_ndk(monkeypatch, tmp_path):
+    monkeypatch.delenv("ANDROID_NDK_HOME", raising=False)
+    with pytest.raises(RunnerFailed, match="Android NDK"):
+        build_android_bundle(tmp_path / "libonnxruntime.so", "1.29.0")
+    monkeypatch.setenv("ANDROID_NDK_HOME", str(tmp_path))
+    with pytest.raises(RunnerFailed, match="is no NDK"):
+        build_android_bundle(tmp_path / "libonnxruntime.so", "1.29.0")

@@ -88,6 +88,15 @@ def test_a_failure_of_the_runner_is_told_as_on_any_device(onnx_artifact, tmp_pat
         count_instructions(build_bundle("onnxruntime", "arm64"), tmp_path / "model.onnx", onnx_artifact.inputs)
 
 
+def test_an_emulation_that_is_given_up_leaves_no_process(onnx_artifact, tmp_path):
+    model = tmp_path / "model.onnx"
+    model.write_bytes(onnx_artifact.path.read_bytes())
+    with pytest.raises(RunnerFailed, match="no answer within"):
+        count_instructions(build_bundle("onnxruntime", "arm64"), model, onnx_artifact.inputs, timeout_s=0.2)
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not any(str(model).encode() in command for command in commands)
+
+
 CLASSES = {
     "float_mac": [
         *("fmla v0.4s, v1.4s, v2.4s", "fmls v0.2d, v1.2d, v2.2d", "fmla v0.8h, v1.8h, v2.8h"),

@@ -19,6 +19,8 @@ from edgedeploy.android_harness.tensors import write_tensors
 from edgedeploy.android_harness.toolchain import HOST_ABI
 from edgedeploy.core.errors import RunnerFailed
 
+from . import tiny_models
+
 FEW = RunRequest(warmup_runs=2, num_runs=5)
 ONE = [[np.zeros(1, np.float32)]]
 
@@ -69,6 +71,21 @@ def test_int8_int64_and_half_tensors_pass_as_they_are(int8_artifact):
     assert [tensor.dtype.name for tensor in run.outputs[0]] == ["int8", "float16"]
     for native, python in zip(run.outputs[0], int8_artifact.outputs, strict=True):
         np.testing.assert_array_equal(native, python)
+
+
+def test_many_inputs_and_outputs_keep_the_order_of_the_graph(tmp_path):
+    # Twelve, because names sort otherwise: args_10 stands before args_2 in the file's signature.
+    model = tiny_models.multiples_litert(tmp_path / "model.tflite", range(2, 14))
+    inputs = [np.full((1, n), n, np.float32) for n in range(2, 14)]
+    outputs = run_locally(host("litert"), model, [inputs], RunRequest(num_runs=1)).outputs[0]
+    assert [output.tolist() for output in outputs] == [[[float(n * n)] * n] for n in range(2, 14)]
+
+
+def test_an_output_that_litert_would_leave_unwritten_is_refused(tmp_path):
+    model = tiny_models.multiples_litert(tmp_path / "model.tflite", [1, 2])  # once its input is its input
+    inputs = [np.ones((1, n), np.float32) for n in (1, 2)]
+    with pytest.raises(RunnerFailed, match="'output_0' is another input or output itself"):
+        run_locally(host("litert"), model, [inputs])
 
 
 def test_two_threads_compute_the_same(artifact):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,19 @@ def _litert(path: Path) -> None:
     import torch
 
     litert_torch.convert(_torch_module(), (torch.zeros(1, 8, 16, 16),)).export(str(path))
+
+
+def multiples_litert(path: Path, numbers: Sequence[int]) -> Path:
+    """For each number an input of that many values, multiplied by the number."""
+    import litert_torch
+    import torch
+
+    class Multiples(torch.nn.Module):
+        def forward(self, *values):
+            return tuple(value * float(number) for number, value in zip(numbers, values, strict=True))
+
+    litert_torch.convert(Multiples().eval(), tuple(torch.zeros(1, n) for n in numbers)).export(str(path))
+    return path
 
 
 def _run_onnx(path: Path, inputs: list[np.ndarray]) -> list[np.ndarray]:
