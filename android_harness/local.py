@@ -12,7 +12,7 @@ from edgedeploy.core.errors import RunnerFailed
 from edgedeploy.core.numerics import Array
 
 from .bundle import Bundle
-from .runner import RunnerAnswer, RunRequest, parse_answer
+from .protocol import RunnerAnswer, RunRequest, parse_answer
 from .tensors import read_tensors, write_tensors
 
 # Everything the runner sees of the environment. Telemetry is off wherever ONNX Runtime starts.

@@ -15,7 +15,7 @@ from edgedeploy.core.errors import EdgedeployError
 
 from .bundle import Bundle, build_bundle
 from .local import run_locally
-from .runner import RunRequest
+from .protocol import RunRequest
 from .toolchain import HOST_ABI
 
 

@@ -28,7 +28,7 @@ from edgedeploy.core.numerics import Array
 from .bundle import Bundle
 from .cache import cache_folder, key_of, locked
 from .local import Command, InputSets, run_locally
-from .runner import RunRequest
+from .protocol import RunRequest
 from .toolchain import find_program, run_tool
 
 _PLUGIN_SOURCE = Path(__file__).parent / "qemu_plugin" / "insnclass.c"

@@ -11,8 +11,8 @@ import pytest
 from edgedeploy.android_harness import qemu
 from edgedeploy.android_harness.bundle import build_bundle
 from edgedeploy.android_harness.local import run_locally
+from edgedeploy.android_harness.protocol import RunRequest
 from edgedeploy.android_harness.qemu import count_instructions, run_emulated
-from edgedeploy.android_harness.runner import RunRequest
 from edgedeploy.android_harness.toolchain import HOST_ABI
 from edgedeploy.core.errors import RunnerFailed, UnknownName
 

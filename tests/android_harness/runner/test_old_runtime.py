@@ -7,7 +7,7 @@ import pytest
 
 from edgedeploy.android_harness.local import run_locally
 from edgedeploy.android_harness.old_runtime import VERSION, build_old_runtime, refusal_of
-from edgedeploy.android_harness.runner import RunRequest
+from edgedeploy.android_harness.protocol import RunRequest
 from edgedeploy.core.errors import RunnerFailed
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from edgedeploy.android_harness.runner import OperatorTime, RunRequest, TensorInfo, parse_answer
+from edgedeploy.android_harness.protocol import OperatorTime, RunRequest, TensorInfo, parse_answer
 from edgedeploy.core.errors import RunnerFailed
 
 

@@ -14,7 +14,7 @@ import pytest
 from edgedeploy.android_harness.bundle import Bundle, build_bundle
 from edgedeploy.android_harness.local import ENVIRONMENT, run_locally
 from edgedeploy.android_harness.overhead import measure_overhead
-from edgedeploy.android_harness.runner import RunRequest
+from edgedeploy.android_harness.protocol import RunRequest
 from edgedeploy.android_harness.tensors import write_tensors
 from edgedeploy.android_harness.toolchain import HOST_ABI
 from edgedeploy.core.errors import RunnerFailed

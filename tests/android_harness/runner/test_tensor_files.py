@@ -9,7 +9,7 @@ import pytest
 
 from edgedeploy.android_harness.bundle import build_bundle
 from edgedeploy.android_harness.local import run_locally
-from edgedeploy.android_harness.runner import RunRequest
+from edgedeploy.android_harness.protocol import RunRequest
 from edgedeploy.android_harness.tensors import DTYPES, read_tensors, write_tensors
 from edgedeploy.android_harness.toolchain import HOST_ABI
 from edgedeploy.core.errors import RunnerFailed
