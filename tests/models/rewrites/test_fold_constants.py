@@ -38,6 +38,8 @@ def test_what_depends_on_the_input_is_left_alone() -> None:
 
 def test_a_constant_that_would_blow_up_the_file_is_declined() -> None:
     class Broad(nn.Module):
+        one: Tensor
+
         def __init__(self) -> None:
             super().__init__()
             self.register_buffer("one", torch.ones(1))
