@@ -55,7 +55,7 @@ static void refuse(const char* step) {
 // A listening socket of the network outside, held by a process that then lives in an empty network of its own: adb
 // comes in, nothing goes out.
 static int listen_then_leave_the_network(int port) {
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int listener = socket(AF_INET, SOCK_STREAM, 0);  // not close-on-exec: adbd takes that for "in use" and waits
     int on = 1;
     sockaddr_in address = {};
     address.sin_family = AF_INET;
