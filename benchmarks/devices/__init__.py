@@ -1,0 +1,1 @@
+"""Devices: phones over adb, boards over ssh, this machine."""
