@@ -51,7 +51,9 @@ def _stop(port: int | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m edgedeploy.android_harness.phone", description="An emulated phone.")
+    parser = argparse.ArgumentParser(
+        prog="python -m edgedeploy.android_harness.phone", description="An emulated phone."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("build", help="compile it, about a minute; later builds come from the cache")
     start = commands.add_parser("start", help="start one on a loopback port and print its address")

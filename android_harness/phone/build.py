@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -29,22 +30,26 @@ CROSS = "aarch64-linux-gnu-"
 BUILD_TOOLS = ["apt-get", "dpkg-source", f"{CROSS}g++", f"{CROSS}gcc", f"{CROSS}strip", "gcc", "make"]
 
 # Written for clang and Android's own build system: what gcc on Linux needs to be told. ADB_HOST=0 makes it the daemon.
-ADBD_FLAGS = """
-    -std=gnu++2a -O2 -fno-strict-aliasing -fcommon -w -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
-    -DADB_HOST=0 -DALLOW_ADBD_ROOT=1 -DALLOW_ADBD_NO_AUTH -DADB_VERSION="29.0.6" -DPLATFORM_TOOLS_VERSION="29.0.6"
+ADBD_FLAGS = shlex.split(
+    """
+    -std=gnu++2a -O2 -fno-strict-aliasing -fcommon -w -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DADB_HOST=0
+    -DALLOW_ADBD_ROOT=1 -DALLOW_ADBD_NO_AUTH -DADB_VERSION='"29.0.6"' -DPLATFORM_TOOLS_VERSION='"29.0.6"'
     -DFAKE_LOG_DEVICE=1 -DLIBLOG_LOG_TAG=1006 -DSNET_EVENT_LOG_TAG=1397638484
     -include limits.h -include string -include memory
-""".split()
-ADBD_INCLUDES = (
-    "adb adb/daemon/include adb/adbconnection/include base/include include libcutils/include liblog/include "
-    "diagnose_usb/include libasyncio/include libcrypto_utils/include"
-).split()
+    """
+)
+ADBD_INCLUDES = shlex.split(
+    """
+    adb adb/daemon/include adb/adbconnection/include base/include include libcutils/include liblog/include
+    diagnose_usb/include libasyncio/include libcrypto_utils/include
+    """
+)
 
 # Applets of toybox that need crypt(3), which a phone has no use for.
 TOYBOX_WITHOUT = ("MKPASSWD", "SU", "LOGIN", "PASSWD")
 
 # What stays of Android's layout; the rest appears when the phone boots.
-FOLDERS = "system/lib64 vendor data proc sys dev mnt tmp root".split()
+FOLDERS = ("system/lib64", "vendor", "data", "proc", "sys", "dev", "mnt", "tmp", "root")
 LINKS = {"bin": "system/bin", "etc": "system/etc"}
 
 
@@ -104,7 +109,12 @@ def _build_adbd(program: Path) -> None:
     (work / "generated/android-base/thread_annotations.h").write_text(annotations.replace("__attribute__((x))", ""))
 
     includes = [work / "generated", HERE / "adbd" / "shims", *(core / folder for folder in ADBD_INCLUDES)]
-    flags = [*ADBD_FLAGS, "-include", core / "libcutils/include/private/fs_config.h", *(f"-I{path}" for path in includes)]
+    flags = [
+        *ADBD_FLAGS,
+        "-include",
+        core / "libcutils/include/private/fs_config.h",
+        *(f"-I{path}" for path in includes),
+    ]
     sources = [core / line for line in _source_list()] + [HERE / "adbd" / "entry.cpp"]
     objects = [work / f"{number}-{source.stem}.o" for number, source in enumerate(sources)]
 
@@ -164,8 +174,8 @@ def _lay_out(root: Path, *, adbd: Path, mksh: Path, toybox: Path) -> None:
     for tool in _tools_of(toybox):
         if not (programs / tool).exists():
             (programs / tool).symlink_to("toybox")
-    for link, target in LINKS.items():
-        (root / link).symlink_to(target)
+    for link, where in LINKS.items():
+        (root / link).symlink_to(where)
 
 
 def _tools_of(toybox: Path) -> list[str]:

@@ -87,7 +87,7 @@ def parse_devices(text: str) -> tuple[FoundDevice, ...]:
         match = re.match(r"(\S+)\s+(no permissions|\S+)(.*)", line)
         if match and not line.startswith("*"):
             serial, state, rest = match.groups()
-            facts = dict(re.findall(r"(\w+):(\S+)", rest))
+            facts: dict[str, str] = dict(re.findall(r"(\w+):(\S+)", rest))
             model = facts.get("model", "").replace("_", " ")
             found.append(FoundDevice(f"adb:{serial}", state, model, facts.get("device", facts.get("product", ""))))
     return tuple(found)
@@ -127,10 +127,17 @@ def is_network_address(name: str) -> bool:
 def _adb(*arguments: str) -> str:
     try:
         done = subprocess.run(
-            [adb_program(), *arguments], capture_output=True, timeout=30, stdin=subprocess.DEVNULL, env=os.environ, check=False
+            [adb_program(), *arguments],
+            capture_output=True,
+            timeout=30,
+            stdin=subprocess.DEVNULL,
+            env=os.environ,
+            check=False,
         )
     except subprocess.TimeoutExpired:
-        raise NoDevice(f"`adb {' '.join(arguments)}` did not answer in 30 s", hint="adb kill-server, then again") from None
+        raise NoDevice(
+            f"`adb {' '.join(arguments)}` did not answer in 30 s", hint="adb kill-server, then again"
+        ) from None
     said = (done.stdout + done.stderr).decode(errors="replace")
     if done.returncode and arguments[0] not in ("connect", "disconnect"):
         raise NoDevice(f"`adb {' '.join(arguments)}` failed", details=said.strip().splitlines()[-5:])

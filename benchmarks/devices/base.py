@@ -6,7 +6,7 @@ None always means that the device does not tell; nothing is guessed in its place
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -127,7 +127,6 @@ class Holder:
     host: str
     pid: int
     since: str
-    token: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.user}@{self.host}, process {self.pid}, since {self.since}"

@@ -43,7 +43,9 @@ def parse_description(address: str, text: str) -> DeviceInfo:
     parts = sections(text)
     props = parse_properties(parts.get("getprop", ""))
     machine = parts.get("machine", "")
-    abis = props.get("ro.product.cpu.abilist") or props.get("ro.product.cpu.abi") or ABI_OF_MACHINE.get(machine, machine)
+    abis = (
+        props.get("ro.product.cpu.abilist") or props.get("ro.product.cpu.abi") or ABI_OF_MACHINE.get(machine, machine)
+    )
     memory = re.search(r"(\d+) kB", parts.get("memory", ""))
     release = props.get("ro.build.version.release")
     linux = re.search(r'^PRETTY_NAME="?(.*?)"?$', parts.get("os", ""), flags=re.MULTILINE)

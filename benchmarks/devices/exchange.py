@@ -61,7 +61,12 @@ def converse(
     """
     # A session of its own: a Ctrl-C in the terminal reaches this process alone, which then ends the conversation in order.
     process = subprocess.Popen(
-        list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, start_new_session=True
+        list(argv),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        start_new_session=True,
     )
     stderr = bytearray()
     try:
@@ -91,7 +96,9 @@ def _pump(
     stderr: bytearray,
 ) -> Iterator[_Moment]:
     """Moves bytes until stdout and stderr are closed; yields at least ten times a second."""
-    assert process.stdin and process.stdout and process.stderr
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
     start = last = time.monotonic()
     waiting = memoryview(b"")
     os.set_blocking(process.stdin.fileno(), False)

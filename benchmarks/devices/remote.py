@@ -1,9 +1,9 @@
 """The six verbs, over anything that can run a POSIX shell's script elsewhere: adb, ssh, this machine.
 
-    <folder>/...         what was pushed, by the names that the caller chose
-    <folder>/tmp/...     files on their way
-    <folder>/run/...     pid files of running commands
-    <folder>/lock        who uses the device now; see lock.py
+<folder>/...         what was pushed, by the names that the caller chose
+<folder>/tmp/...     files on their way
+<folder>/run/...     pid files of running commands
+<folder>/lock        who uses the device now; see lock.py
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -68,6 +68,11 @@ class RemoteDevice:
             self._folder = self.connection.folder()
         return self._folder
 
+    @property
+    def system_root(self) -> str:
+        """Prefix of /sys and /proc; "" but for a scripted device."""
+        return self.connection.system_root
+
     # --- verbs -------------------------------------------------------------------------------------------------------
 
     def list(self) -> tuple[str, ...]:
@@ -95,7 +100,7 @@ class RemoteDevice:
         done = sent = sent_files = 0
         for (file, target), mine, theirs in zip(files, hashes, there, strict=True):
             if mine != theirs:
-                self._send(file, target, mine, lambda moved, before=done: progress and progress(before + moved, total))
+                self._send(file, target, mine, _from(done, total, progress))
                 sent, sent_files = sent + file.stat().st_size, sent_files + 1
             done += file.stat().st_size
             if progress:
@@ -185,7 +190,7 @@ class RemoteDevice:
         self,
         script: str,
         *,
-        feed: Iterator[bytes] = iter(()),
+        feed: Iterable[bytes] = (),
         hold_stdin: bool = False,
         on_stdout: Callable[[bytes], None] = lambda piece: None,
         timeout: float | None = None,
@@ -206,7 +211,7 @@ class RemoteDevice:
         return answer
 
     def _present(self, files: Sequence[tuple[str, bool]]) -> Sequence[str]:
-        hashes: list[str] = []  # type: ignore[valid-type]  # `list` is a verb here
+        hashes: list[str] = []
         for start in range(0, len(files), LOOKS_AT_ONCE):
             hashes += self._ask(shell.presence_script(files[start : start + LOOKS_AT_ONCE])).decode().split()
         return hashes
@@ -265,6 +270,11 @@ def _pieces(file: Path, moved: Callable[[int], object]) -> Iterator[bytes]:
             yield piece
             done += len(piece)
             moved(done)
+
+
+def _from(before: int, total: int, progress: Progress | None) -> Callable[[int], object]:
+    """Progress of one file as progress of the whole."""
+    return (lambda moved: progress(before + moved, total)) if progress else (lambda moved: None)
 
 
 def _lines_of(answer: Answer) -> Sequence[str]:

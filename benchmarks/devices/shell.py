@@ -47,7 +47,7 @@ mkdir -p {quote(str(PurePosixPath(pid_file).parent))} || exit 125
 pid_file={quote(pid_file)}
 exec 3<&0
 session=$(command -v setsid)
-$session sh -c 'echo $$ >"$0" && exec "$@"' "$pid_file" {words} </dev/null 3<&- &
+$session sh -c 'echo $$ >"$1" && shift && exec "$@"' run "$pid_file" {words} </dev/null 3<&- &
 program=$!
 finish() {{ kill -KILL -$program; kill -KILL $program; rm -f "$pid_file"; }} 2>/dev/null
 ( read -r line <&3; finish ) </dev/null >/dev/null 2>&1 &
