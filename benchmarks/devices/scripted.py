@@ -1,8 +1,8 @@
 """A device that plays what an emulator has not: heat, clock frequencies, big and little cores, a Pixel's properties.
 
-A folder of this machine has the device's /sys and /proc, and programs that answer as Android's `getprop`, `dumpsys` and `cmd`
-do; the same scripts as for a phone then run in this machine's shell. A test, or a demonstration, changes the files while
-the device is in use.
+A folder of this machine has the device's /sys and /proc, and programs that answer as Android's `getprop`, `dumpsys` and
+`cmd` do; the same scripts as for a phone then run in this machine's shell. A test, or a demonstration, changes the files
+while the device is in use.
 
     device = pixel_7(folder)
     device.heat(status=3, big_c=88.5)
@@ -37,17 +37,17 @@ PIXEL_7_PROPERTIES = {
 
 _PROGRAMS = {
     "getprop": 'cat "$SCRIPTED/getprop.txt"',
-    "dumpsys": """\
-file="$SCRIPTED/dumpsys-$1.txt"
+    "dumpsys": """
+file=$SCRIPTED/dumpsys-$1.txt
 [ -f "$file" ] || { echo "Can't find service: $1" >&2; exit 1; }
-cat "$file"""",
-    "cmd": """\
-printf '%s\\n' "$*" >>"$SCRIPTED/cmd.log"
+cat "$file" """,
+    "cmd": """
+echo "$*" >>"$SCRIPTED/cmd.log"
 [ ! -f "$SCRIPTED/cmd-refuses.txt" ] || { cat "$SCRIPTED/cmd-refuses.txt"; exit 255; }""",
-    "taskset": """\
-printf '%s\\n' "$1" >>"$SCRIPTED/taskset.log"
+    "taskset": """
+echo "$1" >>"$SCRIPTED/taskset.log"
 shift
-exec "$@"""",
+exec "$@" """,
 }
 
 
