@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from edgedeploy.core.errors import DeviceError
@@ -41,7 +41,7 @@ def require_tools(programs: Iterable[str], purpose: str) -> None:
 
 
 def call(
-    command: list[str | Path], *, log: Path, cwd: Path | None = None, environment: Mapping[str, str] | None = None
+    command: Sequence[str | Path], *, log: Path, cwd: Path | None = None, environment: Mapping[str, str] | None = None
 ) -> None:
     """Runs a build step with its output appended to `log`; raises DeviceError with the log's last lines."""
     with log.open("ab") as out:

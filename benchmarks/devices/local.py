@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from platformdirs import user_cache_path
 
 from edgedeploy.core.errors import DeviceError, DeviceLost
 
 
 class LocalConnection:
-    """`sh` on this machine."""
+    """`sh` on this machine; `folder` is below the user's cache unless given."""
 
     address = "local"
     system_root = ""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder or user_cache_path("edgedeploy") / "device"
 
     def argv(self, script: str) -> list[str]:
         """The shell itself."""
         return ["sh", "-c", script]
 
     def folder(self) -> str:
-        """Below the user's cache."""
-        return str(user_cache_path("edgedeploy") / "device")
+        """Where pushed files go."""
+        return str(self._folder)
 
     def lost(self, stderr: str) -> DeviceError:
         """The shell was killed."""

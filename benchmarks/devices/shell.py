@@ -42,8 +42,7 @@ def run_script(command: Sequence[str], *, cwd: str, pid_file: str, token: str, e
     words = " ".join(quote(word) for word in command)
     return f"""\
 {assignments(environment)}export EDGEDEPLOY_RUN={token}
-cd {quote(cwd)} || exit 125
-mkdir -p {quote(str(PurePosixPath(pid_file).parent))} || exit 125
+mkdir -p {quote(str(PurePosixPath(pid_file).parent))} && cd {quote(cwd)} || exit 125
 pid_file={quote(pid_file)}
 exec 3<&0
 session=$(command -v setsid)
