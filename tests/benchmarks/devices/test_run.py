@@ -20,7 +20,7 @@ def running(device: RemoteDevice, word: str) -> bool:
     """Whether a process of the device has `word` in its command line."""
     # The word is cut in two here, so that the question does not find itself.
     _, found = device.ask(
-        f"word={word[:3]}; word=$word{word[3:]}\n"
+        f"word={word[:3]}; word=${{word}}{word[3:]}\n"
         'for file in /proc/[0-9]*/cmdline; do grep -q "$word" $file && echo $file; done 2>/dev/null'
     )
     return bool(found.strip())
@@ -138,7 +138,7 @@ def test_a_client_that_ends_takes_the_program_with_it(
         assert client.stdout is not None
         assert client.stdout.readline() == "ready\n"
         assert client.stdout.readline() == "started\n"
-        assert running(device, f"sleep.{word}")
+        assert running(device, word)
         client.send_signal(how)
         assert client.wait(20) == (130 if how == signal.SIGINT else -how.value)
     assert eventually(lambda: not running(device, word))
