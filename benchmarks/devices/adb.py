@@ -53,9 +53,9 @@ class AdbConnection:
     def lost(self, stderr: str) -> DeviceError:
         """The error for a conversation that broke off."""
         state = next((found.state for found in list_adb() if found.address == self.address), "gone")
-        if state in ADVICE:
+        if state in ADVICE and state != "offline":
             return NoDevice(f"{self.address} is {state}", hint=ADVICE[state])
-        where = "is gone" if state == "gone" else "broke off the conversation"
+        where = {"gone": "is gone", "offline": "has gone offline"}.get(state, "broke off the conversation")
         return DeviceLost(
             f"{self.address} {where}",
             details=stderr.splitlines()[-3:],

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from edgedeploy.core.errors import DeviceError, DeviceFull, DeviceLost, UsageError
+from edgedeploy.core.errors import DeviceError, DeviceFull, UsageError
 from edgedeploy.core.files import output_errors, sha256_of
 
 from . import shell
@@ -136,10 +136,8 @@ class RemoteDevice:
         start = time.monotonic()
         try:
             answer = self._converse(script, hold_stdin=True, on_stdout=lines.take, timeout=timeout)
-        except DeviceLost:
-            raise  # nothing can be told to it now; it ends what it runs by itself
         except BaseException:
-            # A second Ctrl-C, or a device that is gone by now: it ends what it runs by itself, then.
+            # A device that cannot be reached any more ends what it runs by itself.
             with contextlib.suppress(DeviceError):
                 self._converse(shell.kill_script(pid_file, token), timeout=10)
             raise
