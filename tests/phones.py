@@ -137,7 +137,8 @@ class BoardInFolder:
     """The board, with its files in a folder of the test instead of the home."""
 
     def __init__(self, board: SshConnection, folder: Path) -> None:
-        self.address, self.system_root, self.argv, self.lost = board.address, "", board.argv, board.lost
+        self.address, self.system_root = board.address, ""
+        self.argv, self.lost, self.reopen = board.argv, board.lost, board.reopen
         self._folder = str(folder)
 
     def folder(self) -> str:

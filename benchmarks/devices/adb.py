@@ -50,6 +50,10 @@ class AdbConnection:
         """The place where Android's shell user may keep and run programs."""
         return FOLDER
 
+    def reopen(self) -> None:
+        """Connects again where it is on the network."""
+        open_adb(self.serial)
+
     def lost(self, stderr: str) -> DeviceError:
         """The error for a conversation that broke off."""
         state = next((found.state for found in list_adb() if found.address == self.address), "gone")

@@ -26,6 +26,9 @@ class LocalConnection:
         """Where pushed files go."""
         return str(self._folder)
 
+    def reopen(self) -> None:
+        """Every conversation is a new connection."""
+
     def lost(self, stderr: str) -> DeviceError:
         """The shell was killed."""
         return DeviceLost("the shell on this machine was killed", details=stderr.splitlines()[-3:])

@@ -107,7 +107,7 @@ class DeviceLock:
         return self._process is not None and self._process.poll() is None
 
     def renew(self) -> None:
-        """Takes the lock again where the connection broke and the device is back. Raises DeviceBusy, DeviceLost."""
+        """Takes the lock again after `wait_until_back`, if the connection broke. Raises DeviceBusy, DeviceLost."""
         if not self.held():
             self.release()
             self.take()

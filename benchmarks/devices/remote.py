@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from edgedeploy.core.errors import DeviceError, DeviceFull, UsageError
+from edgedeploy.core.errors import DeviceError, DeviceFull, DeviceLost, NoDevice, UsageError
 from edgedeploy.core.files import output_errors, sha256_of
 
 from . import shell
@@ -41,6 +41,9 @@ class Connection(Protocol):
 
     def folder(self) -> str:
         """Absolute path of the folder on the device; asked once."""
+
+    def reopen(self) -> None:
+        """Does what can be done from here to reach a device that was away. Raises NoDevice while it is."""
 
     def lost(self, stderr: str) -> DeviceError:
         """The error for a conversation that broke off, from what the connecting program printed."""
@@ -169,7 +172,20 @@ class RemoteDevice:
         """Removes a file or folder; none there is fine."""
         self._ask(f"rm -rf {shell.quote(shell.inside(self.folder, remote))}")
 
-    # --- below the verbs ---------------------------------------------------------------------------------------------
+    # --- beside the verbs ---------------------------------------------------------------------------------------------
+
+    def wait_until_back(self, seconds: float) -> None:
+        """Waits for a device that was lost. Raises the last NoDevice or DeviceLost when it does not come in time."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                self.connection.reopen()
+                self.ask(":")
+                return
+            except (NoDevice, DeviceLost):
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
 
     def ask(self, script: str, *, timeout: float = 30.0) -> tuple[int, str]:
         """Exit code and stdout of one of this package's own scripts; for hygiene, which asks much and expects refusals."""

@@ -69,6 +69,9 @@ class ScriptedConnection:
         """Inside the device's own folder."""
         return str(self.root / "data" / "local" / "tmp" / "edgedeploy")
 
+    def reopen(self) -> None:
+        """Every conversation is a new connection."""
+
     def lost(self, stderr: str) -> DeviceError:
         """It was unplugged."""
         return DeviceLost(f"{self.address} is gone", details=stderr.splitlines()[-3:])

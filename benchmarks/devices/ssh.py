@@ -50,6 +50,9 @@ class SshConnection:
             raise self.lost(answer.stderr.decode(errors="replace").strip())
         return f"{out.decode(errors='replace')}/.cache/edgedeploy-device"
 
+    def reopen(self) -> None:
+        """Every conversation is a new connection."""
+
     def lost(self, stderr: str) -> DeviceError:
         """The error for a conversation that broke off or never began."""
         said = stderr.splitlines()[-3:]
