@@ -17,7 +17,7 @@ import pytest
 
 from edgedeploy.android_harness.phone import Phone, start_phone
 from edgedeploy.android_harness.phone.build import BUILD_TOOLS
-from edgedeploy.android_harness.phone.emulated import START_TOOLS
+from edgedeploy.android_harness.phone.emulated import START_TOOLS, free_port
 from edgedeploy.benchmarks.devices.adb import connect, open_adb
 from edgedeploy.benchmarks.devices.local import LocalConnection
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
@@ -34,13 +34,6 @@ def need(programs: list[str]) -> None:
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
-
-
-def free_port() -> int:
-    """A TCP port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

@@ -109,7 +109,7 @@ def _build_adbd(program: Path) -> None:
     (work / "generated/android-base/thread_annotations.h").write_text(annotations.replace("__attribute__((x))", ""))
 
     includes = [work / "generated", HERE / "adbd" / "shims", *(core / folder for folder in ADBD_INCLUDES)]
-    flags = [
+    flags: list[str | Path] = [
         *ADBD_FLAGS,
         "-include",
         core / "libcutils/include/private/fs_config.h",

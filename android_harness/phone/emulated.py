@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -105,7 +106,7 @@ def start_phone(
     """
     root = build_phone()
     require_tools(START_TOOLS, "starting the emulated phone")
-    port = port or _free_port()
+    port = port or free_port()
     if not _port_is_free(port):
         raise DeviceError(
             f"port {port} is taken", hint="another --port, or `python -m edgedeploy.android_harness.phone stop`"
@@ -219,10 +220,16 @@ def _state_folder() -> Path:
     return user_state_path("edgedeploy") / "phones"
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port() -> int:
+    """A port of loopback that nobody listens on.
+
+    Not one that the kernel gives to outgoing connections: an adb server that looks for a phone that went away would sooner
+    or later get the phone's own port for that, connect to itself, and keep it.
+    """
+    for port in random.sample(range(20_000, 30_000), 1000):
+        if _port_is_free(port):
+            return port
+    raise DeviceError("no free TCP port between 20000 and 30000")
 
 
 def _port_is_free(port: int) -> bool:

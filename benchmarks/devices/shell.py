@@ -102,6 +102,7 @@ def push_script(*, temporary: str, target: str, sha256: str, executable: bool) -
 temporary={quote(temporary)}
 mkdir -p {parents} || exit 73
 trap 'rm -f "$temporary"' EXIT
+trap 'exit 65' HUP INT TERM
 cat >"$temporary" || exit 73
 hash=$(sha256sum <"$temporary") || exit 73
 [ "${{hash%% *}}" = {sha256} ] || exit 65

@@ -16,13 +16,13 @@ import pytest
 from edgedeploy.android_harness.phone import Phone, build_phone, emulated, running_phones, start_phone
 from edgedeploy.android_harness.phone.__main__ import main
 from edgedeploy.android_harness.phone.build import BUILD_TOOLS, HERE, cache_folder
-from edgedeploy.android_harness.phone.emulated import START_TOOLS
+from edgedeploy.android_harness.phone.emulated import START_TOOLS, free_port
 from edgedeploy.android_harness.phone.sources import mirror_in
 from edgedeploy.android_harness.phone.tools import PACKAGE_OF, call, require_tools
 from edgedeploy.benchmarks.devices.adb import open_adb
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.core.errors import DeviceError
-from tests.phones import eventually, free_port
+from tests.phones import eventually
 
 
 def says(device: RemoteDevice, script: str) -> str:
@@ -82,7 +82,9 @@ def test_a_warm_build_needs_no_network_and_no_time(phone: Phone, monkeypatch: py
     assert time.monotonic() - start < 1
 
 
-def test_every_start_is_a_clean_phone_unless_it_is_given_a_folder(make_phone: Callable[..., Phone], tmp_path: Path) -> None:
+def test_every_start_is_a_clean_phone_unless_it_is_given_a_folder(
+    make_phone: Callable[..., Phone], tmp_path: Path
+) -> None:
     for options, kept in (({}, ""), ({"data": tmp_path / "data"}, "kept")):
         phone = make_phone(**options)
         RemoteDevice(open_adb(phone.address)).ask("echo kept >/data/local/tmp/note")
@@ -134,8 +136,8 @@ def test_a_phone_that_cannot_boot_says_what_it_wrote_and_what_it_needs(
 
 
 def test_a_phone_dies_with_a_test_run_that_is_killed(phone: Phone) -> None:
-    code = "from edgedeploy.android_harness.phone import start_phone as s; p = s(tied=True); print(p.pid, p.port, flush=True)"
-    code += "; import time; time.sleep(60)"
+    code = "from edgedeploy.android_harness.phone import start_phone; phone = start_phone(tied=True); "
+    code += "print(phone.pid, phone.port, flush=True); import time; time.sleep(60)"
     environment = {**os.environ, "PYTHONPATH": os.getcwd()}
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment) as starter:
         assert starter.stdout is not None
@@ -165,7 +167,10 @@ def test_the_command_starts_lists_and_stops(phone: Phone, capsys: pytest.Capture
     [
         ("Debian main http://mirror.example/debian/\n", "http://mirror.example/debian/"),
         ("Ubuntu main http://u.example/ubuntu/\nDebian main http://d.example/debian\n", "http://d.example/debian"),
-        ("Debian main http://s.example/debian-security/\nDebian main http://d.example/debian/\n", "http://d.example/debian/"),
+        (
+            "Debian main http://s.example/debian-security/\nDebian main http://d.example/debian/\n",
+            "http://d.example/debian/",
+        ),
         ("Debian contrib http://c.example/x\n\nDebian main https://d.example/y\n", "https://d.example/y"),
     ],
 )

@@ -63,7 +63,7 @@ def test_a_phone_that_goes_while_running_is_lost_at_once(make_phone: Callable[..
         device.run(["sh", "-c", "echo sample 1; sleep 60; echo sample 2"], on_line=listen)
     assert time.monotonic() - start < 20
     assert heard == ["sample 1"]  # what had come by then is not lost
-    with pytest.raises(DeviceLost, match="offline|gone"):
+    with pytest.raises(DeviceLost, match=r"offline|gone"):
         device.run(["true"])
 
 

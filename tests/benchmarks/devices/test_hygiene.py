@@ -36,7 +36,8 @@ class QuickClock(Clock):
     """Waits without waiting; `each` is called with the seconds slept."""
 
     def __init__(self, each: object = None) -> None:
-        self.time, self.slept, self.each = 0.0, [], each
+        self.time, self.each = 0.0, each
+        self.slept: list[float] = []
 
     def now(self) -> float:
         return self.time
@@ -57,9 +58,17 @@ def test_a_pixel_describes_itself(pixel: ScriptedDevice) -> None:
 
 def test_a_pixel_tells_its_state(pixel: ScriptedDevice) -> None:
     state = read_state(pixel)
-    assert (state.battery_percent, state.battery_temperature_c, state.plugged, state.screen_on) == (87, 28.4, True, False)
+    assert (state.battery_percent, state.battery_temperature_c, state.plugged, state.screen_on) == (
+        87,
+        28.4,
+        True,
+        False,
+    )
     assert state.thermal_status == 0
-    assert state.temperatures_c == {"BIG": 31.2, "VIRTUAL-SKIN": 26.2}  # those now, not the cached; a sensor at 0 is none
+    assert state.temperatures_c == {
+        "BIG": 31.2,
+        "VIRTUAL-SKIN": 26.2,
+    }  # those now, not the cached; a sensor at 0 is none
     assert state.frequencies_khz == {core.number: core.max_khz for core in PIXEL_CORES}
     assert state.governors == dict.fromkeys(range(8), "sched_pixel")
 
@@ -164,7 +173,7 @@ def test_a_row_starts_when_the_phone_has_cooled_down(pixel: ScriptedDevice) -> N
 def test_a_phone_that_stays_hot_is_given_up(pixel: ScriptedDevice) -> None:
     pixel.heat(status=2, big_c=61.0)
     conditions = Conditions(pixel, Hygiene(max_start_temperature_c=40.0, start_timeout_s=30.0), mask=None)
-    with pytest.raises(DeviceTooHot, match="at 61.0 °C after 30 s of waiting"):
+    with pytest.raises(DeviceTooHot, match=r"at 61\.0 °C after 30 s of waiting"):
         conditions.before_row(clock=QuickClock())
 
 

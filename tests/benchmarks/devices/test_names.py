@@ -75,7 +75,10 @@ def test_android_serial_is_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_two_phones_and_none_chosen_lists_both() -> None:
     with pytest.raises(NoDevice, match="2 phones are connected and none was chosen") as caught:
         choose_adb("", [PIXEL, GALAXY])
-    assert caught.value.details == ("adb:2A111FDH2000  Pixel 7  panther  (device)", "adb:R5CT10XYZ  SM S911B  dm1q  (device)")
+    assert caught.value.details == (
+        "adb:2A111FDH2000  Pixel 7  panther  (device)",
+        "adb:R5CT10XYZ  SM S911B  dm1q  (device)",
+    )
     assert caught.value.hint == "--device adb:2A111FDH2000, or set ANDROID_SERIAL"
 
 

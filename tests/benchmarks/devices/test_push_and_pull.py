@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from edgedeploy.benchmarks.devices.local import LocalConnection
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.core.errors import DeviceError, UsageError
+from tests.phones import eventually
 
 # Names that would do harm in a shell that read them as text of its own.
 NASTY_NAMES = [
@@ -77,14 +79,14 @@ def test_a_file_that_changed_here_or_there_is_sent_again(device: RemoteDevice, t
 
 def test_of_a_folder_only_what_is_new_is_sent(device: RemoteDevice, tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
-    for number in range(15):
+    for number in range(4):
         write(bundle / f"lib{number}.so", bytes([number]) * 100)
     write(bundle / "deep" / "notice.txt", b"licence")
     first = device.push(bundle, "bundles/x")
     write(bundle / "lib3.so", b"new")
     second = device.push(bundle, "bundles/x")
-    assert (first.sent_files, second.sent_files, second.skipped_files) == (16, 1, 15)
-    assert len(device.list()) == 16
+    assert (first.sent_files, second.sent_files, second.skipped_files) == (5, 1, 4)
+    assert len(device.list()) == 5
 
 
 def test_progress_never_goes_back_and_ends_at_the_whole(device: RemoteDevice, tmp_path: Path) -> None:
@@ -107,15 +109,29 @@ def test_a_program_stays_a_program_and_data_stays_data(device: RemoteDevice, tmp
 
 
 @pytest.mark.parametrize("name", NASTY_NAMES)
-def test_no_name_breaks_out_of_its_word(phone_device: RemoteDevice, tmp_path: Path, name: str) -> None:
+def test_no_name_breaks_out_of_its_word(own_places: None, tmp_path: Path, name: str) -> None:
+    device = RemoteDevice(LocalConnection(tmp_path / f"folder of {name}"))
     source = write(tmp_path / "source", name.encode())
-    phone_device.push(source, f"names/{name}")
-    assert phone_device.pull(f"names/{name}", tmp_path / "back").read_bytes() == name.encode()
-    said = phone_device.run(["printf", "%s", name], cwd="names", environment={"WORD": name})
+    device.push(source, f"names/{name}")
+    assert device.pull(f"names/{name}", tmp_path / "back").read_bytes() == name.encode()
+    said = device.run(["printf", "%s", name], cwd="names", environment={"WORD": name})
     assert (said.stdout, said.stderr) == (name, "")
-    assert phone_device.list() == (f"names/{name}",)
-    phone_device.remove(f"names/{name}")
-    assert phone_device.list() == ()
+    assert device.list() == (f"names/{name}",)
+    device.remove(f"names/{name}")
+    assert device.list() == ()
+
+
+def test_nor_on_the_phone_whose_shell_is_another(phone_device: RemoteDevice, tmp_path: Path) -> None:
+    for name in NASTY_NAMES:
+        write(tmp_path / "names" / name, name.encode())
+    phone_device.push(tmp_path / "names", "names")
+    assert phone_device.list() == tuple(sorted(f"names/{name}" for name in NASTY_NAMES))
+    said = phone_device.run(["printf", "%s|", *NASTY_NAMES], cwd="names")
+    assert (said.stdout, said.stderr) == ("".join(f"{name}|" for name in NASTY_NAMES), "")
+    for name in NASTY_NAMES[::4]:
+        assert phone_device.pull(f"names/{name}", tmp_path / "back").read_bytes() == name.encode()
+        phone_device.remove(f"names/{name}")
+    assert len(phone_device.list()) == len(NASTY_NAMES) - len(NASTY_NAMES[::4])
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "a/../../b"])
@@ -136,7 +152,7 @@ def test_a_zero_byte_is_refused_before_it_reaches_a_shell(device: RemoteDevice) 
 
 
 def test_pulling_what_is_not_there_says_so_and_leaves_nothing_here(device: RemoteDevice, tmp_path: Path) -> None:
-    with pytest.raises(DeviceError, match="there is no file .*nothing.bin"):
+    with pytest.raises(DeviceError, match=r"there is no file .*nothing\.bin"):
         device.pull("nothing.bin", tmp_path / "out" / "nothing.bin")
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -170,6 +186,30 @@ def test_an_older_file_stays_until_the_new_one_is_whole(
     with pytest.raises(DeviceError, match="damaged"):
         phone_device.push(source, "model.bin")
     assert phone_device.pull("model.bin", tmp_path / "back").read_bytes() == b"old"
+
+
+def test_ctrl_c_while_pushing_leaves_nothing_half_done(device: RemoteDevice, tmp_path: Path) -> None:
+    source = write(tmp_path / "model.bin", os.urandom(4_000_000))
+
+    def interrupt(done: int, total: int) -> None:
+        if done > total // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        device.push(source, "model.bin", progress=interrupt)
+    assert eventually(lambda: device.list() == ())
+    assert device.push(source, "model.bin").sent_files == 1
+
+
+def test_ctrl_c_while_pulling_leaves_nothing_here(device: RemoteDevice, tmp_path: Path) -> None:
+    device.push(write(tmp_path / "model.bin", os.urandom(2_000_000)), "model.bin")
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        device.pull("model.bin", tmp_path / "out" / "model.bin", progress=interrupt)
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_removing_the_folder_leaves_nothing_and_twice_is_fine(device: RemoteDevice, tmp_path: Path) -> None:

@@ -64,7 +64,9 @@ def test_a_program_that_is_not_there_is_127_and_named(device: RemoteDevice) -> N
 def test_environment_and_folder_are_those_asked_for(device: RemoteDevice, tmp_path: Path) -> None:
     (tmp_path / "x").write_text("x")
     device.push(tmp_path / "x", "here/x")
-    result = device.run(["sh", "-c", 'echo "$GREETING" "$ORT_DISABLE_TELEMETRY"; ls'], cwd="here", environment={"GREETING": "a 'b'"})
+    result = device.run(
+        ["sh", "-c", 'echo "$GREETING" "$ORT_DISABLE_TELEMETRY"; ls'], cwd="here", environment={"GREETING": "a 'b'"}
+    )
     assert result.stdout == "a 'b' 1\nx\n"
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from edgedeploy.android_harness.phone.emulated import free_port
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.ssh import SshConnection
 from edgedeploy.core.errors import NoDevice, UsageError
-from tests.phones import free_port
 
 
 def test_a_board_keeps_its_files_below_its_home(board: SshConnection) -> None:
