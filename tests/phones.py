@@ -1,4 +1,4 @@
-"""Fixtures for tests that need a phone, a board or an adb server. Imported by the conftest.py of the folders that use them.
+"""Fixtures for tests that need a phone, a board or an adb server. All of them are known everywhere: see conftest.py.
 
 The adb server is the tests' own, on a port of its own: one that the user runs is never talked to.
 """

@@ -1,4 +1,4 @@
-"""The phone's fixtures, for the tests of this folder."""
+"""Fixtures of more than one folder. The phone's are one set for the whole run: one adb server, one phone a worker."""
 
 from tests.phones import adb_server, board, device, make_phone, own_places, phone, phone_device
 
