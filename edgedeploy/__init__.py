@@ -1,0 +1,36 @@
+"""edgedeploy: ship vision networks on Arm CPUs: rewrite, lower, prove and measure them.
+
+import edgedeploy
+
+net = edgedeploy.create_model("topformer-tiny")
+artifacts = edgedeploy.export("topformer-tiny", "tflite-int8")
+for row in edgedeploy.bench(artifacts):
+    print(row.target, row.latency_ns.median / 1e6, "ms")
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# ONNX Runtime reports home unless told not to before it is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+if TYPE_CHECKING:
+    from .measuring import bench
+    from .pipeline import create_model, export
+    from .proof import verify
+
+__all__ = ["create_model", "export", "verify", "bench", "__version__"]
+
+_HOMES = {"create_model": "pipeline", "export": "pipeline", "verify": "proof", "bench": "measuring"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'edgedeploy' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

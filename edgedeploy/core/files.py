@@ -22,7 +22,13 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _explain(path: Path, error: OSError) -> OutputFailed:
+def explain_os_error(error: OSError) -> OutputFailed:
+    """An error of the operating system that nobody expected, in words."""
+    return explain(Path(error.filename or "."), error)
+
+
+def explain(path: Path, error: OSError) -> OutputFailed:
+    """What the operating system refused, in words, and what to do about it."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         free = ""
         with contextlib.suppress(OSError):
@@ -38,7 +44,9 @@ def _explain(path: Path, error: OSError) -> OutputFailed:
         )
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return OutputFailed(f"{path} cannot be made: a file is where a folder should be", hint="--output DIR")
-    return OutputFailed(f"{path} could not be written: {error.strerror or error}")
+    return OutputFailed(
+        f"{path} could not be written: {error.strerror or error}", hint="--output DIR with a folder of your own"
+    )
 
 
 @contextlib.contextmanager
@@ -47,7 +55,7 @@ def output_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _explain(path, error) from error
+        raise explain(path, error) from error
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -71,20 +79,36 @@ def write_json(path: Path, record: Any) -> None:
     write_atomically(path, json.dumps(record, indent=2, allow_nan=False) + "\n")
 
 
+def check_writable(folder: Path) -> None:
+    """Finds out before the work whether its result could be written. Raises OutputFailed."""
+    place = folder.absolute()
+    with output_errors(folder):
+        while not place.exists():
+            place = place.parent
+        if not place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
+        probe = place / f".edgedeploy-{secrets.token_hex(4)}.tmp"
+        probe.touch()
+        probe.unlink()
+
+
 @contextlib.contextmanager
 def staged_folder(final: Path) -> Iterator[Path]:
     """A private folder that becomes `final` when the block ends well, and is gone when it does not.
 
-    An older `final` stays as it is until the new one is complete.
+    An older `final` stays as it is until the new one is complete. What a killed process left behind goes first.
     """
     with output_errors(final):
         final.parent.mkdir(parents=True, exist_ok=True)
-        stage = final.with_name(f".{final.name}.{secrets.token_hex(4)}.tmp")
+        _remove_abandoned(final)
+        stage = final.with_name(f".{final.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
         stage.mkdir(mode=0o700)
     try:
         yield stage
         with output_errors(final):
             stage.chmod(0o755)
+            for file in stage.iterdir():
+                file.chmod(0o644)
             if final.exists():
                 old = final.with_name(f".{final.name}.{secrets.token_hex(4)}.old")
                 final.rename(old)
@@ -94,3 +118,10 @@ def staged_folder(final: Path) -> Iterator[Path]:
                 stage.rename(final)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+def _remove_abandoned(final: Path) -> None:
+    for stale in final.parent.glob(f".{final.name}.*.tmp"):
+        pid = stale.name.removeprefix(f".{final.name}.").split("-")[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():
+            shutil.rmtree(stale, ignore_errors=True)

@@ -24,6 +24,7 @@ class Parity:
         label_agreement: share of positions (pixels, or images) whose largest class is the same; None where there is
             no class axis.
         count: compared values.
+        labels: the outputs are integers, so that only `label_agreement` says something.
     """
 
     max_abs_error: float
@@ -33,6 +34,7 @@ class Parity:
     cosine: float
     label_agreement: float | None
     count: int
+    labels: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """JSON has no infinity: an equal output's SQNR is written as null beside a `max_abs_error` of 0."""
@@ -44,12 +46,14 @@ class Parity:
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> Parity:
         """The inverse of `to_json`."""
-        known = {name: record[name] for name in cls.__dataclass_fields__}
+        known = {name: record[name] for name in cls.__dataclass_fields__ if name in record}
         if known["sqnr_db"] is None:
             known["sqnr_db"] = math.inf if known["max_abs_error"] == 0 else math.nan
         return cls(**known)
 
     def __str__(self) -> str:
+        if self.labels:
+            return f"same label {self.label_agreement:.2%}"
         agreement = "" if self.label_agreement is None else f", same label {self.label_agreement:.2%}"
         return (
             f"SQNR {self.sqnr_db:.1f} dB, largest error {self.max_abs_error:.3g} "
@@ -86,4 +90,4 @@ def compare(reference: Array, actual: Array, *, class_axis: int | None = None) -
     else:
         sqnr = 10 * math.log10(max(float(np.mean(ref**2)), 1e-300) / float(np.mean(error**2)))
         cosine = float(ref @ act / max(float(np.linalg.norm(ref) * np.linalg.norm(act)), 1e-300))
-    return Parity(largest, float(error.mean()), largest / spread, sqnr, cosine, agreement, ref.size)
+    return Parity(largest, float(error.mean()), largest / spread, sqnr, cosine, agreement, ref.size, labels)

@@ -80,11 +80,13 @@ class ModelSpec:
         name: as typed, with dashes: "topformer-tiny".
         family: the family's name, which is also its file in `models/`.
         task: "classification" or "segmentation".
-        build: makes the module in eval mode with torch's default initialisation; takes `num_classes`.
+        build: makes the module in eval mode with torch's default initialisation; takes `num_classes`, and
+            `checkpoint` where a checkpoint's shapes decide something that the variant's name does not.
         num_classes: of the official weights.
         input_size: (height, width) of the official weights.
         parameters: trainable parameters, exactly.
         source: paper, code, licences.
+        classifier: name of the module whose first dimension is the class count.
         size_multiple: both input sides must be multiples of this.
         macs: multiply-accumulates of convolutions, linear layers and matrix products at `input_size`.
         preprocessing: of the official weights.
@@ -98,6 +100,7 @@ class ModelSpec:
     input_size: tuple[int, int]
     parameters: int
     source: Source
+    classifier: str = ""
     size_multiple: int = 32
     macs: int | None = None
     preprocessing: Preprocessing = Preprocessing()

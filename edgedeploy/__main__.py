@@ -1,0 +1,5 @@
+"""`python -m edgedeploy` is `edgedeploy`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,235 @@
+"""The command line. Each command parses, makes one call, and prints.
+
+Results go to stdout, progress and warnings to stderr. Exit codes: 0 fine, 1 a regression or a failed parity, 2 wrong use,
+3 a device or a tool failed, 4 the measurement is not trustworthy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import traceback
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .core.errors import EdgedeployError, UsageError
+
+if TYPE_CHECKING:
+    from .core.measurement import Measurement
+
+app = typer.Typer(
+    name="edgedeploy",
+    help="Ship vision networks on Arm CPUs: rewrite, lower, prove and measure them.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print records as JSON instead of a table.")]
+
+
+@app.command()
+def models(
+    pattern: Annotated[str, typer.Argument(help="Show only names that contain this.")] = "",
+    as_json: Json = False,
+) -> None:
+    """List the zoo: task, input, parameters, multiply-accumulates, source."""
+    from . import listings, tables
+
+    rows = listings.models(pattern)
+    _emit(rows, as_json, tables.models)
+
+
+@app.command()
+def targets(as_json: Json = False) -> None:
+    """List where a network can be lowered to: format, runtime, number formats, required parity, rewrites."""
+    from . import listings, tables
+
+    _emit(listings.targets(), as_json, tables.targets)
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(help="A name from `edgedeploy models`.")],
+    target: Annotated[str, typer.Option("--target", "-t", help="One or several of `edgedeploy targets`, with commas.")],
+    weights: Annotated[Path | None, typer.Option(help="A checkpoint (.pth, .safetensors). Default: random.")] = None,
+    input_size: Annotated[str | None, typer.Option(help="Height x width, such as 512x512.")] = None,
+    num_classes: Annotated[int | None, typer.Option(min=1, help="Classes of a network with random weights.")] = None,
+    head: Annotated[str, typer.Option(help="Segmentation: logits (stride 8), upsampled, or labels.")] = "logits",
+    calib: Annotated[Path | None, typer.Option(help="A folder of images for int8 ranges.")] = None,
+    num_calib: Annotated[int, typer.Option(min=1, help="Use at most this many calibration images.")] = 32,
+    int8_io: Annotated[bool, typer.Option("--int8-io", help="Static int8: inputs and outputs are int8 too.")] = False,
+    allow_low_parity: Annotated[
+        bool, typer.Option("--allow-low-parity", help="Keep an artifact that is below its target's floor.")
+    ] = False,
+    without_rewrite: Annotated[list[str] | None, typer.Option(help="Leave a rewrite out; may be repeated.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where artifacts go.")] = Path("artifacts"),
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what each rewrite did and declined.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Rewrite, lower and prove a network; write artifacts/MODEL/TARGET/."""
+    from . import tables
+    from .intake import parse_size
+    from .pipeline import export as run
+    from .reporter import Drawn
+
+    artifacts = run(
+        model,
+        target,
+        weights=weights,
+        input_size=parse_size(input_size) if input_size else None,
+        num_classes=num_classes,
+        head=head,
+        calib=calib,
+        num_calib=num_calib,
+        int8_io=int8_io,
+        allow_low_parity=allow_low_parity,
+        without_rewrites=without_rewrite or [],
+        output=output,
+        reporter=Drawn(verbose=verbose),
+    )
+    rows = [{"artifact": str(a.folder), **a.manifest.to_json()} for a in artifacts]
+    _emit(rows, as_json, tables.artifacts)
+
+
+@app.command()
+def verify(
+    artifact: Annotated[list[Path], typer.Argument(help="A folder, manifest or file of an artifact.")],
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Run artifacts on their stored inputs and compare with the float network's outputs."""
+    from . import tables
+    from .proof import verify as run
+
+    rows = [
+        {"artifact": str(place), "output": index, **parity.to_json()}
+        for place in artifact
+        for index, parity in enumerate(run(place, threads=threads))
+    ]
+    _emit(rows, as_json, tables.parities)
+
+
+@app.command()
+def bench(
+    artifact: Annotated[
+        list[str] | None, typer.Argument(help="Artifacts, or models below ./artifacts. Default: all of them.")
+    ] = None,
+    device: Annotated[str, typer.Option("--device", "-d", help="Where to measure: local is this machine.")] = "local",
+    threads: Annotated[str, typer.Option(help="One or several numbers, such as 1,2,4.")] = "1",
+    warmup_runs: Annotated[int, typer.Option(help="Inferences before the first counted one.")] = 3,
+    num_runs: Annotated[int, typer.Option(help="Least number of counted inferences.")] = 50,
+    min_secs: Annotated[float, typer.Option(help="Measure at least this long.")] = 1.0,
+    max_secs: Annotated[float, typer.Option(help="Measure at most this long.")] = 150.0,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all samples there; - for stdout.")
+    ] = None,
+) -> None:
+    """Measure artifacts in their real runtime, each in a process of its own."""
+    from . import measuring, tables
+    from .core.measurement import measurements_to_json
+    from .reporter import Drawn
+
+    to_stdout = json_file is not None and str(json_file) == "-"
+    made: list[Measurement] = []
+    try:
+        measuring.bench(
+            artifact or (),
+            device=device,
+            threads=_numbers(threads),
+            warmup_runs=warmup_runs,
+            num_runs=num_runs,
+            min_secs=min_secs,
+            max_secs=max_secs,
+            json_file=None if to_stdout else json_file,
+            reporter=Drawn(verbose=False),
+            on_measurement=made.append,
+        )
+    finally:  # what was measured is shown, whatever came after it
+        if to_stdout:
+            print(json.dumps(measurements_to_json(made, measuring.tool()), indent=2))
+        elif made:
+            tables.measurements(made)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Show what is installed, what is missing, and what it is needed for."""
+    from . import tables
+    from .doctor import examine
+
+    findings = examine()
+    _emit([finding.to_json() for finding in findings], as_json, tables.findings)
+    if any(finding.ok is False for finding in findings if not finding.name.startswith("load")):
+        raise typer.Exit(3)
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--threads takes whole numbers, not '{text}'", hint="--threads 1,2,4") from None
+
+
+def _emit(rows: list[dict[str, Any]], as_json: bool, table: Any) -> None:
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    else:
+        table(rows)
+
+
+def _version(show: bool) -> None:
+    if show:
+        from . import __version__
+
+        print(f"edgedeploy {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an expected error too.")] = False,
+) -> None:
+    if debug:
+        os.environ["EDGEDEPLOY_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Entry point: errors that a user can cause are said in two or three lines, with their exit code."""
+    # a closing terminal or a CI runner's stop cleans up like Ctrl-C
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if "--debug" not in sys.argv:
+        warnings.simplefilter("ignore")  # of the converters and torch, about themselves
+    try:
+        app()
+    except EdgedeployError as error:
+        if os.environ.get("EDGEDEPLOY_DEBUG"):
+            traceback.print_exc()
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("\ninterrupted; nothing half-written is left", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        from .core.files import explain_os_error
+
+        print(f"error: {explain_os_error(error)}", file=sys.stderr)
+        sys.exit(3)
+
+
+if __name__ == "__main__":
+    main()

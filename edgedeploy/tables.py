@@ -1,0 +1,127 @@
+"""Tables for people. One unit for a whole column, so that rows can be compared by eye; numbers to the right."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .core.measurement import Measurement
+
+
+def models(rows: Sequence[dict[str, Any]]) -> None:
+    """The zoo."""
+    table = _table("model", "task", "input", ">params M", ">MMACs", "paper")
+    for row in rows:
+        macs = f"{row['macs'] / 1e6:,.0f}" if row["macs"] else ""
+        size = "x".join(map(str, row["input"][2:]))
+        table.add_row(row["name"], row["task"], size, f"{row['parameters'] / 1e6:.2f}", macs, row["paper"])
+    _print(table)
+
+
+def targets(rows: Sequence[dict[str, Any]]) -> None:
+    """The targets."""
+    table = _table("target", "file", "runtime", "recipe", "required parity")
+    for row in rows:
+        table.add_row(row["name"], row["file"], row["runtime"], row["recipe"], row["floor"])
+    _print(table)
+
+
+def artifacts(rows: Sequence[dict[str, Any]]) -> None:
+    """What an export made."""
+    table = _table("artifact", ">size MiB", ">SQNR dB", ">largest error σ", ">same label", "weights")
+    for row in rows:
+        worst = min(row["parity"], key=lambda p: p["sqnr_db"] if p["sqnr_db"] is not None else math.inf)
+        table.add_row(
+            row["artifact"],
+            f"{row['size_bytes'] / 2**20:.2f}",
+            *_parity(worst),
+            row["made_by"]["weights"]["kind"],
+        )
+    _print(table)
+
+
+def parities(rows: Sequence[dict[str, Any]]) -> None:
+    """What a verification found."""
+    table = _table("artifact", ">output", ">SQNR dB", ">largest error σ", ">same label")
+    for row in rows:
+        table.add_row(row["artifact"], str(row["output"]), *_parity(row))
+    _print(table)
+
+
+def measurements(rows: Sequence[Measurement]) -> None:
+    """What a benchmark measured."""
+    device = rows[0].device
+    counts = sorted({row.latency_ns.count for row in rows})
+    span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    title = f"{device.model} ({device.abi}, {device.os}), {span} runs each; milliseconds"
+    table = _table(
+        "model", "target", ">threads", ">min", ">median", ">p90", ">p99", ">load", ">first", ">peak MiB", ">size MiB",
+        ">SQNR dB",
+    )  # fmt: skip
+    footnotes: dict[str, str] = {}
+    for row in rows:
+        times = row.latency_ns
+        marks = "".join(_mark(note, footnotes) for note in row.notes)
+        sqnr = "" if row.parity is None else _parity(row.parity.to_json())[0]
+        table.add_row(
+            row.model,
+            row.target + marks,
+            str(row.threads),
+            *(f"{ns / 1e6:.2f}" for ns in (times.min, times.median, times.p90, times.p99)),
+            *(f"{ns / 1e6:.1f}" for ns in (row.load_ns, row.first_inference_ns)),
+            f"{row.peak_rss_bytes / 2**20:.0f}",
+            f"{row.size_bytes / 2**20:.2f}",
+            sqnr,
+        )
+    console = _console()
+    console.print(title)
+    console.print(table)
+    for note, mark in footnotes.items():
+        console.print(f"{mark} {note}")
+
+
+def findings(rows: Sequence[dict[str, Any]]) -> None:
+    """What the doctor found."""
+    signs = {True: "ok", False: "bad", None: "-"}
+    table = _table("", "what", "found", "what to do")
+    for row in rows:
+        table.add_row(signs[row["ok"]], row["name"], row["value"], row["hint"])
+    _print(table)
+
+
+def _parity(record: dict[str, Any]) -> tuple[str, str, str]:
+    """SQNR, largest error and label agreement as cells; labels have no SQNR, equal outputs an infinite one."""
+    agreement = "" if record["label_agreement"] is None else f"{record['label_agreement']:.2%}"
+    if record["labels"]:
+        return "", "", agreement
+    sqnr = "equal" if record["sqnr_db"] is None else f"{record['sqnr_db']:.1f}"
+    return sqnr, f"{record['relative_error']:.1g}", agreement
+
+
+def _mark(note: str, footnotes: dict[str, str]) -> str:
+    signs = "¹²³⁴⁵⁶⁷⁸⁹"
+    return footnotes.setdefault(note, signs[min(len(footnotes), len(signs) - 1)])
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left", no_wrap=True)
+    return table
+
+
+def _console() -> Console:
+    """Pipes and files get whole lines, however narrow the terminal."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=200)
+    return console
+
+
+def _print(table: Table) -> None:
+    _console().print(table if table.row_count else Text("nothing to show"))

@@ -1,0 +1,112 @@
+"""The table of targets: where a network shall run, and what that takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgedeploy.core.recipe import DYNAMIC_INT8, FP32, STATIC_INT8, WEIGHT_ONLY_FP16, QuantRecipe
+from edgedeploy.core.registry import Registry
+
+from .job import Exporter
+
+# What every target wants. Which of them fire is the network's matter.
+COMMON = ("fold_constants", "fold_batch_norm", "linear_to_conv", "fixed_pool", "fixed_resize", "whole_hard_activations")
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The parity below which an export fails.
+
+    Attributes:
+        relative_error: largest error over the reference's standard deviation.
+        sqnr_db: signal to quantization noise.
+        label_agreement: share of equal labels, where the artifact gives labels.
+    """
+
+    relative_error: float | None = None
+    sqnr_db: float | None = None
+    label_agreement: float | None = None
+
+    def __str__(self) -> str:
+        parts = []
+        if self.relative_error is not None:
+            parts.append(f"largest error < {self.relative_error:g} σ")
+        if self.sqnr_db is not None:
+            parts.append(f"SQNR ≥ {self.sqnr_db:g} dB")
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a network shall run.
+
+    Attributes:
+        name: as typed.
+        exporter: "onnx", "executorch" or "tflite": the file to_<exporter>.py.
+        runner: the runtime that runs the file.
+        file: name of the artifact's file.
+        recipe: how numbers are stored and computed.
+        rewrites: names, in no order; the rewrites' own list orders them.
+        floor: the parity that an export must reach.
+    """
+
+    name: str
+    exporter: str
+    runner: str
+    file: str
+    recipe: QuantRecipe
+    rewrites: tuple[str, ...]
+    floor: Floor
+
+    def __str__(self) -> str:
+        return self.name
+
+    def export(self) -> Exporter:
+        """The exporter's function; its converter is imported when it is called."""
+        if self.exporter == "onnx":
+            from .to_onnx import to_onnx
+
+            return to_onnx
+        if self.exporter == "executorch":
+            from .to_executorch import to_executorch
+
+            return to_executorch
+        from .to_tflite import to_tflite
+
+        return to_tflite
+
+
+FLOAT = Floor(relative_error=1e-4, label_agreement=0.99)
+HALF = Floor(sqnr_db=50, label_agreement=0.98)  # 11 bits of mantissa in the weights
+INT8 = Floor(sqnr_db=20, label_agreement=0.9)  # noise a tenth of the signal's amplitude
+LABELS = ("cheap_labels",)
+CLIPPED = ("clipped_hard_sigmoid",)
+
+
+def _onnx(name: str, recipe: QuantRecipe, floor: Floor, *more: str) -> Target:
+    return Target(name, "onnx", "onnxruntime", "model.onnx", recipe, COMMON + LABELS + more, floor)
+
+
+def _executorch(name: str, recipe: QuantRecipe, floor: Floor, *more: str) -> Target:
+    return Target(name, "executorch", "executorch", "model.pte", recipe, COMMON + LABELS + more, floor)
+
+
+def _tflite(name: str, recipe: QuantRecipe, floor: Floor, *more: str) -> Target:
+    return Target(name, "tflite", "litert", "model.tflite", recipe, COMMON + LABELS + CLIPPED + more, floor)
+
+
+TARGETS: Registry[Target] = Registry(
+    "target",
+    (
+        _onnx("onnx-fp32", FP32, FLOAT),
+        _onnx("onnx-int8", STATIC_INT8, INT8, *CLIPPED),
+        _executorch("executorch-fp32", FP32, FLOAT),
+        _executorch("executorch-int8", STATIC_INT8, INT8, *CLIPPED),
+        _tflite("tflite-fp32", FP32, FLOAT),
+        _tflite("tflite-fp16", WEIGHT_ONLY_FP16, HALF),
+        _tflite("tflite-dynamic", DYNAMIC_INT8, INT8),
+        _tflite("tflite-int8", STATIC_INT8, INT8),
+    ),
+    name_of=str,
+    hint="`edgedeploy targets` lists them",
+)

@@ -1,0 +1,104 @@
+"""What two or more families really share. Whatever one family alone needs stands in its own file."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ChannelLayerNorm(nn.LayerNorm):
+    """LayerNorm over the channel vector at every position of a (B, C, H, W) map.
+
+    Written as a LayerNorm between two permutes; a rewrite chooses the form that a runtime likes best.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-6) -> None:
+        super().__init__(channels, eps=eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class ConvNormAct(nn.Module):
+    """Convolution without bias (`conv`), BatchNorm (`bn`), and SiLU unless `act` is False. Padding keeps the size."""
+
+    def __init__(
+        self, inp: int, out: int, kernel: int = 1, stride: int = 1, groups: int = 1, *, act: bool = True
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inp, out, kernel, stride, kernel // 2, groups=groups, bias=False)
+        self.bn = nn.BatchNorm2d(out)
+        self.act = act
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.bn(self.conv(x))
+        return F.silu(x) if self.act else x
+
+
+class Mlp(nn.Module):
+    """Two linear layers (`fc1`, `fc2`) on the last axis, with an activation between them."""
+
+    def __init__(self, dim: int, hidden: int, act: nn.Module) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.act = act
+        self.fc2 = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(self.act(self.fc1(x)))
+
+
+def attend(qkv: Tensor, heads: int) -> Tensor:
+    """Softmax attention among N tokens: (B, N, 3C) -> (B, N, C). The last axis is read as (3, h heads, d), d = C/h."""
+    batch, tokens, width = qkv.shape
+    dim = width // 3
+    q, k, v = qkv.reshape(batch, tokens, 3, heads, dim // heads).permute(2, 0, 3, 1, 4).unbind(0)  # each (B, h, N, d)
+    weights = (q @ k.transpose(-2, -1) * (dim // heads) ** -0.5).softmax(dim=-1)  # (B, h, N, N)
+    return (weights @ v).transpose(1, 2).reshape(batch, tokens, dim)
+
+
+class MultiHeadAttention(nn.Module):
+    """Softmax attention among N tokens: (B, N, C) -> (B, N, C). One linear layer `qkv`, one `proj`, both with bias."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.proj(attend(self.qkv(x), self.heads))
+
+
+def unfold_patches(x: Tensor, patch: int) -> Tensor:
+    """(B, C, H, W) -> (B*p*p, N, C): one sequence of N = H/p * W/p tokens for each position inside a p x p patch."""
+    batch, channels, h, w = x.shape
+    x = x.reshape(batch * channels * (h // patch), patch, w // patch, patch).transpose(1, 2)  # (B*C*H/p, W/p, p, p)
+    x = x.reshape(batch, channels, (h // patch) * (w // patch), patch * patch)  # (B, C, N, p*p)
+    return x.permute(0, 3, 2, 1).reshape(batch * patch * patch, (h // patch) * (w // patch), channels)
+
+
+def fold_patches(x: Tensor, patch: int, size: tuple[int, int]) -> Tensor:
+    """The inverse of `unfold_patches`, for a map of `size` = (H, W)."""
+    h, w = size
+    channels = x.shape[-1]
+    batch = x.shape[0] // (patch * patch)
+    x = x.reshape(batch, patch * patch, -1, channels).permute(0, 3, 2, 1)  # (B, C, N, p*p)
+    x = x.reshape(batch * channels * (h // patch), w // patch, patch, patch).transpose(1, 2)  # (B*C*H/p, p, W/p, p)
+    return x.reshape(batch, channels, h, w)
+
+
+def conv_bn_act(
+    inp: int,
+    out: int,
+    kernel: int,
+    stride: int = 1,
+    *,
+    act: type[nn.Module] | None,
+    groups: int = 1,
+    eps: float = 1e-5,
+) -> nn.Sequential:
+    """Convolution without bias (0), BatchNorm (1), activation (2) or none, numbered as torchvision numbers them."""
+    conv = nn.Conv2d(inp, out, kernel, stride, kernel // 2, groups=groups, bias=False)
+    norm = nn.BatchNorm2d(out, eps=eps)
+    return nn.Sequential(conv, norm) if act is None else nn.Sequential(conv, norm, act())

@@ -1,0 +1,124 @@
+"""BatchNorm ∘ Conv -> Conv,  Conv ∘ BatchNorm -> Conv,  and the same with Linear.
+
+With s = g / sqrt(var + eps) and t = beta - mean * s, a BatchNorm is y = s x + t per channel.
+
+    after  a layer (W, b):   W'_o = s_o W_o          b'_o = s_o b_o + t_o
+    before a layer (W, b):   W'_oi = W_oi s_i        b'_o = b_o + sum_i,k W_oik t_i
+
+"After" is Jacob et al. 2018, section 3.2, https://arxiv.org/abs/1712.05877. "Before" is exact only without padding: a
+padded zero would have been a zero, and after folding it would have to be t. It is declined there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, fx
+
+from edgedeploy.core.errors import RewriteRefused
+
+from .graph import Graph, all_ints, argument, operator_name, single_user
+from .rewrite import Rewrite
+
+aten = torch.ops.aten
+LAYERS = (aten.conv2d.default, aten.conv2d.padding, aten.linear.default)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A layer and the norm's scale and shift, in float64."""
+
+    layer: fx.Node
+    scale: Tensor
+    shift: Tensor
+    norm_comes_first: bool
+
+
+class FoldBatchNorm(Rewrite):
+    name = "fold_batch_norm"
+    why = "a BatchNorm beside a convolution is a second pass over the map that the convolution can do for free"
+
+    def pattern(self, graph: Graph, node: fx.Node) -> bool:
+        return node.target == aten.batch_norm.default
+
+    def check(self, graph: Graph, node: fx.Node) -> Fold:
+        if argument(node, 5):
+            raise RewriteRefused("the norm is in training mode: it uses the batch's own statistics")
+        mean, variance = graph.constant(argument(node, 3)), graph.constant(argument(node, 4))
+        if mean is None or variance is None:
+            raise RewriteRefused("the norm keeps no running statistics")
+        gain, bias = graph.constant(argument(node, 1)), graph.constant(argument(node, 2))
+        scale = (variance.double() + argument(node, 7)).rsqrt()
+        scale = scale if gain is None else scale * gain.double()
+        shift = -mean.double() * scale
+        shift = shift if bias is None else shift + bias.double()
+
+        source = node.args[0]
+        reasons = []
+        if isinstance(source, fx.Node) and source.target in LAYERS:
+            if single_user(source) is node and graph.constant(argument(source, 1)) is not None:
+                return Fold(source, scale, shift, norm_comes_first=False)
+            reasons.append("the layer before it is also read elsewhere, or its weight is computed")
+        user = single_user(node)
+        if user is None:
+            reasons.append("several operators read the norm's output" if node.users else "nothing reads it")
+        elif user.target not in LAYERS or user.args[0] is not node:
+            reasons.append(f"what follows is {operator_name(user)}, not a convolution or linear layer")
+        elif graph.constant(argument(user, 1)) is None:
+            reasons.append("the weight of the layer after it is computed")
+        elif not _unpadded(user):
+            reasons.append("the convolution after it pads with zeros, which would miss the norm's shift")
+        else:
+            return Fold(user, scale, shift, norm_comes_first=True)
+        raise RewriteRefused("; ".join(reasons))
+
+    def rewrite(self, graph: Graph, node: fx.Node, plan: Fold) -> None:
+        layer = plan.layer
+        weight = graph.constant(argument(layer, 1))
+        bias = graph.constant(argument(layer, 2))
+        assert weight is not None
+        w, b = fold(weight.double(), None if bias is None else bias.double(), plan, groups=_groups(layer))
+        args = list(layer.args) + [None] * (3 - len(layer.args))
+        args[1] = graph.add_constant(w.to(weight.dtype), "folded_weight", before=layer)
+        args[2] = graph.add_constant(b.to(weight.dtype), "folded_bias", before=layer)
+        if plan.norm_comes_first:
+            args[0] = node.args[0]
+        old = tuple(layer.args[1:3])
+        layer.args, layer.kwargs = tuple(args), {k: v for k, v in layer.kwargs.items() if k not in ("weight", "bias")}
+        for argument_node in old:
+            if isinstance(argument_node, fx.Node):
+                graph.erase_if_unused(argument_node)
+        if plan.norm_comes_first:
+            graph.erase_if_unused(node)
+        else:
+            graph.replace(node, layer)
+
+
+def fold(weight: Tensor, bias: Tensor | None, plan: Fold, *, groups: int) -> tuple[Tensor, Tensor]:
+    """Weight (out, in/groups, ...) and bias (out,) of the one layer that does both; see the module's docstring."""
+    out = weight.shape[0]
+    per_output = (out, *[1] * (weight.ndim - 1))
+    bias = weight.new_zeros(out) if bias is None else bias
+    if not plan.norm_comes_first:
+        return weight * plan.scale.view(per_output), bias * plan.scale + plan.shift
+    # (in,) -> (out, in/groups, 1...): group g of the outputs reads the g-th slice of the inputs
+    per_input = (out, weight.shape[1], *[1] * (weight.ndim - 2))
+    rows = torch.arange(out) // (out // groups)
+    scale = plan.scale.view(groups, -1)[rows].view(per_input)
+    shift = plan.shift.view(groups, -1)[rows].view(per_input)
+    return weight * scale, bias + (weight * shift).flatten(1).sum(1)
+
+
+def _groups(layer: fx.Node) -> int:
+    return 1 if layer.target == aten.linear.default else int(argument(layer, 6))
+
+
+def _unpadded(layer: fx.Node) -> bool:
+    if layer.target == aten.linear.default:
+        return True
+    padding = argument(layer, 4)
+    return padding == "valid" or (not isinstance(padding, str) and not any(all_ints(padding, 2)))
+
+
+REWRITE = FoldBatchNorm()

@@ -1,0 +1,91 @@
+"""Linear -> 1x1 convolution, where it removes a change of layout or gives the runtime its best kernel.
+
+Three shapes of input are met in vision networks:
+
+    (B, C)                             a vector:           view as (B, C, 1, 1), convolve, view back
+    (B, h, w, C) = permute of a map    channels last:      convolve the map itself, permute the result
+    (B, N, C) = transpose of a flat map  tokens:           convolve the map itself, flatten and transpose the result
+
+In the last two the permutes in front of the layer go; those behind it meet the next layer's and cancel (see
+`cancel_permutes`). A linear layer on any other input is declined: a convolution would need a permute that is not there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import fx
+
+from edgedeploy.core.errors import RewriteRefused
+
+from .graph import Graph, argument, operator_name, shape, source
+from .rewrite import Rewrite
+
+aten = torch.ops.aten
+VIEWS = (aten.reshape.default, aten.view.default, aten.flatten.using_ints)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The map that the layer's input comes from, and how the input was made of it."""
+
+    kind: str  # "vector", "channels_last", "tokens"
+    map: fx.Node
+
+
+class LinearToConv(Rewrite):
+    name = "linear_to_conv"
+    why = "a 1x1 convolution works on the map as it lies; a linear layer needs it permuted to channels-last and back"
+
+    def pattern(self, graph: Graph, node: fx.Node) -> bool:
+        return node.target == aten.linear.default
+
+    def check(self, graph: Graph, node: fx.Node) -> Layout:
+        if graph.constant(argument(node, 1)) is None:
+            raise RewriteRefused("its weight is computed")
+        x = source(node)
+        rank = len(shape(x))
+        if rank == 2:
+            return Layout("vector", x)
+        if rank == 4 and permutation(x) == (0, 2, 3, 1):
+            return Layout("channels_last", source(x))
+        if rank == 3 and permutation(x) == (0, 2, 1):
+            flat = source(x)
+            if flat.target in VIEWS and len(shape(source(flat))) == 4 and shape(source(flat))[:2] == shape(flat)[:2]:
+                return Layout("tokens", source(flat))
+        raise RewriteRefused(f"its input {list(shape(x))} is {operator_name(x)}, not the permute of a map")
+
+    def rewrite(self, graph: Graph, node: fx.Node, plan: Layout) -> None:
+        weight, bias = graph.constant(argument(node, 1)), argument(node, 2)
+        assert weight is not None
+        kernel = graph.add_constant(weight[:, :, None, None], "conv_weight", before=node)
+        x = plan.map
+        if plan.kind == "vector":
+            x = graph.call(aten.reshape.default, x, [*shape(x), 1, 1], before=node)
+        y = graph.call(aten.conv2d.default, x, kernel, bias, before=node)
+        if plan.kind == "channels_last":
+            y = graph.call(aten.permute.default, y, [0, 2, 3, 1], before=node)
+        elif plan.kind == "tokens":
+            batch, channels, h, w = shape(y)
+            y = graph.call(aten.reshape.default, y, [batch, channels, h * w], before=node)
+            y = graph.call(aten.transpose.int, y, 1, 2, before=node)
+        else:
+            y = graph.call(aten.reshape.default, y, list(shape(node)), before=node)
+        graph.replace(node, y)
+
+
+def permutation(node: fx.Node) -> tuple[int, ...] | None:
+    """The permutation that a permute or transpose does, as permute's argument; None for other operators."""
+    rank = len(shape(node)) if node.target in (aten.permute.default, aten.transpose.int) else 0
+    if node.target == aten.permute.default:
+        return tuple(d % rank for d in argument(node, 1))
+    if node.target == aten.transpose.int:
+        order = list(range(rank))
+        a, b = argument(node, 1) % rank, argument(node, 2) % rank
+        order[a], order[b] = order[b], order[a]
+        return tuple(order)
+    return None
+
+
+REWRITE = LinearToConv()
