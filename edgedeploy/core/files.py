@@ -130,8 +130,9 @@ def staged_folder(final: Path) -> Iterator[Path]:
         yield stage
         with output_errors(final):
             stage.chmod(0o755)
-            for file in stage.iterdir():
-                file.chmod(0o644)
+            for file in stage.iterdir():  # folders and links as they are; a program stays a program
+                if file.is_file() and not file.is_symlink():
+                    file.chmod(0o755 if file.stat().st_mode & 0o100 else 0o644)
             if final.exists():
                 old = final.with_name(f".{final.name}.{secrets.token_hex(4)}.old")
                 final.rename(old)
