@@ -25,7 +25,8 @@ class EmulatedPlace:
         self.cpu = cpu or DEFAULT_CPU
         if self.cpu not in CPUS:
             raise UnknownName("emulated CPU", self.cpu, CPUS, hint=f"one of {', '.join(CPUS)}")
-        self.info = DeviceInfo(kind="qemu", name=f"qemu:{self.cpu}", model=f"emulated {self.cpu}", abi="arm64-v8a")
+        model = f"emulated {self.cpu}"
+        self.info = DeviceInfo(kind="qemu", name=f"qemu:{self.cpu}", model=model, abi="arm64-v8a", emulated=True)
         self._bundles: dict[str, Bundle] = {}
 
     def prepare(self, task: Task, say: Says) -> None:

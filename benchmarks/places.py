@@ -181,4 +181,5 @@ def info_record(kind: str, name: str, info: base.DeviceInfo) -> DeviceInfo:
         kernel=info.kernel or "",
         memory_bytes=info.memory_bytes,
         core_khz=tuple(core.max_khz for core in info.cores),
+        emulated=info.emulated,
     )

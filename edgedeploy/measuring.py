@@ -115,8 +115,12 @@ def measure(artifact: Artifact, place: Place, plan: RunPlan, host: HostRuns, say
         ran = place.run(task, plan, say)
     parity = parity_of(golden, ran.outputs, manifest) if golden else None
     agreement = None if place.is_host else host.agreement(task, manifest, ran.outputs, say)
-    random = manifest.made_by.get("weights", {}).get("kind") == "random"
-    cost = "instructions are" if ran.instructions else "latency is"
+    notes = [*ran.notes]
+    if place.info.emulated and ran.instructions is None:
+        notes.append("an emulator: its times mean nothing and are not shown; --device qemu counts instructions")
+    if manifest.made_by.get("weights", {}).get("kind") == "random":
+        cost = "instructions are" if ran.instructions else "latency is"
+        notes.append(f"random weights: {cost} real, accuracy means nothing")
     figures = {field.name: getattr(ran, field.name) for field in fields(ran) if field.name not in ("outputs", "notes")}
     return Measurement(
         model=manifest.model,
@@ -129,7 +133,7 @@ def measure(artifact: Artifact, place: Place, plan: RunPlan, host: HostRuns, say
         latency_ns=summarise(ran.samples_ns) if ran.samples_ns else None,
         parity=_worst(parity),
         host_agreement=_worst(agreement),
-        notes=(*ran.notes, *([f"random weights: {cost} real, accuracy means nothing"] if random else [])),
+        notes=tuple(notes),
         started_at=started,
         **figures,
     )

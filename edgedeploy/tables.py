@@ -114,11 +114,12 @@ def _heat(rows: Sequence[Measurement]) -> str:
 
 def _time_cells(row: Measurement) -> list[str]:
     times = row.latency_ns
-    quantiles = (None,) * 4 if times is None else (times.min, times.median, times.p90, times.p99)
+    hidden = row.device.emulated  # emulated time is never shown as latency
+    quantiles = (None,) * 4 if times is None or hidden else (times.min, times.median, times.p90, times.p99)
     return [
         str(row.threads),
         *("" if ns is None else f"{ns / 1e6:.2f}" for ns in quantiles),
-        *("" if ns is None else f"{ns / 1e6:.1f}" for ns in (row.load_ns, row.first_inference_ns)),
+        *("" if ns is None or hidden else f"{ns / 1e6:.1f}" for ns in (row.load_ns, row.first_inference_ns)),
         "" if row.peak_rss_bytes is None else f"{row.peak_rss_bytes / 2**20:.0f}",
     ]
 

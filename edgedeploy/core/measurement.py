@@ -21,6 +21,7 @@ class DeviceInfo:
         model: the CPU's or the phone's name.
         soc, build, kernel: the chip, the installed system's fingerprint, the kernel.
         core_khz: each core's highest clock.
+        emulated: the device is an emulator: its time means nothing.
     """
 
     kind: str
@@ -35,6 +36,7 @@ class DeviceInfo:
     kernel: str = ""
     memory_bytes: int | None = None
     core_khz: tuple[int | None, ...] = ()
+    emulated: bool = False
 
 
 @dataclass(frozen=True)
