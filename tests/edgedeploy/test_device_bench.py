@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +47,15 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> list[Artifact]:
     targets = "onnx-fp32,tflite-int8,executorch-fp32"
     folder = tmp_path_factory.mktemp("artifacts")
     return edgedeploy.export("topformer-tiny-cls", targets, input_size=(64, 64), num_calib=8, output=folder)
+
+
+@pytest.fixture(scope="module")
+def phone_device(phone: Phone) -> Iterator[RemoteDevice]:
+    """The phone with what earlier tests of this file brought there: emulated, it takes its time to hash a runtime."""
+    opened = RemoteDevice(open_adb(phone.address))
+    opened.remove("")
+    yield opened
+    opened.remove("")
 
 
 @pytest.fixture
