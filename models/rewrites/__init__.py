@@ -9,6 +9,7 @@ The order matters in places, and each place says why:
 - `reciprocal_norm` before `late_norm`: the second knows one spelling;
 - `channel_first_norm` before `linear_to_conv`: behind it the layers find the permute that they need;
 - `cancel_permutes` after both, which leave permutes behind;
+- `centred_norm` after `channel_first_norm`, which reads whole norms;
 - `strided_pick` after `linear_to_conv`: the stride goes into a convolution;
 - `fold_batch_norm` before `linear_to_conv`: a norm beside a linear layer folds into it before the layer changes;
 - `whole_hard_activations` before `clipped_hard_sigmoid`: the second knows one spelling.
@@ -20,6 +21,7 @@ from edgedeploy.core.registry import Registry
 
 from . import (
     cancel_permutes,
+    centred_norm,
     channel_first_norm,
     cheap_labels,
     fixed_pool,
@@ -56,6 +58,7 @@ ALL: Registry[Rewrite] = Registry(
         linear_to_conv.REWRITE,
         cancel_permutes.REWRITE,
         strided_pick.REWRITE,
+        centred_norm.REWRITE,
         fixed_pool.REWRITE,
         fixed_resize.REWRITE,
         hard_activations.WHOLE,
