@@ -36,6 +36,8 @@ def unlifted(program: torch.export.ExportedProgram) -> fx.GraphModule:
     """An exported program as a module whose parameters are attributes. No guards: shapes are fixed and checked outside."""
     graph_module = program.module(check_guards=False)
     assert isinstance(graph_module, fx.GraphModule)
+    for name in ("train", "eval"):  # they raise; there is nothing left here that they could change
+        vars(graph_module).pop(name, None)
     return graph_module
 
 
