@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup demo lint test test-all clean
+.PHONY: help setup setup-arm demo lint test test-all clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -16,6 +16,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
 	touch $@
+
+setup-arm:  ## the cross compiler and the emulator (Debian packages, as root)
+	grep -v '^#' android_harness/packages.txt | xargs apt-get install --yes --quiet
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -208,6 +209,8 @@ def main() -> None:
     # a closing terminal or a CI runner's stop cleans up like Ctrl-C
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if "--debug" not in sys.argv:
+        warnings.simplefilter("ignore")  # of the converters and torch, about themselves
     try:
         app()
     except EdgedeployError as error:

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import __version__
+from .checkpoints import weights_file
 from .core.artifact import GOLDEN, MANIFEST, Artifact, Golden, Manifest, quantize
 from .core.calibration import CalibrationSet
 from .core.errors import EdgedeployError, ExportFailed, ParityFailed, UsageError
-from .core.files import output_errors, sha256_of, staged_folder, write_json
-from .checkpoints import weights_file
+from .core.files import check_writable, output_errors, sha256_of, staged_folder, write_json
 from .intake import Network, network_for, with_features
 from .proof import check_floor, parity_of
 from .reporter import Reporter, Silent
@@ -89,6 +89,7 @@ def export(
     say = reporter or Silent()
     chosen = _targets(targets)
     _check_names(head, without_rewrites)
+    check_writable(Path(output))
     weights = weights_file(weights, model, say)
     with say.stage(f"build {model}"):
         network = network_for(model, weights=weights, input_size=input_size, inputs=inputs, num_classes=num_classes)

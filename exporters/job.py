@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edgedeploy.core.errors import MissingExtra
 from edgedeploy.core.recipe import QuantRecipe
 from edgedeploy.core.spec import TensorSpec
 
@@ -48,6 +49,15 @@ class Shared:
                 yield
         finally:
             self.converter_s[name] = self.converter_s.get(name, 0.0) + time.perf_counter() - start
+
+    @contextlib.contextmanager
+    def importing(self, extra: str, purpose: str) -> Iterator[None]:
+        """Around the import of a converter: they print a lot. Raises MissingExtra for what is not installed."""
+        try:
+            with self.converter(f"import of {extra}"):
+                yield
+        except ImportError as error:
+            raise MissingExtra(extra, error.name or extra, purpose) from error
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import dataclasses
 from collections import Counter
 from typing import Any
 
-from edgedeploy.core.errors import ExportFailed, MissingExtra
+from edgedeploy.core.errors import ExportFailed
 from edgedeploy.core.recipe import FP32, STATIC_INT8
 from edgedeploy.core.spec import TensorSpec
 
@@ -23,12 +23,11 @@ from .label_tail import Operator, label_tail
 
 def to_executorch(job: ExportJob) -> Lowered:
     """Writes `model.pte`, in float32 or static int8."""
-    try:
+    import torch
+
+    with job.shared.importing("executorch", "exporting to ExecuTorch"):
         import executorch.exir
         import torchao  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra("executorch", str(error.name), "exporting to ExecuTorch") from error
-    import torch
 
     module: Any = job.module
     record = None

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from edgedeploy.core.errors import ExportFailed, MissingExtra
+from edgedeploy.core.errors import ExportFailed
 from edgedeploy.core.recipe import FP32, STATIC_INT8
 from edgedeploy.core.spec import TensorSpec
 
@@ -25,10 +25,11 @@ OPSET = 20
 
 def to_onnx(job: ExportJob) -> Lowered:
     """Writes `model.onnx`, in float32 or static int8."""
-    try:
+    with job.shared.importing("onnx", "exporting to ONNX"):
         import onnx
-    except ImportError as error:
-        raise MissingExtra("onnx", str(error.name), "exporting to ONNX") from error
+        import onnxscript  # noqa: F401
+        import onnxsim  # noqa: F401
+
     model = _float_model(job)
     outputs = example_outputs(job)
     specs = (tensor_specs(job.example_inputs, job.input_names), tensor_specs(outputs, job.output_names))

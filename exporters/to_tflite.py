@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from edgedeploy.core.errors import ExportFailed, MissingExtra
+from edgedeploy.core.errors import ExportFailed
 from edgedeploy.core.recipe import DYNAMIC_INT8, FP32, STATIC_INT8, WEIGHT_ONLY_FP16
 from edgedeploy.core.spec import TensorSpec
 
@@ -29,12 +29,11 @@ NO_QUANTIZE = "no_quantize"
 
 def to_tflite(job: ExportJob) -> Lowered:
     """Writes `model.tflite` in float32, with fp16 weights, dynamic int8 or static int8."""
-    try:
+    with job.shared.importing("tflite", "exporting to TFLite"):
         import ai_edge_litert.interpreter  # noqa: F401
         import ai_edge_quantizer  # noqa: F401
         import litert_torch  # noqa: F401
-    except ImportError as error:
-        raise MissingExtra("tflite", str(error.name), "exporting to TFLite") from error
+
     source = _float_model(job)
     record = None
     if job.recipe == FP32:

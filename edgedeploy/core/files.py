@@ -44,7 +44,9 @@ def explain(path: Path, error: OSError) -> OutputFailed:
         )
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return OutputFailed(f"{path} cannot be made: a file is where a folder should be", hint="--output DIR")
-    return OutputFailed(f"{path} could not be written: {error.strerror or error}")
+    return OutputFailed(
+        f"{path} could not be written: {error.strerror or error}", hint="--output DIR with a folder of your own"
+    )
 
 
 @contextlib.contextmanager
@@ -77,6 +79,19 @@ def write_json(path: Path, record: Any) -> None:
     write_atomically(path, json.dumps(record, indent=2, allow_nan=False) + "\n")
 
 
+def check_writable(folder: Path) -> None:
+    """Finds out before the work whether its result could be written. Raises OutputFailed."""
+    place = folder.absolute()
+    with output_errors(folder):
+        while not place.exists():
+            place = place.parent
+        if not place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
+        probe = place / f".edgedeploy-{secrets.token_hex(4)}.tmp"
+        probe.touch()
+        probe.unlink()
+
+
 @contextlib.contextmanager
 def staged_folder(final: Path) -> Iterator[Path]:
     """A private folder that becomes `final` when the block ends well, and is gone when it does not.
@@ -92,6 +107,8 @@ def staged_folder(final: Path) -> Iterator[Path]:
         yield stage
         with output_errors(final):
             stage.chmod(0o755)
+            for file in stage.iterdir():
+                file.chmod(0o644)
             if final.exists():
                 old = final.with_name(f".{final.name}.{secrets.token_hex(4)}.old")
                 final.rename(old)

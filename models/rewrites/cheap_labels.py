@@ -11,7 +11,7 @@ large at some corner can win there. Per cell:
 
 Where the four corners agree on one class the result is exact for any K (that class is the largest at every convex
 combination). Elsewhere a class outside the K best could still win between the corners; how many pixels that touches is
-measured at every export and written into the manifest, and the export stops above the bound.
+measured at every export and written into the manifest; above the bound the straight tail stays.
 
 Idea of filtering classes before the resize: "VIM" in PP-MobileSeg, https://arxiv.org/abs/2304.05152, which filters per
 image and by the low-resolution labels alone.

@@ -145,8 +145,8 @@ class Prover:
             default=0.0,
         )
 
-    def errors(self, module: fx.GraphModule) -> tuple[float, float]:
-        """How far `module` is from the last accepted outputs, which become its own: (relative error, differing share)."""
+    def errors(self, module: fx.GraphModule) -> tuple[float, float, list[list[Tensor]]]:
+        """How far `module` is from the last accepted outputs: relative error, differing share, and its own outputs."""
         outputs = [_run(module, inputs) for inputs in self.inputs]
         relative = differing = 0.0
         for before, after in zip(self.expected, outputs, strict=True):
@@ -157,23 +157,28 @@ class Prover:
                     relative = max(relative, _relative_error(reference, actual))
                 else:
                     differing = max(differing, float((reference != actual).double().mean()))
-        self.expected = outputs
-        return relative, differing
+        return relative, differing, outputs
 
 
 def apply(rewrites: Sequence[Rewrite], module: fx.GraphModule, proof_inputs: Sequence[Inputs]) -> RewrittenModule:
     """Applies rewrites in order, each proven against the network before it.
 
-    Raises RewriteMismatch, naming the rewrite, when an output moved by more than the rewrite's bound.
+    An exact rewrite that moves an output by more than its bound is a bug: RewriteMismatch names it. An approximate one
+    that is too coarse for this network is left out, and the log says so.
     """
     prover = Prover(module, proof_inputs)
     log: list[Applied] = []
     for rewrite in rewrites:
-        module, fired, declined = rewrite_once(rewrite, module)
+        candidate, fired, declined = rewrite_once(rewrite, module)
         promise = rewrite.exactness
-        relative, differing = prover.errors(module) if fired else (0.0, 0.0)
         allowed = max(promise.relative_error, prover.rounding)
-        if not (relative <= allowed and differing <= promise.differing_share):
+        relative, differing, outputs = prover.errors(candidate) if fired else (0.0, 0.0, prover.expected)
+        if relative <= allowed and differing <= promise.differing_share:
+            module, prover.expected = candidate, outputs
+        elif promise.kind == "approximate":  # too coarse for this network: it stays as it is
+            reason = f"{differing:.1%} of the labels would differ, {promise.differing_share:.1%} is the bound"
+            fired, relative, differing, declined = 0, 0.0, 0.0, (*declined, Declined("", rewrite.name, reason))
+        else:
             raise RewriteMismatch(
                 f"the rewrite '{rewrite.name}' changed what the network computes",
                 details=[

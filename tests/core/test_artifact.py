@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgedeploy.core.artifact import Artifact, Golden, Manifest, dequantize, find_artifacts, quantize
+from edgedeploy.core.errors import ArtifactInvalid
+from edgedeploy.core.files import sha256_of, write_json
+from edgedeploy.core.numerics import compare
+from edgedeploy.core.spec import TensorSpec
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An artifact whose file is a few bytes; enough for everything but running it."""
+    place = tmp_path / "net" / "onnx-fp32"
+    place.mkdir(parents=True)
+    (place / "model.onnx").write_bytes(b"bytes")
+    manifest = Manifest(
+        model="net",
+        target="onnx-fp32",
+        runner="onnxruntime",
+        file="model.onnx",
+        sha256=sha256_of(place / "model.onnx"),
+        size_bytes=5,
+        inputs=(TensorSpec("image", (1, 3, 4, 4), layout="NCHW"),),
+        outputs=(TensorSpec("logits", (1, 2), "int8", scale=0.5, zero_point=3),),
+        parity=(compare(np.array([1.0, 2.0]), np.array([1.0, 2.5])),),
+        floor={"sqnr_db": 20.0},
+        made_by={"edgedeploy": "0"},
+    )
+    write_json(place / "manifest.json", manifest.to_json())
+    return place
+
+
+@pytest.mark.parametrize("inside", ["", "manifest.json", "model.onnx"])
+def test_an_artifact_is_found_by_its_folder_manifest_or_file(folder: Path, inside: str) -> None:
+    loaded = Artifact.load(folder / inside)
+    assert str(loaded) == "net/onnx-fp32"
+    assert loaded.manifest.outputs[0].scale == 0.5
+
+
+def test_a_file_that_is_not_the_manifests_is_refused(folder: Path) -> None:
+    (folder / "model.onnx").write_bytes(b"other")
+    with pytest.raises(ArtifactInvalid, match="do not belong together"):
+        Artifact.load(folder)
+
+
+def test_a_missing_file_is_named(folder: Path) -> None:
+    (folder / "model.onnx").unlink()
+    with pytest.raises(ArtifactInvalid, match=r"model\.onnx is missing"):
+        Artifact.load(folder)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"model": 1}', "null"])
+def test_a_damaged_manifest_is_an_error_in_words(folder: Path, text: str) -> None:
+    (folder / "manifest.json").write_text(text)
+    with pytest.raises(ArtifactInvalid, match="is damaged"):
+        Artifact.load(folder)
+
+
+def test_a_manifest_cannot_name_a_file_elsewhere(folder: Path) -> None:
+    record = json.loads((folder / "manifest.json").read_text()) | {"file": "../../../etc/passwd"}
+    (folder / "manifest.json").write_text(json.dumps(record))
+    with pytest.raises(ArtifactInvalid, match="outside its folder"):
+        Artifact.load(folder)
+
+
+def test_a_manifest_with_keys_of_a_later_version_is_read(folder: Path) -> None:
+    record = json.loads((folder / "manifest.json").read_text()) | {"later": 1}
+    (folder / "manifest.json").write_text(json.dumps(record))
+    assert Artifact.load(folder).manifest.model == "net"
+
+
+def test_unfinished_artifacts_are_not_found(folder: Path) -> None:
+    half = folder.parent / ".tflite-int8.1-ab.tmp"
+    half.mkdir()
+    (half / "manifest.json").write_text("{}")
+    assert list(find_artifacts(folder.parent.parent)) == [folder]
+
+
+def test_golden_inputs_and_outputs_survive_the_file(tmp_path: Path) -> None:
+    golden = Golden([[np.arange(3.0), np.ones(2)], [np.zeros(3), np.ones(2)]], [[np.ones(1)], [np.zeros(1)]])
+    golden.save(tmp_path / "golden.npz")
+    loaded = Golden.load(tmp_path / "golden.npz")
+    assert [len(sample) for sample in loaded.inputs] == [2, 2]
+    np.testing.assert_array_equal(loaded.inputs[0][0], np.arange(3.0))
+    assert [len(sample) for sample in loaded.outputs] == [1, 1]
+
+
+def test_quantizing_clamps_and_dequantizing_inverts() -> None:
+    spec = TensorSpec("x", (3,), "int8", scale=0.5, zero_point=-4)
+    stored = quantize(np.array([0.0, 1.2, 1e9]), spec)
+    assert stored.tolist() == [-4, -2, 127]
+    np.testing.assert_allclose(dequantize(stored, spec), [0.0, 1.0, 65.5])
