@@ -181,10 +181,8 @@ def _users(
 def _settled(module: nn.Module, model: str) -> nn.Module:
     """On the CPU, in float32, in eval mode."""
     import torch
-    from torch import fx
 
-    if not isinstance(module, fx.GraphModule):  # an exported program's is what it was exported as
-        module.eval()
+    module.eval()
     if any(tensor.is_meta for tensor in module.state_dict().values()):
         raise ModelInvalid(f"{model} has parameters on the meta device", hint="build it with real ones")
     floats = {t.dtype for t in module.state_dict().values() if t.is_floating_point()}

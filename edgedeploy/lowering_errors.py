@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 OPERATOR = re.compile(r"\b(aten[.:]+[a-z_0-9]+(?:\.[A-Za-z_0-9]+)?|aten::[a-z_0-9]+)")
 MODULE = re.compile(r"L__self___?([A-Za-z0-9_.]+)|nn_module_stack[^\n]*'([a-z][A-Za-z0-9_.]+)',")
 INTERESTING = re.compile(r"error|not supported|unsupported|cannot|failed|illegal|no (?:decomposition|conversion)", re.I)
+CHATTER = re.compile(r"^Failed to load .*\.so|^[WI]\d{4} ")  # of libraries that load; it says nothing about the network
 SHOWN = 3
 
 COMPLEX = "complex numbers have no place in this format: carry real and imaginary parts apart, in real arithmetic"
@@ -88,7 +89,7 @@ def explain(error: Exception, target: Target, model: str, log: Path, module: Any
     if len(spoken) == 1 and spoken[0].endswith(":"):  # what it announces follows
         spoken = lines[lines.index(spoken[0]) :]
     if spoken == lines[:1] and printed:
-        spoken += [line.strip() for line in printed.splitlines() if INTERESTING.search(line)][-3:]
+        spoken += [line.strip() for line in printed.splitlines() if INTERESTING.search(line) and not CHATTER.search(line)][-3:]
     details += [line[:200] for line in spoken[:4]]
     general = "another target (`edgedeploy targets`), or rewrite the module that holds the operator; --debug shows all"
     hint = COMPLEX if "complex" in text.lower() else _instead(operators) or general
@@ -119,6 +120,15 @@ def _users_of(operators: list[str], module: Any) -> list[str]:
         return []
     from edgedeploy.models.rewrites.graph import where
 
-    bare = {_bare(operator) for operator in operators}
     calls = [node for node in module.graph.nodes if node.op == "call_function" and str(node.target).startswith("aten.")]
-    return list(dict.fromkeys(where(node) or "the top level" for node in calls if _bare(str(node.target)) in bare))
+    for kind in (_bare, _family):  # converters name what an operator was decomposed into: _fft_r2c for fft_rfft2
+        wanted = {kind(operator) for operator in operators}
+        found = [where(node) or "the top level" for node in calls if kind(str(node.target)) in wanted]
+        if found:
+            return list(dict.fromkeys(found))
+    return []
+
+
+def _family(operator: str) -> str:
+    """`_fft_r2c` and `fft_rfft2` -> `fft`."""
+    return _bare(operator).strip("_").partition("_")[0]

@@ -19,6 +19,7 @@ import contextlib
 import importlib
 import importlib.util
 import inspect
+import logging
 import os
 import re
 import sys
@@ -249,7 +250,7 @@ def _from_library(library: str, name: str, num_classes: int | None, official: bo
         raise ModelInvalid(
             f"{library} is installed but does not load",
             details=[said(error)],
-            hint=f"install the {library} that was built for torch {torch.__version__}",
+            hint=f"install the torchvision that was built for torch {torch.__version__}",
         ) from error
     try:
         with torch.random.fork_rng(devices=[]):
@@ -327,25 +328,28 @@ def _from_torchvision(name: str, num_classes: int | None, official: bool) -> Use
 def _from_program(path: Path) -> UserModel:
     import torch
 
+    from edgedeploy.models.rewrites.graph import unlifted
+
     from .core.files import sha256_of
 
     if not path.is_file():
         raise ModelInvalid(f"there is no file {path}")
+    hint = f"torch.export.save(torch.export.export(net.eval(), inputs), {path.name!r}) with torch {torch.__version__}"
+    if not zipfile.is_zipfile(path):
+        raise ModelInvalid(f"{path} is no exported program", details=["it is no zip archive"], hint=hint)
+    logger = logging.getLogger("torch.export")
     try:
+        logger.disabled = True  # it prints its traceback before it raises
         with _only_weights():
             program = torch.export.load(path)
     except Exception as error:  # torch raises many kinds for a damaged or newer file
-        kind = "no exported program" if not zipfile.is_zipfile(path) else "an exported program that does not load"
-        raise ModelInvalid(
-            f"{path} is {kind}",
-            details=[said(error)],
-            hint=f"torch.export.save(torch.export.export(net.eval(), inputs), {path.name!r}) with torch {torch.__version__}",
-        ) from error
+        raise ModelInvalid(f"{path} does not load", details=[said(error)], hint=hint) from error
+    finally:
+        logger.disabled = False
     _refuse_training_mode(program, path)
     examples, keywords = _program_examples(program)
     weights = {"kind": "program", "file": str(path), "sha256": sha256_of(path)}
-    module = program.module(check_guards=False)
-    return UserModel(safe_name(path.stem, "pt2"), module, examples, keywords, weights=weights)
+    return UserModel(safe_name(path.stem, "pt2"), unlifted(program), examples, keywords, weights=weights)
 
 
 @contextlib.contextmanager
