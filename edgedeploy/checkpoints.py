@@ -103,4 +103,3 @@ def facts(model: str) -> dict[str, Any]:
             for record in published_for(spec.name)
         ],
     }
-

@@ -89,7 +89,9 @@ def export(
         typer.Option("--input", help="What a network of your own takes: 1x3x224x224, ids=1x16:int64; may be repeated."),
     ] = None,
     num_classes: Annotated[int | None, typer.Option(min=1, help="Classes of a network with random weights.")] = None,
-    head: Annotated[str, typer.Option(help="Segmentation: logits, upsampled or labels. Classes: features (4 maps).")] = "logits",
+    head: Annotated[
+        str, typer.Option(help="logits, upsampled or labels of pixels; features (four maps) of classifiers.")
+    ] = "logits",
     calib: Annotated[Path | None, typer.Option(help="A folder of images for int8 ranges.")] = None,
     num_calib: Annotated[int, typer.Option(min=1, help="Use at most this many calibration images.")] = 32,
     int8_io: Annotated[bool, typer.Option("--int8-io", help="Static int8: inputs and outputs are int8 too.")] = False,

@@ -119,7 +119,7 @@ class Pins:
             raise WeightsInvalid(
                 f"{address} gives another file than on {entry['pinned_at'][:10]}",
                 details=[f"pinned: sha256 {entry['sha256']}, {entry['size_bytes']} bytes", f"now:    sha256 {sha256}"],
-                hint=f"--weights FILE with a file that you trust; if the change is right, take its entry out of {self.path}",
+                hint=f"--weights FILE with one that you trust; if the change is right, take its entry out of {self.path}",
             )
 
     def add(self, address: str, sha256: str, size: int) -> None:
@@ -209,7 +209,8 @@ def _fetch(address: str, part: Part, say: Reporter) -> None:
 def _receive(response: Any, address: str, part: Part, start: int, say: Reporter) -> None:
     if response.headers.get_content_type() == "text/html":
         raise WeightsInvalid(
-            f"{address} gives a web page, not a file", hint="open it in a browser and download there; then --weights FILE"
+            f"{address} gives a web page, not a file",
+            hint="open it in a browser and download there; then --weights FILE",
         )
     resumed = response.status == 206 and _range_start(response) == start
     if response.status == 206 and not resumed:

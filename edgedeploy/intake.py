@@ -156,26 +156,26 @@ def _users(
 ) -> Network:
     import torch
 
+    from edgedeploy.models.weights import randomize_layers, state_sha256
+
     official = weights == OFFICIAL
     found = user_models.load(model, num_classes=num_classes, official=official, seed=seed)
     module = _settled(found.module, model)
-    facts, random = found.weights, found.random
-    if weights is not None and not official:
-        facts, random = _load_weights(module, Path(weights), model), False
-    elif random:
-        from edgedeploy.models.weights import randomize_layers
-
-        randomize_layers(module, seed, keep=found.classifier)
     specs, examples = _inputs(model, found, inputs, input_size)
     network = Network(
-        _free_name(found.name), module, specs, found.preprocessing, found.task, facts, random, {"model": model},
-        examples=tuple(tensor.detach().cpu().numpy() for tensor in examples),
+        _free_name(found.name), module, specs, found.preprocessing, found.task, found.weights, found.random,
+        {"model": model}, examples=tuple(tensor.detach().cpu().numpy() for tensor in examples),
     )  # fmt: skip
-    if not random and "sha256" not in facts:
-        from edgedeploy.models.weights import state_sha256
-
-        facts["sha256"] = state_sha256(module)
-    return _with_flat_outputs(network, found.keywords, tuple(torch.as_tensor(a) for a in _first_inputs(network)))
+    with torch.random.fork_rng(devices=[]):  # lazy modules make their weights at the first run
+        torch.manual_seed(seed)
+        network = _with_flat_outputs(network, found.keywords)
+    if weights is not None and not official:
+        return replace(network, weights=_load_weights(module, Path(weights), model), random=False)
+    if network.random:
+        randomize_layers(module, seed, keep=found.classifier)
+    else:
+        network.weights.setdefault("sha256", state_sha256(module))
+    return network
 
 
 def _settled(module: nn.Module, model: str) -> nn.Module:
@@ -195,7 +195,9 @@ def _load_weights(module: nn.Module, path: Path, model: str) -> dict[str, Any]:
     from .core.files import sha256_of
 
     state, wrapper = load_checkpoint(path)
-    load_exactly(module, state, model, path, hint=f"a file that was saved from {model}: torch.save(net.state_dict(), FILE)")
+    load_exactly(
+        module, state, model, path, hint=f"a file that was saved from {model}: torch.save(net.state_dict(), FILE)"
+    )
     return {"kind": "checkpoint", "file": str(path), "sha256": sha256_of(path), "wrapper": wrapper}
 
 
@@ -238,9 +240,13 @@ def _inputs(
 def _checked(model: str, specs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
     for spec in specs:
         if spec.dtype not in DTYPES:
-            raise UsageError(f"{model}: an input of type {spec.dtype} cannot be exported", hint=f"one of {', '.join(DTYPES)}")
+            raise UsageError(
+                f"{model}: an input of type {spec.dtype} cannot be exported", hint=f"one of {', '.join(DTYPES)}"
+            )
         if not spec.shape or 0 in spec.shape:
-            raise UsageError(f"{model}: the input {spec.name} is empty or has no dimensions", hint="batch first: 1x3x224x224")
+            raise UsageError(
+                f"{model}: the input {spec.name} is empty or has no dimensions", hint="batch first: 1x3x224x224"
+            )
     (first, *more) = specs
     if not more and len(first.shape) == 4 and first.shape[1] == 3 and first.dtype == "float32":
         return (replace(first, name=IMAGE, layout="NCHW"),)
@@ -272,13 +278,14 @@ def _first_inputs(network: Network) -> list[NDArray[Any]]:
     return list(network.examples) or network.draw(np.random.default_rng(SEED))
 
 
-def _with_flat_outputs(network: Network, keywords: bool, inputs: tuple[torch.Tensor, ...]) -> Network:
+def _with_flat_outputs(network: Network, keywords: bool) -> Network:
     """Runs the network once, and names its outputs; one that gives more than a tensor is wrapped. Raises ModelInvalid."""
     import torch
 
     from edgedeploy.models.flat import Flat, flatten
 
     module = network.module
+    inputs = tuple(torch.from_numpy(array) for array in _first_inputs(network))
     names = tuple(spec.name for spec in network.inputs) if keywords else ()
     trail = Trail(module)
     try:
@@ -323,7 +330,7 @@ def with_features(network: Network) -> Network:
     if not isinstance(maps, tuple | list) or len(maps) != len(FEATURE_STRIDES):
         raise ModelInvalid(
             f"forward_features of {network.name} does not give four maps",
-            hint="a tuple of the maps at strides 4, 8, 16, 32; for timm: a factory with timm.create_model(features_only=True)",
+            hint="a tuple of the maps at strides 4, 8, 16, 32; of timm: a factory that makes it features_only=True",
         )
     names = tuple(f"stride_{stride}" for stride in FEATURE_STRIDES)
     return replace(network, name=f"{network.name}-features", module=backbone, task="features", output_names=names)

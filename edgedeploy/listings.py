@@ -58,7 +58,9 @@ def models(pattern: str = "", artifacts: Path = ARTIFACTS) -> list[dict[str, Any
 
 def _short(record: Published | None) -> dict[str, Any] | None:
     """A published figure without what its source does not say."""
-    return record and {key: value for key, value in asdict(record).items() if value not in (None, False)}
+    if record is None:
+        return None
+    return {key: value for key, value in asdict(record).items() if value not in (None, False)}
 
 
 def exported(artifacts: Path = ARTIFACTS) -> list[dict[str, Any]]:
@@ -70,7 +72,9 @@ def exported(artifacts: Path = ARTIFACTS) -> list[dict[str, Any]]:
     for folder in find_artifacts(artifacts) if artifacts.is_dir() else ():
         try:
             manifest = Manifest.from_json(json.loads((folder / MANIFEST).read_text()))
-            worst = min(manifest.parity, key=lambda p: (p.sqnr_db if not p.labels else math.inf, p.label_agreement or 0))
+            worst = min(
+                manifest.parity, key=lambda p: (p.sqnr_db if not p.labels else math.inf, p.label_agreement or 0)
+            )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
         made_by = manifest.made_by

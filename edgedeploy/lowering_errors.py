@@ -39,9 +39,7 @@ INSTEAD = {
 }
 
 
-def explain_capture(
-    error: Exception, model: str, module: nn.Module, inputs: tuple[torch.Tensor, ...]
-) -> ExportFailed:
+def explain_capture(error: Exception, model: str, module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> ExportFailed:
     """Why torch.export could not capture a network: the module and line of the user's that it stopped at."""
     text = str(error)
     place = _place_of_capture(module, inputs)
@@ -89,7 +87,9 @@ def explain(error: Exception, target: Target, model: str, log: Path, module: Any
     if len(spoken) == 1 and spoken[0].endswith(":"):  # what it announces follows
         spoken = lines[lines.index(spoken[0]) :]
     if spoken == lines[:1] and printed:
-        spoken += [line.strip() for line in printed.splitlines() if INTERESTING.search(line) and not CHATTER.search(line)][-3:]
+        spoken += [
+            line.strip() for line in printed.splitlines() if INTERESTING.search(line) and not CHATTER.search(line)
+        ][-3:]
     details += [line[:200] for line in spoken[:4]]
     general = "another target (`edgedeploy targets`), or rewrite the module that holds the operator; --debug shows all"
     hint = COMPLEX if "complex" in text.lower() else _instead(operators) or general

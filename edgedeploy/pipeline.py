@@ -169,7 +169,9 @@ def _calibration(
     if size is None and calib:
         raise UsageError(f"--calib is for networks that take one RGB image; {network.name} does not")
     if size is None and quantized:
-        say.note(f"{network.name} takes no image: int8 ranges come from random inputs, which show that it lowers, no more")
+        say.note(
+            f"{network.name} takes no image: int8 ranges come from random inputs, which show that it lowers, no more"
+        )
     if size is None or not (wanted or calib):
         return None
     if calib is not None:

@@ -12,7 +12,6 @@ from rich.text import Text
 
 from .core.measurement import Measurement
 
-
 METRICS = {"top1": "", "miou": " mIoU", "miou_single_scale": " mIoU"}
 TASKS = {"classification": "class", "segmentation": "segm"}
 
@@ -109,7 +108,17 @@ def weights(row: dict[str, Any]) -> None:
     facts = _table("", "")
     facts.show_header = False
     facts.columns[1].no_wrap, facts.columns[1].overflow = False, "fold"
-    for name in ("model", "title", "paper", "repository", "address", "how", "licence_weights", "licence_code", "reading"):
+    for name in (
+        "model",
+        "title",
+        "paper",
+        "repository",
+        "address",
+        "how",
+        "licence_weights",
+        "licence_code",
+        "reading",
+    ):
         if row[name]:
             facts.add_row(name.replace("_", " of "), str(row[name]))
     facts.add_row("made for", f"{'x'.join(map(str, row['input']))}, {row['classes']} classes")

@@ -6,11 +6,11 @@
     torchvision:NAME       torchvision.models.get_model(NAME)
     net.pt2                torch.export.save(torch.export.export(net, inputs), "net.pt2")
 
-A factory takes no arguments (or only ones with defaults; `num_classes` is passed on) and returns a module, or the module and
-its example inputs: a tensor, a tuple of tensors, or a dictionary by the names of its forward's parameters.
+A factory takes no arguments (or only ones with defaults; `num_classes` is passed on) and returns a module, or the module
+and its example inputs: a tensor, a tuple of tensors, or a dictionary by the names of its forward's parameters.
 
-Naming a file runs it: it is the user's own code. A `.pt2` file holds a graph and weights, and its pickled parts are read with
-weights_only=True here; torch still evaluates the symbolic shapes in it, so take such files only from people you trust.
+Naming a file runs it: it is the user's own code. A `.pt2` file holds a graph and weights, and its pickled parts are read
+with weights_only=True here; torch still evaluates the symbolic shapes in it, so take such files only from people you trust.
 """
 
 from __future__ import annotations
@@ -188,7 +188,9 @@ def _arguments(held: Callable[..., Any], model: str, num_classes: int | None) ->
     arguments = {}
     if num_classes is not None:
         if "num_classes" not in parameters and not anything:
-            raise UsageError(f"{model} takes no num_classes", hint="leave --num-classes out, or let the factory take it")
+            raise UsageError(
+                f"{model} takes no num_classes", hint="leave --num-classes out, or let the factory take it"
+            )
         arguments["num_classes"] = num_classes
     needed = [
         name
@@ -277,7 +279,9 @@ def _from_timm(name: str, num_classes: int | None, official: bool) -> UserModel:
 
     timm: Any = importlib.import_module("timm")
     if not timm.is_model(name):
-        raise UnknownName("timm model", name, timm.list_models(), hint="python -c 'import timm; print(timm.list_models())'")
+        raise UnknownName(
+            "timm model", name, timm.list_models(), hint="python -c 'import timm; print(timm.list_models())'"
+        )
     more = {} if num_classes is None else {"num_classes": num_classes}
     module = timm.create_model(name, pretrained=official, exportable=True, **more)
     config = module.pretrained_cfg
@@ -398,4 +402,6 @@ def _program_examples(program: torch.export.ExportedProgram) -> tuple[dict[str, 
         )
     metas = {node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"}
     wanted = {str(name): metas[str(name)] for name in program.graph_signature.user_inputs}
-    return {name: torch.zeros([int(side) for side in fake.shape], dtype=fake.dtype) for name, fake in wanted.items()}, False
+    return {
+        name: torch.zeros([int(side) for side in fake.shape], dtype=fake.dtype) for name, fake in wanted.items()
+    }, False

@@ -38,6 +38,7 @@ def unlifted(program: torch.export.ExportedProgram) -> fx.GraphModule:
     assert isinstance(graph_module, fx.GraphModule)
     for name in ("train", "eval"):  # they raise; there is nothing left here that they could change
         vars(graph_module).pop(name, None)
+    graph_module.eval()
     return graph_module
 
 

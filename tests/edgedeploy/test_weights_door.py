@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import socket
 import threading
@@ -15,6 +16,7 @@ import torch
 from edgedeploy import downloads
 from edgedeploy.checkpoints import facts, weights_file
 from edgedeploy.core.errors import UsageError, WeightsInvalid
+from edgedeploy.core.spec import ModelSpec
 from edgedeploy.downloads import download
 from edgedeploy.intake import network_for
 from edgedeploy.models.weights import randomize
@@ -99,9 +101,7 @@ class Told:
         self.notes: list[str] = []
         self.progress: list[tuple[int, int]] = []
 
-    def stage(self, text: str):  # type: ignore[no-untyped-def]
-        import contextlib
-
+    def stage(self, text: str) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
 
     def advance(self, done: int, total: int) -> None:
@@ -121,7 +121,9 @@ def test_a_file_arrives_whole_pinned_and_private(server: Server) -> None:
     assert path.stat().st_mode & 0o077 == 0
     assert told.progress[-1] == (len(CONTENT), len(CONTENT))
     assert hashlib.sha256(CONTENT).hexdigest() in told.notes[-1]
-    assert sorted(p.name for p in path.parent.iterdir() if not p.name.startswith(".")) == sorted([path.name, "pins.json"])
+    assert sorted(p.name for p in path.parent.iterdir() if not p.name.startswith(".")) == sorted(
+        [path.name, "pins.json"]
+    )
 
 
 def test_a_file_that_is_there_is_not_fetched_again_even_offline(server: Server) -> None:
@@ -251,7 +253,7 @@ def test_official_weights_that_cannot_be_downloaded_are_explained(model: str, sa
 
 
 @pytest.mark.parametrize("spec", ZOO, ids=str)
-def test_the_door_knows_every_variant(spec) -> None:  # type: ignore[no-untyped-def]
+def test_the_door_knows_every_variant(spec: ModelSpec) -> None:
     row = facts(spec.name)
     assert row["licence_weights"]
     assert row["how"]
