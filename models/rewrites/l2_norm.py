@@ -121,7 +121,7 @@ def _floor(value: Any) -> float:
     """What the clamp keeps the norm above; 0 without one."""
     while isinstance(value, fx.Node) and value.target in EXPANDS:
         value = value.args[0]
-    return float(value.args[1]) if isinstance(value, fx.Node) and value.target == aten.clamp_min.default else 0.0
+    return float(argument(value, 1)) if isinstance(value, fx.Node) and value.target == aten.clamp_min.default else 0.0
 
 
 def _side(value: Any, axis: int) -> Side | None:

@@ -8,6 +8,7 @@ permute(permute(x, p), q) = permute(x, p[q])            nothing at all where p[q
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, fx
@@ -82,7 +83,7 @@ def sink(graph: Graph, permuted: fx.Node) -> None:
         if user.target in UNARY:
             moved = graph.call(user.target, x, *user.args[1:], before=user, **user.kwargs)
         else:
-            factor = _constant_factor(graph, user, permuted)
+            factor: Any = _constant_factor(graph, user, permuted)
             if isinstance(factor, Tensor):
                 full = factor.reshape([1] * (len(order) - factor.ndim) + list(factor.shape))
                 factor = graph.add_constant(full.permute(inverse(order)), "permuted", before=user)
@@ -104,7 +105,8 @@ def grouping(coarse: Sequence[int], fine: Sequence[int]) -> list[list[int]] | No
     groups: list[list[int]] = []
     at = 0
     for side in coarse:
-        group, product = [], 1
+        group: list[int] = []
+        product = 1
         while at < len(fine) and (product < side or (not group and fine[at] == side)):
             product *= fine[at]
             group.append(at)
