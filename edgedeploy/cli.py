@@ -44,7 +44,7 @@ def models(
     pattern: Annotated[str, typer.Argument(help="Show only names that contain this.")] = "",
     as_json: Json = False,
 ) -> None:
-    """List the zoo: task, input, parameters, multiply-accumulates, source."""
+    """List the zoo: size, published accuracy and time, licence, exports. One name alone: all that is known about it."""
     from . import listings, tables
 
     rows = listings.models(pattern)
@@ -60,13 +60,42 @@ def targets(as_json: Json = False) -> None:
 
 
 @app.command()
-def export(
+def weights(
     model: Annotated[str, typer.Argument(help="A name from `edgedeploy models`.")],
+    as_json: Json = False,
+) -> None:
+    """Tell where a network's official weights are, their licence, and what was published for them."""
+    from . import checkpoints, tables
+
+    row = checkpoints.facts(model)
+    if as_json:
+        print(json.dumps(row, indent=2))
+    else:
+        tables.weights(row)
+
+
+@app.command()
+def export(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A name from `edgedeploy models`, file.py:factory, package.module:factory, timm:NAME, "
+            "torchvision:NAME, or a .pt2 file."
+        ),
+    ],
     target: Annotated[str, typer.Option("--target", "-t", help="One or several of `edgedeploy targets`, with commas.")],
-    weights: Annotated[Path | None, typer.Option(help="A checkpoint (.pth, .safetensors). Default: random.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="A checkpoint (.pth, .safetensors), its address, or `official`. Default: random.")
+    ] = None,
     input_size: Annotated[str | None, typer.Option(help="Height x width, such as 512x512.")] = None,
+    input_shape: Annotated[
+        list[str] | None,
+        typer.Option("--input", help="What a network of your own takes: 1x3x224x224, ids=1x16:int64; may be repeated."),
+    ] = None,
     num_classes: Annotated[int | None, typer.Option(min=1, help="Classes of a network with random weights.")] = None,
-    head: Annotated[str, typer.Option(help="Segmentation: logits (stride 8), upsampled, or labels.")] = "logits",
+    head: Annotated[
+        str, typer.Option(help="logits, upsampled or labels of pixels; features (four maps) of classifiers.")
+    ] = "logits",
     calib: Annotated[Path | None, typer.Option(help="A folder of images for int8 ranges.")] = None,
     num_calib: Annotated[int, typer.Option(min=1, help="Use at most this many calibration images.")] = 32,
     int8_io: Annotated[bool, typer.Option("--int8-io", help="Static int8: inputs and outputs are int8 too.")] = False,
@@ -89,6 +118,7 @@ def export(
         target,
         weights=weights,
         input_size=parse_size(input_size) if input_size else None,
+        inputs=input_shape or [],
         num_classes=num_classes,
         head=head,
         calib=calib,

@@ -28,11 +28,13 @@ def bare(model: str, target_name: str) -> None:
 
     from .images import from_photographs
     from .intake import network_for
-    from .pipeline import NUM_CALIB
+    from .pipeline import NUM_CALIB, _settle_random_weights
+    from .reporter import Silent
 
     target, network = TARGETS[target_name], network_for(model)
     assert network.image_size is not None
     images = from_photographs(network.image_size, network.preprocessing, NUM_CALIB)
+    _settle_random_weights(network, images, Silent())  # the network itself, not part of the export
     example = (torch.from_numpy(images.images[0]),)
     with tempfile.TemporaryDirectory() as folder:
         shared = Shared(Path(folder), Path(folder) / "log")

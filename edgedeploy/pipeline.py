@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import __version__
+from .checkpoints import weights_file
 from .core.artifact import GOLDEN, MANIFEST, Artifact, Golden, Manifest, quantize
 from .core.calibration import CalibrationSet
 from .core.errors import EdgedeployError, ExportFailed, ParityFailed, UsageError
 from .core.files import check_writable, output_errors, private_folder, sha256_of, staged_folder, write_json
-from .intake import Network, network_for
+from .intake import Network, network_for, with_features
 from .proof import check_floor, parity_of
 from .reporter import Reporter, Silent
 from .versions import versions
@@ -34,15 +35,18 @@ if TYPE_CHECKING:
 
 NUM_CALIB = 32
 NUM_PROOF = 4  # held-out images that parity is measured on; the first is stored beside the artifact
-HEADS = ("logits", "upsampled", "labels")
+HEADS = ("logits", "upsampled", "labels", "features")
 
 
 def create_model(name: str, weights: str | Path | None = None, *, num_classes: int | None = None) -> nn.Module:
     """The eager reference network in eval mode, with the official state_dict keys.
 
-    Without `weights` its parameters are seeded random ones, the same at every call.
+    Args:
+        name: a zoo name, or a network of your own as `edgedeploy export` takes it.
+        weights: a file, an address, or "official"; without them the parameters are seeded random ones, the same at
+            every call.
     """
-    return network_for(name, weights=Path(weights) if weights else None, num_classes=num_classes).module
+    return network_for(name, weights=weights, num_classes=num_classes).module
 
 
 def export(
@@ -51,6 +55,7 @@ def export(
     *,
     weights: str | Path | None = None,
     input_size: tuple[int, int] | None = None,
+    inputs: Sequence[str] = (),
     num_classes: int | None = None,
     head: str = "logits",
     calib: str | Path | None = None,
@@ -64,11 +69,14 @@ def export(
     """Rewrites, lowers and proves a network for each target; the artifacts lie in `output`/<model>/<target>/.
 
     Args:
-        model: a zoo name.
+        model: a zoo name, `file.py:factory`, `package.module:factory`, `timm:NAME`, `torchvision:NAME`, or a `.pt2` file.
         targets: names from `edgedeploy targets`.
-        weights: a checkpoint; without one the weights are random and the manifest says so.
+        weights: a checkpoint's file or address, or "official"; without one a zoo network's weights are random, and the
+            manifest says so.
         input_size: (height, width); by default the official weights' own.
-        head: of a segmentation network: "logits", "upsampled" or "labels".
+        inputs: what a network of your own takes, such as "1x3x224x224" or "tokens=1x16:int64", one for each input.
+        head: of a segmentation network "logits", "upsampled" or "labels"; of a classification network "features": its
+            four stage outputs.
         calib: a folder of images for int8 ranges; by default crops of scikit-learn's photographs.
         int8_io: inputs and outputs of static int8 artifacts are int8 too.
         allow_low_parity: keep an artifact whose parity is below its target's floor.
@@ -81,11 +89,12 @@ def export(
     chosen = _targets(targets)
     _check_names(head, without_rewrites)
     check_writable(Path(output))
+    weights = weights_file(weights, model, say)
     with say.stage(f"build {model}"):
-        network = network_for(
-            model, weights=Path(weights) if weights else None, input_size=input_size, num_classes=num_classes
-        )
-    if head != "logits" and network.task != "segmentation":
+        network = network_for(model, weights=weights, input_size=input_size, inputs=inputs, num_classes=num_classes)
+    if head == "features":
+        network = with_features(network)
+    elif head != "logits" and network.task != "segmentation":
         raise UsageError(f"{network.name} is no segmentation network: it has no --head {head}")
     calibration = _calibration(network, chosen, calib, num_calib, say)
     if network.random:
@@ -95,7 +104,7 @@ def export(
     failures: list[tuple[str, EdgedeployError]] = []
     artifacts: list[Artifact] = []
     with private_folder() as scratch:
-        from edgedeploy.exporters.job import Shared
+        from edgedeploy.exporters.job import Shared, quiet
 
         shared = Shared(scratch, scratch / "converters.log")
         rewritten: dict[tuple[str, ...], RewrittenModule] = {}
@@ -103,7 +112,7 @@ def export(
             names = tuple(name for name in target.rewrites if name not in without_rewrites)
             try:
                 if names not in rewritten:
-                    with say.stage(f"rewrite for {target.name}"):
+                    with say.stage(f"rewrite for {target.name}"), quiet(shared.log):
                         rewritten[names] = _rewrite(network, head, names, golden)
                     _tell_rewrites(rewritten[names], say)
                 artifacts.append(
@@ -154,7 +163,14 @@ def _calibration(
     from .images import from_folder, from_photographs
 
     size = network.image_size
-    wanted = network.random or any(target.recipe.needs_calibration for target in targets)
+    quantized = any(target.recipe.needs_calibration for target in targets)
+    wanted = network.random or quantized
+    if size is None and calib:
+        raise UsageError(f"--calib is for networks that take one RGB image; {network.name} does not")
+    if size is None and quantized:
+        say.note(
+            f"{network.name} takes no image: int8 ranges come from random inputs, which show that it lowers, no more"
+        )
     if size is None or not (wanted or calib):
         return None
     if calib is not None:
@@ -197,10 +213,9 @@ def _golden(network: Network, head: str) -> Golden:
         samples: list[list[Any]] = [[image] for image in held_out(size, network.preprocessing, NUM_PROOF)]
     else:
         rng = np.random.default_rng(0)
-        samples = [
-            [rng.standard_normal(shape).astype(np.float32) for shape in network.input_shapes] for _ in range(NUM_PROOF)
-        ]
-    reference = with_head(network.module, head)
+        samples = [network.draw(rng) for _ in range(NUM_PROOF)]
+    # a network with the features head is its own reference: with_features took its classifier off
+    reference = network.module if head == "features" else with_head(network.module, head)
     with torch.no_grad():
         outputs = [reference(*(torch.from_numpy(array) for array in sample)) for sample in samples]
     return Golden(samples, [[t.numpy() for t in torch.utils._pytree.tree_leaves(output)] for output in outputs])
@@ -213,17 +228,17 @@ def _rewrite(network: Network, head: str, names: Sequence[str], golden: Golden) 
     from edgedeploy.models import rewrites
     from edgedeploy.models.heads import with_head
 
-    examples = rewrites.seeded_inputs(network.input_shapes, seed=0)
+    examples = tuple(torch.from_numpy(array) for array in network.draw(np.random.default_rng(0)))
     proof = [examples, tuple(torch.from_numpy(array) for array in golden.inputs[0])]
     chosen = [rewrite for rewrite in rewrites.ALL if rewrite.name in names]
     try:
         captured = rewrites.capture(network.module, examples)
     except Exception as error:  # torch.export raises many kinds
-        raise ExportFailed(
-            f"{network.name} cannot be captured by torch.export", details=str(error).splitlines()[:6]
-        ) from error
+        from .lowering_errors import explain_capture
+
+        raise explain_capture(error, network.name, network.module, examples) from error
     done = rewrites.apply(chosen, captured, proof)
-    if head == "logits":
+    if head in ("logits", "features"):  # features are taken in the network itself
         return done
     headed = rewrites.capture(with_head(done.module, head), examples)
     tail = rewrites.apply(chosen, headed, proof)
@@ -259,16 +274,13 @@ def _export_one(
     from edgedeploy.exporters.job import ExportJob
 
     final = output / network.name / target.name
-    samples = [(image,) for image in calibration] if calibration and target.recipe.needs_calibration else []
-    count = len(golden.outputs[0])
+    samples = _samples(network, target, calibration)
     with staged_folder(final) as stage:
         job = ExportJob(
             module=rewritten.module,
             example_inputs=tuple(torch.from_numpy(array) for array in golden.inputs[0]),
-            input_names=("image",) if network.image_size else tuple(f"input_{i}" for i in range(len(golden.inputs[0]))),
-            output_names=(head if network.task == "segmentation" else "logits",)
-            if network.task and count == 1
-            else tuple(f"output_{i}" for i in range(count)),
+            input_names=tuple(spec.name for spec in network.inputs),
+            output_names=network.output_names or (head,),
             recipe=target.recipe,
             calibration=samples,
             integer_io=int8_io and target.recipe.needs_calibration,
@@ -290,6 +302,16 @@ def _export_one(
     return Artifact(final, manifest)
 
 
+def _samples(network: Network, target: Target, calibration: CalibrationSet | None) -> list[tuple[Any, ...]]:
+    """What activation ranges are taken from: images, or seeded inputs where the network takes something else."""
+    if not target.recipe.needs_calibration:
+        return []
+    if calibration is not None:
+        return [(image,) for image in calibration]
+    rng = np.random.default_rng(1)
+    return [tuple(network.draw(rng)) for _ in range(NUM_CALIB)]
+
+
 def _lower(target: Target, job: Any, name: str) -> Lowered:
     from .lowering_errors import explain
 
@@ -298,7 +320,7 @@ def _lower(target: Target, job: Any, name: str) -> Lowered:
     except (EdgedeployError, OSError, KeyboardInterrupt):
         raise
     except Exception as error:  # a converter may raise anything; it is said in the user's words
-        raise explain(error, target, name, job.shared.log) from error
+        raise explain(error, target, name, job.shared.log, job.module) from error
 
 
 def _manifest(
@@ -327,7 +349,7 @@ def _manifest(
         outputs=lowered.outputs,
         parity=(),
         floor=_floor_record(target.floor),
-        macs=count_macs(network.module, [torch.zeros(shape) for shape in network.input_shapes]),
+        macs=count_macs(network.module, [torch.from_numpy(a) for a in network.draw(np.random.default_rng(0))]),
         task=network.task,
         preprocessing=asdict(network.preprocessing) if network.image_size else {},
         made_by={

@@ -13,15 +13,127 @@ from rich.text import Text
 from .core.measurement import Measurement
 from .core.numerics import Parity
 
+METRICS = {"top1": "", "miou": " mIoU", "miou_single_scale": " mIoU"}
+TASKS = {"classification": "class", "segmentation": "segm"}
+
 
 def models(rows: Sequence[dict[str, Any]]) -> None:
-    """The zoo."""
-    table = _table("model", "task", "input", ">params M", ">MMACs", "paper")
+    """The zoo: one line a variant in 120 columns, all that is known where only one was asked for."""
+    console = _console()
+    if len(rows) == 1:
+        _one_model(console, rows[0])
+        return
+    table = _table(
+        "model", "task", ">input", ">params M", ">MMACs", ">top-1 %", ">ms", "published on", "weights", ">exports"
+    )  # fmt: skip
     for row in rows:
-        macs = f"{row['macs'] / 1e6:,.0f}" if row["macs"] else ""
-        size = "x".join(map(str, row["input"][2:]))
-        table.add_row(row["name"], row["task"], size, f"{row['parameters'] / 1e6:.2f}", macs, row["paper"])
-    _print(table)
+        accuracy, latency = row["accuracy"], row["latency"]
+        table.add_row(
+            row["name"],
+            TASKS.get(row["task"], row["task"]),
+            _side(row["input"]),
+            f"{row['parameters'] / 1e6:.2f}",
+            f"{row['macs'] / 1e6:,.0f}" if row["macs"] else "",
+            f"{accuracy['value']:.1f}{METRICS.get(accuracy['metric'], '')}" if accuracy else "",
+            f"{latency['latency_ms']:g}" if latency else "",
+            _cut(latency["device"], 20) if latency else "",
+            _cut(row["licence_weights"], 14),
+            str(len(row["exported"]) or ""),
+        )
+    console.print(table)
+    console.print(
+        "\nAccuracy and time are what others published, not measured here; `edgedeploy models NAME` has all of it, "
+        "`edgedeploy weights NAME` where the weights are.",
+        soft_wrap=True,
+    )
+    exports([made for row in rows for made in row["exported"]])
+
+
+def _one_model(console: Console, row: dict[str, Any]) -> None:
+    facts = _table("", "")
+    facts.show_header = False
+    facts.columns[1].no_wrap, facts.columns[1].overflow = False, "fold"
+    macs = f", {row['macs'] / 1e6:,.0f} M multiply-accumulates" if row["macs"] else ""
+    shown = {
+        "model": f"{row['name']} ({row['family']}, {row['task']}, {row['classes']} classes)",
+        "input": f"{'x'.join(map(str, row['input']))}; sides are multiples of {row['size_multiple']}",
+        "size": f"{row['parameters']:,} parameters{macs}",
+        "paper": row["paper"],
+        "code": row["repository"],
+        "our reading": row["reading"],
+        "weights": row["weights_address"],
+        "licence": row["licence_weights"],
+    }
+    for name, value in shown.items():
+        if value:
+            facts.add_row(name, str(value))
+    console.print(facts)
+    published(row["published"])
+    exports(row["exported"])
+
+
+def published(records: Sequence[dict[str, Any]]) -> None:
+    """What others published about one variant."""
+    if not records:
+        return
+    table = _table(">accuracy", "of", ">ms", "on", ">input", "source")
+    for name in ("on", "source"):
+        column = next(c for c in table.columns if c.header == name)
+        column.no_wrap, column.overflow = False, "fold"
+    for record in records:
+        value = f"{record['value']:g}" if "value" in record else ""
+        of = f"{record.get('dataset', '')} {record.get('metric', '')}".strip()
+        source = record["source"] + (f" ({record['note']})" if record.get("note") else "")
+        time = f"{record['latency_ms']:g}" if "latency_ms" in record else ""
+        table.add_row(value, of if value else "", time, record.get("device", ""), str(record.get("input", "")), source)
+    console = _console()
+    console.print("\nPublished by others:")
+    console.print(table)
+
+
+def exports(rows: Sequence[dict[str, Any]]) -> None:
+    """What lies below ./artifacts."""
+    if not rows:
+        return
+    table = _table("model", "target", ">SQNR dB", ">largest error σ", ">same label", "weights", "exported at")
+    for row in rows:
+        table.add_row(row["model"], row["target"], *_parity(row["parity"]), row["weights"], row["exported_at"][:16])
+    console = _console()
+    console.print("\nExported here:")
+    console.print(table)
+
+
+def weights(row: dict[str, Any]) -> None:
+    """Where a variant's official weights are."""
+    console = _console()
+    facts = _table("", "")
+    facts.show_header = False
+    facts.columns[1].no_wrap, facts.columns[1].overflow = False, "fold"
+    for name in (
+        "model",
+        "title",
+        "paper",
+        "repository",
+        "address",
+        "how",
+        "licence_weights",
+        "licence_code",
+        "reading",
+    ):
+        if row[name]:
+            facts.add_row(name.replace("_", " of "), str(row[name]))
+    facts.add_row("made for", f"{'x'.join(map(str, row['input']))}, {row['classes']} classes")
+    console.print(facts)
+    published(row["published"])
+
+
+def _side(shape: Sequence[int]) -> str:
+    height, width = shape[2:]
+    return str(height) if height == width else f"{height}x{width}"
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[: length - 1].rstrip(' ,(')}…"
 
 
 def targets(rows: Sequence[dict[str, Any]]) -> None:

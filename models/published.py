@@ -117,3 +117,20 @@ def published_accuracy(spec: ModelSpec) -> Published | None:
     records = [record for record in published_for(spec.name) if record.value is not None]
     own_size = [record for record in records if record.input in (None, spec.input_size[0])]
     return next(iter(own_size or records), None)
+
+
+# Whose time says most about an Arm CPU comes first; a GPU's and a server's say little.
+NEAREST = ("snapdragon", "arm", "exynos", "rk3288", "iphone", "not stated", "cpu", "xeon", "")
+
+
+def published_latency(spec: ModelSpec) -> Published | None:
+    """The one latency to show for a variant: on the device that is nearest to an Arm CPU, at its own input size if there is
+    one.
+    """
+    records = [record for record in published_for(spec.name) if record.latency_ms is not None]
+
+    def distance(record: Published) -> tuple[int, int]:
+        device = (record.device or "").lower()
+        return next(i for i, part in enumerate(NEAREST) if part in device), int(record.input != spec.input_size[0])
+
+    return min(records, key=distance, default=None)

@@ -16,7 +16,7 @@ Letters in shape comments: B batch, D channels of all pyramid levels together, P
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -354,6 +354,16 @@ _COUNTS: dict[str, tuple[int, int]] = {
 }
 
 
+# the authors' best checkpoint of each variant (pages of Google Drive, for a browser); the classifiers share a folder
+_DRIVE = "https://drive.google.com"
+_CLASSIFIERS = f"{_DRIVE}/drive/folders/1NLz3QCDbaXJ2DeGxLPUfupZZbojceDJM"
+_WEIGHTS: dict[str, str] = {
+    "tiny": f"{_DRIVE}/file/d/1OnS3_PwjJuNMWCKisreNxw_Lma8uR8bV/view",
+    "small": f"{_DRIVE}/file/d/19041fMb4HuDyNhIYdW1r5612FyzpexP0/view",
+    "base": f"{_DRIVE}/file/d/1m7CxYKWAyJzl5W3cj1vwsW4DfqAb_rqz/view",
+}
+
+
 def _spec(variant: str) -> ModelSpec:
     def build(num_classes: int | None = None, checkpoint: Mapping[str, Tensor] | None = None) -> nn.Module:
         return topformer(variant, num_classes, checkpoint=checkpoint)
@@ -369,7 +379,7 @@ def _spec(variant: str) -> ModelSpec:
         input_size=(512, 512) if segmentation else (224, 224),
         parameters=parameters,
         macs=macs,
-        source=SOURCE,
+        source=replace(SOURCE, weights_url=_WEIGHTS.get(variant, _CLASSIFIERS)),
         classifier="decode_head.conv_seg" if segmentation else "head.l",
         preprocessing=Preprocessing() if segmentation else Preprocessing(crop_pct=0.875, interpolation="bicubic"),
     )

@@ -124,7 +124,14 @@ def build(spec: ModelSpec, num_classes: int | None, checkpoint: Mapping[str, Ten
     return spec.build(num_classes=num_classes) if num_classes else spec.build()
 
 
-def load_exactly(module: nn.Module, state: dict[str, Tensor], name: str, path: Path) -> None:
+def load_exactly(
+    module: nn.Module,
+    state: dict[str, Tensor],
+    name: str,
+    path: Path,
+    *,
+    hint: str = "edgedeploy models lists the variants; the file may be of another one",
+) -> None:
     """Loads every tensor. Raises WeightsInvalid naming missing, left-over and misshapen keys."""
     wanted = module.state_dict()
     # BatchNorm's counter is not used in inference and older files lack it
@@ -143,7 +150,7 @@ def load_exactly(module: nn.Module, state: dict[str, Tensor], name: str, path: P
                 *_listed("left over in the file", left_over),
                 *_listed("of another shape", misshapen),
             ],
-            hint="edgedeploy models lists the variants; the file may be of another one",
+            hint=hint,
         )
     module.load_state_dict(state, strict=False)
     module.eval()
@@ -183,14 +190,25 @@ def randomize(spec: ModelSpec, seed: int, num_classes: int | None = None) -> nn.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = build(spec, num_classes)
-        for name, layer in module.named_modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear) and name != spec.classifier:
-                scale = layer.weight[0].numel() ** -0.5
-                nn.init.normal_(layer.weight, mean=0.5 * scale, std=scale)
-            elif isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.affine:
-                nn.init.constant_(layer.weight, 0.5)
-                nn.init.constant_(layer.bias, 0.5)
+        _randomize(module, spec.classifier)
     return module
+
+
+def randomize_layers(module: nn.Module, seed: int, keep: str = "") -> None:
+    """`randomize` for a network that is built already, in place; the layer called `keep` stays as it is."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        _randomize(module, keep)
+
+
+def _randomize(module: nn.Module, classifier: str) -> None:
+    for name, layer in module.named_modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear) and name != classifier:
+            scale = layer.weight[0].numel() ** -0.5
+            nn.init.normal_(layer.weight, mean=0.5 * scale, std=scale)
+        elif isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.affine:
+            nn.init.constant_(layer.weight, 0.5)
+            nn.init.constant_(layer.bias, 0.5)
 
 
 def estimate_norms(module: nn.Module, images: Tensor) -> None:

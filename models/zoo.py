@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from edgedeploy.core.registry import Registry
 from edgedeploy.core.spec import ModelSpec
 
-from . import conv2former, edgenext, edgevit, mobilenetv2, mobilenetv3, mobilevit, swin, topformer, xformer
+# each is a file beside this one, with its variants in SPECS
+FAMILIES = (
+    "topformer",
+    "edgenext",
+    "edgevit",
+    "conv2former",
+    "xformer",
+    "mobilenetv2",
+    "mobilenetv3",
+    "mobilevit",
+    "swin",
+)
 
 ZOO: Registry[ModelSpec] = Registry(
     "model",
-    (
-        *topformer.SPECS,
-        *edgenext.SPECS,
-        *edgevit.SPECS,
-        *conv2former.SPECS,
-        *xformer.SPECS,
-        *mobilenetv2.SPECS,
-        *mobilenetv3.SPECS,
-        *mobilevit.SPECS,
-        *swin.SPECS,
-    ),
+    (spec for family in FAMILIES for spec in import_module(f".{family}", __package__).SPECS),
     name_of=str,
     hint="`edgedeploy models` lists them",
 )

@@ -16,6 +16,7 @@ from torch import Tensor, fx, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
 Inputs = tuple[Tensor, ...]
+REWRITTEN = "edgedeploy.Rewritten"
 
 
 def capture(module: nn.Module, example_inputs: Inputs) -> fx.GraphModule:
@@ -34,9 +35,13 @@ def capture(module: nn.Module, example_inputs: Inputs) -> fx.GraphModule:
 
 def unlifted(program: torch.export.ExportedProgram) -> fx.GraphModule:
     """An exported program as a module whose parameters are attributes. No guards: shapes are fixed and checked outside."""
-    graph_module = program.module(check_guards=False)
-    assert isinstance(graph_module, fx.GraphModule)
-    return graph_module
+    held = program.module(check_guards=False)
+    assert isinstance(held, fx.GraphModule)
+    # torch's own class refuses eval(), which converters call
+    module = fx.GraphModule(held, held.graph, class_name="CapturedNetwork")
+    module.graph.set_codegen(held.graph._codegen)
+    module.recompile()
+    return module.eval()
 
 
 class Graph:
@@ -84,7 +89,11 @@ class Graph:
         """A new operator call just before `before`, with its shape computed and its place in the network copied."""
         with self.graph.inserting_before(before):
             node = self.graph.call_function(target, args, kwargs)
-        node.meta = {key: before.meta[key] for key in ("nn_module_stack", "stack_trace") if key in before.meta}
+        node.meta = {key: before.meta[key] for key in ("stack_trace",) if key in before.meta}
+        if before.meta.get("nn_module_stack"):
+            # the place stays; the module's class does not: XNNPACK's quantizer would take a mean for an AdaptiveAvgPool2d
+            place, (path, _) = list(before.meta["nn_module_stack"].items())[-1]
+            node.meta["nn_module_stack"] = {**before.meta["nn_module_stack"], place: (path, REWRITTEN)}
         values: Any = fx.node.map_arg((args, kwargs), lambda n: n.meta["val"])
         node.meta["val"] = target(*values[0], **values[1])
         return node

@@ -1,0 +1,63 @@
+"""Networks that return dictionaries, dataclasses or nested tuples, as networks that return a flat tuple.
+
+Every format has a list of outputs. `Flat(network)` gives the same tensors in a fixed order: that in which the network's own
+container holds them. `flatten` says what they are called.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from edgedeploy.core.errors import ModelInvalid
+
+
+def flatten(output: Any, name: str = "") -> list[tuple[str, Tensor]]:
+    """Every tensor of a network's output with its name, in order; None is left out.
+
+    A bare tensor is called "output", an entry of a tuple "output_0", of a dictionary or dataclass by its key, a nested one
+    "outer.inner". Raises ModelInvalid for what is no tensor.
+    """
+    if isinstance(output, Tensor):
+        return [(name or "output", output)]
+    if output is None:
+        return []
+    children: list[tuple[str, Any]]
+    if isinstance(output, Mapping):  # ahead of dataclasses: transformers' outputs are both
+        children = [(str(key), value) for key, value in output.items()]
+    elif dataclasses.is_dataclass(output) and not isinstance(output, type):
+        children = [(field.name, getattr(output, field.name)) for field in dataclasses.fields(output)]
+    elif isinstance(output, tuple) and hasattr(output, "_fields"):
+        children = list(zip(output._fields, output, strict=True))
+    elif isinstance(output, Sequence) and not isinstance(output, str | bytes):
+        stem = "" if name else "output_"
+        children = [(f"{stem}{index}", value) for index, value in enumerate(output)]
+    else:
+        raise ModelInvalid(
+            f"the network's output {name or ''} is a {type(output).__name__}, not a tensor".replace("  ", " "),
+            hint="return tensors only: a tensor, a tuple, a dictionary or a dataclass of them",
+        )
+    return [leaf for key, value in children for leaf in flatten(value, f"{name}.{key}" if name else key)]
+
+
+class Flat(nn.Module):
+    """`network` with positional inputs and a flat tuple of outputs.
+
+    Args:
+        network: any module.
+        keywords: names by which the network takes its inputs, or empty where it takes them by position.
+    """
+
+    def __init__(self, network: nn.Module, keywords: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.network = network
+        self.keywords = tuple(keywords)
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        output = (
+            self.network(**dict(zip(self.keywords, inputs, strict=True))) if self.keywords else self.network(*inputs)
+        )
+        return tuple(tensor for _, tensor in flatten(output))
