@@ -102,6 +102,9 @@ def export(
     allow_low_parity: Annotated[
         bool, typer.Option("--allow-low-parity", help="Keep an artifact that is below its target's floor.")
     ] = False,
+    min_runtime: Annotated[
+        str | None, typer.Option(help="tflite-2.14: refuse a tflite artifact that the old runtime cannot load.")
+    ] = None,
     without_rewrite: Annotated[list[str] | None, typer.Option(help="Leave a rewrite out; may be repeated.")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where artifacts go.")] = Path("artifacts"),
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what each rewrite did and declined.")] = False,
@@ -125,6 +128,7 @@ def export(
         num_calib=num_calib,
         int8_io=int8_io,
         allow_low_parity=allow_low_parity,
+        min_runtime=min_runtime,
         without_rewrites=without_rewrite or [],
         output=output,
         reporter=Drawn(verbose=verbose),

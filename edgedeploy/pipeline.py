@@ -22,6 +22,7 @@ from .core.calibration import CalibrationSet
 from .core.errors import EdgedeployError, ExportFailed, ParityFailed, UsageError
 from .core.files import check_writable, output_errors, private_folder, sha256_of, staged_folder, write_json
 from .intake import Network, network_for, with_features
+from .old_runtimes import check_min_runtime, require_loads
 from .proof import check_floor, parity_of
 from .reporter import Reporter, Silent
 from .versions import versions
@@ -62,6 +63,7 @@ def export(
     num_calib: int = NUM_CALIB,
     int8_io: bool = False,
     allow_low_parity: bool = False,
+    min_runtime: str | None = None,
     without_rewrites: Sequence[str] = (),
     output: str | Path = "artifacts",
     reporter: Reporter | None = None,
@@ -80,6 +82,7 @@ def export(
         calib: a folder of images for int8 ranges; by default crops of scikit-learn's photographs.
         int8_io: inputs and outputs of static int8 artifacts are int8 too.
         allow_low_parity: keep an artifact whose parity is below its target's floor.
+        min_runtime: "tflite-2.14" refuses a tflite artifact that tflite-runtime 2.14.0 cannot load.
         without_rewrites: rewrites to leave out.
         reporter: is told what happens.
 
@@ -88,6 +91,7 @@ def export(
     say = reporter or Silent()
     chosen = _targets(targets)
     _check_names(head, without_rewrites)
+    check_min_runtime(min_runtime)
     check_writable(Path(output))
     weights = weights_file(weights, model, say)
     with say.stage(f"build {model}"):
@@ -118,7 +122,7 @@ def export(
                 artifacts.append(
                     _export_one(
                         network, head, target, rewritten[names], calibration, golden, shared, say,
-                        int8_io=int8_io, allow_low_parity=allow_low_parity, output=Path(output),
+                        int8_io=int8_io, allow_low_parity=allow_low_parity, min_runtime=min_runtime, output=Path(output),
                     )
                 )  # fmt: skip
             except EdgedeployError as error:
@@ -266,6 +270,7 @@ def _export_one(
     *,
     int8_io: bool,
     allow_low_parity: bool,
+    min_runtime: str | None,
     output: Path,
 ) -> Artifact:
     import torch
@@ -290,6 +295,7 @@ def _export_one(
         with say.stage(f"lower to {target.name}"), output_errors(final):
             lowered = _lower(target, job, network.name)
         manifest = _manifest(network, head, target, rewritten, calibration if samples else None, lowered, job.path)
+        require_loads(min_runtime, target.runner, job.path, f"{network.name}/{target.name}")
         with say.stage(f"prove {target.name} in {target.runner}"):
             inputs = [[quantize(a, s) for a, s in zip(x, lowered.inputs, strict=True)] for x in golden.inputs]
             ran = run_locally(target.runner, job.path, inputs, RunPlan(warmup_runs=0, num_runs=0))
