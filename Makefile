@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup setup-arm demo lint test test-all clean
+.PHONY: help setup setup-arm demo lint test test-all zoo clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,9 @@ test: setup  ## the tests, under 15 minutes on two cores
 
 test-all: setup  ## the tests and the long matrices
 	$(BIN)/python -m pytest -n 2 -m 'slow or not slow'
+
+zoo: setup  ## every network to every format into docs/zoo.md: hours; the same command goes on after a stop
+	$(BIN)/python -m edgedeploy.zoo_matrix
 
 clean:  ## everything that make made
 	rm -rf $(VENV) build dist artifacts results *.egg-info .pytest_cache .mypy_cache .ruff_cache
