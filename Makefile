@@ -2,9 +2,10 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+JOBS ?= 2
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup setup-arm demo lint test test-all zoo clean
+.PHONY: help setup setup-arm demo lint test test-all overhead zoo clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,19 +18,28 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
 	touch $@
 
-setup-arm:  ## the cross compiler and the emulator (Debian packages, as root)
-	grep -v '^#' android_harness/packages.txt | xargs apt-get install --yes --quiet
+setup-arm:  ## the Debian packages of the Arm side: cross compiler, emulator, adb (asks for root)
+	sh android_harness/install_packages.sh
+
+demo: setup  ## the main job: TopFormer-tiny to three runtimes, float and int8, then measured
+	$(BIN)/edgedeploy export topformer-tiny --target \
+	    tflite-fp32,tflite-int8,onnx-fp32,onnx-int8,executorch-fp32,executorch-int8
+	$(BIN)/edgedeploy bench
+	@echo; echo "the artifacts, each with its manifest:"; ls -d artifacts/topformer-tiny/*/
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: setup  ## the tests, under 15 minutes on two cores
-	$(BIN)/python -m pytest -n 2
+test: setup setup-arm  ## the tests, under 15 minutes on two cores
+	$(BIN)/python -m pytest -n $(JOBS)
 
-test-all: setup  ## the tests and the long matrices
-	$(BIN)/python -m pytest -n 2 -m 'slow or not slow'
+test-all: setup setup-arm  ## the tests and the long matrices
+	$(BIN)/python -m pytest -n $(JOBS) -m 'slow or not slow'
+
+overhead: setup  ## the wall time of an export over that of the bare converter calls it makes
+	$(BIN)/python -m edgedeploy.overhead
 
 zoo: setup  ## every network to every format into docs/zoo.md: hours; the same command goes on after a stop
 	$(BIN)/python -m edgedeploy.zoo_matrix

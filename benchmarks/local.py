@@ -8,7 +8,6 @@ import platform
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedeploy.core.errors import MissingExtra, RunnerFailed
+from edgedeploy.core.files import private_folder
 from edgedeploy.core.measurement import DeviceInfo
 
 Sample = Sequence[NDArray[Any]]
@@ -61,8 +61,8 @@ class RunResult:
 
 def run_locally(runner: str, path: Path, samples: Sequence[Sample], plan: RunPlan) -> RunResult:
     """Runs every sample once and measures the first. Raises RunnerFailed with what the runtime said."""
-    with tempfile.TemporaryDirectory(prefix="edgedeploy-") as folder:
-        inputs, outputs = Path(folder) / "inputs.npz", Path(folder) / "outputs.npz"
+    with private_folder() as folder:
+        inputs, outputs = folder / "inputs.npz", folder / "outputs.npz"
         arrays = {f"{s}_{i}": array for s, sample in enumerate(samples) for i, array in enumerate(sample)}
         np.savez(inputs, **arrays)  # type: ignore[arg-type]
         request = {"runner": runner, "path": str(path), "inputs": str(inputs), "outputs": str(outputs), **asdict(plan)}

@@ -16,9 +16,12 @@ stdout gets one JSON line: {"ok": true, ...figures} or {"ok": false, "stage", "e
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import os
 import resource
+import signal
 import sys
 import time
 from pathlib import Path
@@ -34,6 +37,7 @@ from .runtimes import Session, import_runtime
 
 def main() -> int:
     """Answers the request on stdin; everything that runtimes print goes to stderr."""
+    _end_with_parent()
     answer_fd = os.dup(1)
     os.dup2(2, 1)
     request = json.load(sys.stdin)
@@ -41,6 +45,12 @@ def main() -> int:
     with os.fdopen(answer_fd, "w") as stdout:
         stdout.write(json.dumps(answer) + "\n")
     return 0 if answer["ok"] else 1
+
+
+def _end_with_parent() -> None:
+    """Asks Linux to end this process when its parent goes, however that happens."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
 
 
 def answer_to(request: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .core.errors import EdgedeployError, UsageError
+from .core.files import remove_unfinished
 
 if TYPE_CHECKING:
     from .core.measurement import Measurement
@@ -234,11 +235,18 @@ def main_options(
         os.environ["EDGEDEPLOY_DEBUG"] = "1"
 
 
+def _interrupted(number: int, _: object) -> None:
+    """Ends at once. Converters swallow exceptions, and their threads crash when a process unwinds around them."""
+    remove_unfinished()
+    with contextlib.suppress(OSError):
+        os.write(2, b"\ninterrupted; nothing half-written is left\n")
+    os._exit(128 + number)
+
+
 def main() -> None:
     """Entry point: errors that a user can cause are said in two or three lines, with their exit code."""
-    # a closing terminal or a CI runner's stop cleans up like Ctrl-C
-    with contextlib.suppress(ValueError):
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupted)
     if "--debug" not in sys.argv:
         warnings.simplefilter("ignore")  # of the converters and torch, about themselves
     try:
@@ -248,9 +256,6 @@ def main() -> None:
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("\ninterrupted; nothing half-written is left", file=sys.stderr)
-        sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

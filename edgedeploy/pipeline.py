@@ -9,7 +9,6 @@ Each wing is imported inside the function that needs it: measuring needs no torc
 from __future__ import annotations
 
 import datetime
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from .checkpoints import weights_file
 from .core.artifact import GOLDEN, MANIFEST, Artifact, Golden, Manifest, quantize
 from .core.calibration import CalibrationSet
 from .core.errors import EdgedeployError, ExportFailed, ParityFailed, UsageError
-from .core.files import check_writable, output_errors, sha256_of, staged_folder, write_json
+from .core.files import check_writable, output_errors, private_folder, sha256_of, staged_folder, write_json
 from .intake import Network, network_for, with_features
 from .proof import check_floor, parity_of
 from .reporter import Reporter, Silent
@@ -104,10 +103,10 @@ def export(
     golden = _golden(network, head)
     failures: list[tuple[str, EdgedeployError]] = []
     artifacts: list[Artifact] = []
-    with tempfile.TemporaryDirectory(prefix="edgedeploy-") as scratch:
+    with private_folder() as scratch:
         from edgedeploy.exporters.job import Shared, quiet
 
-        shared = Shared(Path(scratch), Path(scratch) / "converters.log")
+        shared = Shared(scratch, scratch / "converters.log")
         rewritten: dict[tuple[str, ...], RewrittenModule] = {}
         for target in chosen:
             names = tuple(name for name in target.rewrites if name not in without_rewrites)

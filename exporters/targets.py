@@ -10,7 +10,24 @@ from edgedeploy.core.registry import Registry
 from .job import Exporter
 
 # What every target wants. Which of them fire is the network's matter.
-COMMON = ("fold_constants", "fold_batch_norm", "linear_to_conv", "fixed_pool", "fixed_resize", "whole_hard_activations")
+COMMON = (
+    "fold_constants",
+    "window_gather",
+    "low_rank_permutes",
+    "plain_attention",
+    "split_projections",
+    "splits_as_slices",
+    "query_scale",
+    "reciprocal_norm",
+    "late_norm",
+    "fold_batch_norm",
+    "linear_to_conv",
+    "cancel_permutes",
+    "strided_pick",
+    "fixed_pool",
+    "fixed_resize",
+    "whole_hard_activations",
+)
 
 
 @dataclass(frozen=True)
@@ -81,6 +98,9 @@ HALF = Floor(sqnr_db=50, label_agreement=0.98)  # 11 bits of mantissa in the wei
 INT8 = Floor(sqnr_db=20, label_agreement=0.9)  # noise a tenth of the signal's amplitude
 LABELS = ("cheap_labels",)
 CLIPPED = ("clipped_hard_sigmoid",)
+# In float, on runtimes that are channel-first: in int8 a norm spelled out would be rounded at every step.
+CHANNEL_FIRST = ("channel_first_norm",)
+CENTRED = ("centred_norm",)
 
 
 def _onnx(name: str, recipe: QuantRecipe, floor: Floor, *more: str) -> Target:
@@ -92,15 +112,17 @@ def _executorch(name: str, recipe: QuantRecipe, floor: Floor, *more: str) -> Tar
 
 
 def _tflite(name: str, recipe: QuantRecipe, floor: Floor, *more: str) -> Target:
-    return Target(name, "tflite", "litert", "model.tflite", recipe, COMMON + LABELS + CLIPPED + more, floor)
+    return Target(
+        name, "tflite", "litert", "model.tflite", recipe, COMMON + LABELS + CLIPPED + ("centred_norm",) + more, floor
+    )
 
 
 TARGETS: Registry[Target] = Registry(
     "target",
     (
-        _onnx("onnx-fp32", FP32, FLOAT),
+        _onnx("onnx-fp32", FP32, FLOAT, *CHANNEL_FIRST),
         _onnx("onnx-int8", STATIC_INT8, INT8, *CLIPPED),
-        _executorch("executorch-fp32", FP32, FLOAT),
+        _executorch("executorch-fp32", FP32, FLOAT, *CHANNEL_FIRST),
         _executorch("executorch-int8", STATIC_INT8, INT8, *CLIPPED),
         _tflite("tflite-fp32", FP32, FLOAT),
         _tflite("tflite-fp16", WEIGHT_ONLY_FP16, HALF),

@@ -17,8 +17,21 @@ from edgedeploy.core.errors import ExportFailed
 from edgedeploy.core.recipe import FP32, STATIC_INT8
 from edgedeploy.core.spec import TensorSpec
 
+from .float_norms import Kinds, norm_operators
 from .job import ExportJob, Lowered, example_outputs, tensor_specs
 from .label_tail import Operator, label_tail
+
+# layer_norm is one operator, which the quantizer leaves alone
+NORMS = Kinds(
+    roots=("aten.rsqrt.default",),
+    sums=("aten.sum.dim_IntList", "aten.mean.dim"),
+    squares=("aten.mul.Tensor",),
+    differences=("aten.sub.Tensor",),
+    products=("aten.mul.Tensor",),
+    between=("aten.clamp_min.default", "aten.add.Tensor"),
+    views=("aten.reshape.default", "aten.permute.default", "aten.transpose.int"),
+    after=("aten.mul.Tensor", "aten.add.Tensor", "aten.sub.Tensor", "aten.reshape.default"),
+)
 
 
 def to_executorch(job: ExportJob) -> Lowered:
@@ -91,14 +104,15 @@ def _quantize(job: ExportJob) -> tuple[Any, dict[str, Any]]:
 
 
 def float_nodes(program: Any) -> set[str]:
-    """Names of the nodes that pick labels and stay in float."""
+    """Names of the nodes that make norms or pick labels and stay in float."""
     graph = [
         Operator(node.name, str(node.target), tuple(n.name for n in node.all_input_nodes), (node.name,))
         for node in program.graph.nodes
         if node.op == "call_function"
     ]
     layers = ("aten.conv2d.default", "aten.linear.default", "aten.matmul.default")
-    return {str(key) for key in label_tail(graph, pickers=("aten.argmax.default", "aten.topk.default"), layers=layers)}
+    tail = label_tail(graph, pickers=("aten.argmax.default", "aten.topk.default"), layers=layers)
+    return {str(key) for key in (*tail, *norm_operators(graph, NORMS))}
 
 
 def _integer_io(

@@ -17,10 +17,22 @@ from edgedeploy.core.errors import ExportFailed
 from edgedeploy.core.recipe import FP32, STATIC_INT8
 from edgedeploy.core.spec import TensorSpec
 
+from .float_norms import Kinds, norm_operators
 from .job import ExportJob, Lowered, Sample, as_contiguous, example_outputs, tensor_specs
 from .label_tail import Operator, label_tail
 
 OPSET = 20
+# LayerNormalization is one operator, with a float kernel
+NORMS = Kinds(
+    roots=("Reciprocal",),
+    sums=("ReduceSum", "ReduceMean"),
+    squares=("Mul",),
+    differences=("Sub",),
+    products=("Mul",),
+    between=("Sqrt", "Clip", "Add", "Max"),
+    views=("Reshape", "Transpose"),
+    after=("Mul", "Add", "Sub", "Reshape"),
+)
 
 
 def to_onnx(job: ExportJob) -> Lowered:
@@ -103,9 +115,10 @@ def _quantize(job: ExportJob, model: Any) -> tuple[Any, dict[str, Any]]:
 
 
 def float_nodes(model: Any) -> list[str]:
-    """Names of the nodes that pick labels and stay in float."""
-    graph = (Operator(n.name, n.op_type, tuple(n.input), tuple(n.output)) for n in model.graph.node)
-    return [str(key) for key in label_tail(graph, pickers=("ArgMax", "TopK"), layers=("Conv", "Gemm", "MatMul"))]
+    """Names of the nodes that make norms or pick labels and stay in float."""
+    graph = [Operator(n.name, n.op_type, tuple(n.input), tuple(n.output)) for n in model.graph.node]
+    tail = label_tail(graph, pickers=("ArgMax", "TopK"), layers=("Conv", "Gemm", "MatMul"))
+    return [str(key) for key in dict.fromkeys([*tail, *norm_operators(graph, NORMS)])]
 
 
 def _integer_io(

@@ -20,11 +20,22 @@ from edgedeploy.core.errors import ExportFailed
 from edgedeploy.core.recipe import DYNAMIC_INT8, FP32, STATIC_INT8, WEIGHT_ONLY_FP16
 from edgedeploy.core.spec import TensorSpec
 
+from .float_norms import Kinds, norm_operators
 from .job import ExportJob, Lowered, as_contiguous
 from .label_tail import Operator, label_tail
 
 SIGNATURE = "serving_default"
 NO_QUANTIZE = "no_quantize"
+NORMS = Kinds(
+    roots=("RSQRT",),
+    sums=("MEAN", "SUM"),
+    squares=("MUL", "SQUARED_DIFFERENCE"),
+    differences=("SUB",),
+    products=("MUL",),
+    between=("ADD", "MAXIMUM"),
+    views=("RESHAPE", "TRANSPOSE"),
+    after=("MUL", "ADD", "SUB", "RESHAPE"),
+)
 
 
 def to_tflite(job: ExportJob) -> Lowered:
@@ -103,7 +114,7 @@ def _ranges(worker: Any, source: Path, samples: list[dict[str, Any]]) -> Any:
 
 
 def float_tensors(path: Path) -> list[str]:
-    """Names of the tensors that the label-picking operators write; they stay in float."""
+    """Names of the tensors that norms and label-picking operators write; they stay in float."""
     interpreter = _undelegated(path)
     names = {tensor["index"]: tensor["name"] for tensor in interpreter.get_tensor_details()}
     graph = [
@@ -112,6 +123,7 @@ def float_tensors(path: Path) -> list[str]:
     ]
     layers = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL")
     tail = set(label_tail(graph, pickers=("ARG_MAX", "TOPK_V2"), layers=layers))
+    tail |= set(norm_operators(graph, NORMS))
     return [names[value] for op in graph if op.key in tail for value in op.outputs if value in names]
 
 

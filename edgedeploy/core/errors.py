@@ -15,6 +15,11 @@
     ├── OutputFailed               3  the disk is full, or the folder cannot be written
     ├── RunnerFailed               3  an artifact could not be run
     ├── DeviceError                3  a device that is missing, lost or unfit
+    │   ├── NoDevice               3  none is there, several are, or the one that is does not let us in
+    │   ├── DeviceLost             3  it went away while something was being done
+    │   ├── DeviceBusy             3  somebody else measures on it; the holder is named
+    │   ├── DeviceFull             3  no space is left on it
+    │   └── DeviceTooHot           3  it did not cool down in time
     └── Untrustworthy              4  a measurement that should not be believed
 
 `RewriteRefused` is no failure: a rewrite's check raises it to say why it does not apply at one place.
@@ -129,6 +134,26 @@ class RunnerFailed(EdgedeployError):
 
 class DeviceError(EdgedeployError):
     """A device is missing, lost, or unfit for measuring."""
+
+
+class NoDevice(DeviceError):
+    """No device answers to what was asked for, or several do."""
+
+
+class DeviceLost(DeviceError):
+    """The device went away while something was being done on it."""
+
+
+class DeviceBusy(DeviceError):
+    """Somebody else holds the device's lock."""
+
+
+class DeviceFull(DeviceError):
+    """No space is left on the device."""
+
+
+class DeviceTooHot(DeviceError):
+    """The device did not reach its start temperature in time."""
 
 
 class Untrustworthy(EdgedeployError):

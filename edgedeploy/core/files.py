@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,27 @@ def check_writable(folder: Path) -> None:
         probe.unlink()
 
 
+_UNFINISHED: set[Path] = set()
+
+
+def remove_unfinished() -> None:
+    """Removes every folder that is still being filled; for a process that is about to end without unwinding."""
+    for folder in list(_UNFINISHED):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def private_folder() -> Iterator[Path]:
+    """A folder that only this user can read, gone after the block."""
+    folder = Path(tempfile.mkdtemp(prefix="edgedeploy-"))
+    _UNFINISHED.add(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        _UNFINISHED.discard(folder)
+
+
 @contextlib.contextmanager
 def staged_folder(final: Path) -> Iterator[Path]:
     """A private folder that becomes `final` when the block ends well, and is gone when it does not.
@@ -103,12 +125,14 @@ def staged_folder(final: Path) -> Iterator[Path]:
         _remove_abandoned(final)
         stage = final.with_name(f".{final.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
         stage.mkdir(mode=0o700)
+        _UNFINISHED.add(stage)
     try:
         yield stage
         with output_errors(final):
             stage.chmod(0o755)
-            for file in stage.iterdir():
-                file.chmod(0o644)
+            for file in stage.iterdir():  # folders and links as they are; a program stays a program
+                if file.is_file() and not file.is_symlink():
+                    file.chmod(0o755 if file.stat().st_mode & 0o100 else 0o644)
             if final.exists():
                 old = final.with_name(f".{final.name}.{secrets.token_hex(4)}.old")
                 final.rename(old)
@@ -118,6 +142,7 @@ def staged_folder(final: Path) -> Iterator[Path]:
                 stage.rename(final)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+        _UNFINISHED.discard(stage)
 
 
 def _remove_abandoned(final: Path) -> None:

@@ -5,7 +5,6 @@ of the sizes, which moves every sample where the two disagree. Here the shapes a
 
     resize(x, scale s)                   -> resize(x, size)      where size * 1/s is the input's size exactly
     resize(x, size of x)                 -> x
-    resize(x of 1x1, size)               -> expand               every sample is that one value
 """
 
 from __future__ import annotations
@@ -37,13 +36,11 @@ class FixedResize(Rewrite):
         if node.target not in RESIZES:
             return False
         old = shape(source(node))[2:]
-        return old == shape(node)[2:] or old == (1, 1) or argument(node, RESIZES[node.target]) is not None
+        return old == shape(node)[2:] or argument(node, RESIZES[node.target]) is not None
 
     def check(self, graph: Graph, node: fx.Node) -> str:
         old, size = shape(source(node))[2:], shape(node)[2:]
         factors = argument(node, RESIZES[node.target])
-        if old == (1, 1):
-            return "expand"
         exact = factors is None or all(side * f == new for side, f, new in zip(old, factors, size, strict=True))
         if not exact:
             # torch samples with the given factor, not with the ratio of sizes: a fixed size would sample elsewhere
@@ -54,8 +51,6 @@ class FixedResize(Rewrite):
         x = source(node)
         if plan == "drop":
             graph.replace(node, x)
-        elif plan == "expand":
-            graph.replace(node, graph.call(aten.expand.default, x, list(shape(node)), before=node))
         else:
             corners = [argument(node, 2)] if RESIZES[node.target] == 3 else []
             assert callable(node.target)

@@ -35,12 +35,13 @@ def capture(module: nn.Module, example_inputs: Inputs) -> fx.GraphModule:
 
 def unlifted(program: torch.export.ExportedProgram) -> fx.GraphModule:
     """An exported program as a module whose parameters are attributes. No guards: shapes are fixed and checked outside."""
-    graph_module = program.module(check_guards=False)
-    assert isinstance(graph_module, fx.GraphModule)
-    for name in ("train", "eval"):  # they raise; there is nothing left here that they could change
-        vars(graph_module).pop(name, None)
-    graph_module.eval()
-    return graph_module
+    held = program.module(check_guards=False)
+    assert isinstance(held, fx.GraphModule)
+    # torch's own class refuses eval(), which converters call
+    module = fx.GraphModule(held, held.graph, class_name="CapturedNetwork")
+    module.graph.set_codegen(held.graph._codegen)
+    module.recompile()
+    return module.eval()
 
 
 class Graph:

@@ -6,8 +6,9 @@ Three shapes of input are met in vision networks:
     (B, h, w, C) = permute of a map    channels last:      convolve the map itself, permute the result
     (B, N, C) = transpose of a flat map  tokens:           convolve the map itself, flatten and transpose the result
 
-In the last two the permutes in front of the layer go; those behind it meet the next layer's and cancel (see
-`cancel_permutes`). A linear layer on any other input is declined: a convolution would need a permute that is not there.
+In the last two the permutes in front of the layer go; those behind it move on, past elementwise operators, and meet the
+next layer's (see `layout` and `cancel_permutes`). A linear layer on any other input is declined: a convolution would need
+a permute that is not there.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import fx
 from edgedeploy.core.errors import RewriteRefused
 
 from .graph import Graph, argument, operator_name, shape, source
+from .layout import TO_CHANNELS_LAST, permutation, sink
 from .rewrite import Rewrite
 
 aten = torch.ops.aten
@@ -48,7 +50,7 @@ class LinearToConv(Rewrite):
         rank = len(shape(x))
         if rank == 2:
             return Layout("vector", x)
-        if rank == 4 and permutation(x) == (0, 2, 3, 1):
+        if rank == 4 and permutation(x) == TO_CHANNELS_LAST:
             return Layout("channels_last", source(x))
         if rank == 3 and permutation(x) == (0, 2, 1):
             flat = source(x)
@@ -65,7 +67,7 @@ class LinearToConv(Rewrite):
             x = graph.call(aten.reshape.default, x, [*shape(x), 1, 1], before=node)
         y = graph.call(aten.conv2d.default, x, kernel, bias, before=node)
         if plan.kind == "channels_last":
-            y = graph.call(aten.permute.default, y, [0, 2, 3, 1], before=node)
+            y = graph.call(aten.permute.default, y, list(TO_CHANNELS_LAST), before=node)
         elif plan.kind == "tokens":
             batch, channels, h, w = shape(y)
             y = graph.call(aten.reshape.default, y, [batch, channels, h * w], before=node)
@@ -73,19 +75,8 @@ class LinearToConv(Rewrite):
         else:
             y = graph.call(aten.reshape.default, y, list(shape(node)), before=node)
         graph.replace(node, y)
-
-
-def permutation(node: fx.Node) -> tuple[int, ...] | None:
-    """The permutation that a permute or transpose does, as permute's argument; None for other operators."""
-    rank = len(shape(node)) if node.target in (aten.permute.default, aten.transpose.int) else 0
-    if node.target == aten.permute.default:
-        return tuple(d % rank for d in argument(node, 1))
-    if node.target == aten.transpose.int:
-        order = list(range(rank))
-        a, b = argument(node, 1) % rank, argument(node, 2) % rank
-        order[a], order[b] = order[b], order[a]
-        return tuple(order)
-    return None
+        if plan.kind == "channels_last":
+            sink(graph, y)  # so that the next layer finds it
 
 
 REWRITE = LinearToConv()

@@ -20,7 +20,7 @@ from edgedeploy.exporters.targets import TARGETS
 
 from .exported import MODEL, all_targets
 
-pytestmark = [pytest.mark.xdist_group("export"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

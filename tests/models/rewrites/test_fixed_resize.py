@@ -34,12 +34,6 @@ def test_a_resize_to_the_same_size_goes() -> None:
     assert done.error() == 0.0
 
 
-def test_a_resize_of_one_value_expands_it() -> None:
-    done = rewritten(REWRITE, Resize(size=(6, 5), mode="bilinear"), (1, 3, 1, 1))
-    assert (done.count("upsample_bilinear2d"), done.count("expand")) == (0, 1)
-    assert done.error() < 1e-6
-
-
 def test_a_factor_without_whole_sizes_is_declined_since_torch_samples_by_the_factor() -> None:
     done = rewritten(REWRITE, Resize(scale_factor=1.7, mode="bilinear"), (1, 3, 6, 5))
     assert done.fired == 0

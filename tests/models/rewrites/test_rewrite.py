@@ -46,6 +46,13 @@ NETWORK = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval()
 INPUTS = rewrites.seeded_inputs([(1, 3, 8, 8)], seed=0)
 
 
+def test_a_captured_network_can_be_put_in_eval_mode_as_converters_do() -> None:
+    captured = rewrites.capture(NETWORK, INPUTS)
+    assert not captured.eval().training
+    with torch.no_grad():
+        assert torch.equal(captured(*INPUTS), NETWORK(*INPUTS))
+
+
 def test_a_rewrite_that_changes_the_outputs_stops_everything_and_is_named() -> None:
     with pytest.raises(RewriteMismatch, match="'scales_by_mistake' changed what the network computes") as caught:
         rewrites.apply([ScalesByMistake()], rewrites.capture(NETWORK, INPUTS), [INPUTS])

@@ -1,0 +1,2 @@
+// Included by adbd everywhere and used only on Android.
+#pragma once

@@ -1,0 +1,124 @@
+"""What a person types after --device, and which device that is.
+
+    local                     this machine
+    adb                       the phone in ANDROID_SERIAL, or the only one that is there
+    adb:NAME                  an alias, a serial, or a model or product name as people say it: "Pixel 7" is pixel7
+    adb:192.0.2.7:5555        a phone on the network; it is connected to
+    ssh:user@host[:port]      a board
+    qemu[:CPU]                executed instructions under emulation; no device of this package
+    NAME                      an alias
+
+Aliases stand in the table [devices] of `edgedeploy.toml`, here or in a folder above, else in the user's own:
+
+    [devices]
+    desk = "adb:R5CT10XYZ"
+    board = "ssh:pi@192.0.2.8"
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_config_path
+
+from edgedeploy.core.errors import NoDevice, UnknownName, UsageError
+
+from .base import FoundDevice
+
+KINDS = ("local", "adb", "ssh", "qemu")
+CONFIG = "edgedeploy.toml"
+
+
+@dataclass(frozen=True)
+class DeviceName:
+    """A device as typed: its kind, and the name after the colon or ""."""
+
+    kind: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}" if self.name else self.kind
+
+
+def parse_device(text: str, aliases: Mapping[str, str] | None = None) -> DeviceName:
+    """The kind and name of a device as typed; an alias is followed once. Raises UnknownName, UsageError."""
+    aliases = aliases or {}
+    kind, _, name = text.strip().partition(":")
+    if kind == "adb" and name in aliases:
+        text = aliases[name]
+    elif kind not in KINDS and text in aliases:
+        text = aliases[text]
+    kind, _, name = text.strip().partition(":")
+    if kind not in KINDS and text in aliases.values():
+        kind, name = "adb", text  # an alias of a bare serial
+    if kind not in KINDS:
+        raise UnknownName(
+            "device", text, [*KINDS, *aliases], hint="--device local, adb:NAME, ssh:user@host or qemu:CPU"
+        )
+    if kind == "ssh" and not name:
+        raise UsageError("ssh needs a host", hint="--device ssh:user@host")
+    if kind == "local" and name:
+        raise UsageError(f"'{text}': this machine has no name but local")
+    return DeviceName(kind, name)
+
+
+def read_aliases(start: Path | None = None) -> dict[str, str]:
+    """The aliases of the nearest `edgedeploy.toml` that has any, else the user's. Raises UsageError for a broken file."""
+    folder = (start or Path.cwd()).resolve()
+    candidates = [*(parent / CONFIG for parent in (folder, *folder.parents)), user_config_path("edgedeploy") / CONFIG]
+    for path in candidates:
+        if path.is_file() and (aliases := _aliases_in(path)):
+            return aliases
+    return {}
+
+
+def _aliases_in(path: Path) -> dict[str, str]:
+    try:
+        table = tomllib.loads(path.read_text()).get("devices", {})
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path} cannot be read", details=[str(error)]) from None
+    if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
+        raise UsageError(f"[devices] in {path} is no table of names", hint='desk = "adb:R5CT10XYZ"')
+    return table
+
+
+def choose_adb(name: str, found: Sequence[FoundDevice]) -> str:
+    """The serial meant by `name` among the devices that are there.
+
+    Without a name: ANDROID_SERIAL, or the only usable one. A serial counts before a model's name; usable devices count
+    before others. Raises NoDevice, with the list of what is there.
+    """
+    name = name or os.environ.get("ANDROID_SERIAL", "")
+    serials = [device.address.removeprefix("adb:") for device in found]
+    if name in serials:
+        return name
+    if name:
+        meant = [device for device in found if _plain(name) in (_plain(device.model), _plain(device.product))]
+    else:
+        meant = list(found)
+    usable = [device for device in meant if device.state == "device"] or meant
+    if len(usable) == 1:
+        return usable[0].address.removeprefix("adb:")
+    if not found:
+        raise NoDevice("no phone is connected", hint="connect one with USB debugging on; `adb devices` must list it")
+    if not usable:
+        raise NoDevice(
+            f"no phone is called '{name}'", details=[str(device) for device in found], hint="edgedeploy devices"
+        )
+    raise NoDevice(
+        f"{len(usable)} phones are called '{name}'"
+        if name
+        else f"{len(usable)} phones are connected and none was chosen",
+        details=[str(device) for device in usable],
+        hint=f"--device {usable[0].address}, or set ANDROID_SERIAL",
+    )
+
+
+def _plain(text: str) -> str:
+    """ "Pixel 7" -> "pixel7"."""
+    return re.sub(r"[^a-z0-9]", "", text.lower())

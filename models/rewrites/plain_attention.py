@@ -1,0 +1,61 @@
+"""scaled_dot_product_attention -> softmax(s q k^T + mask) v, as matrix products and a softmax.
+
+No CPU delegate has the fused operator. Each exporter takes it apart in its own way, ExecuTorch's with guards against rows
+that are masked as a whole; written out here it is one spelling, which `query_scale` and the quantizers see through.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import fx
+
+from edgedeploy.core.errors import RewriteRefused
+
+from .graph import Graph, argument, shape, source
+from .rewrite import Rewrite
+
+aten = torch.ops.aten
+
+
+@dataclass(frozen=True)
+class Attention:
+    """The number that q is scaled by, and what is added to the logits."""
+
+    scale: float
+    mask: fx.Node | None
+
+
+class PlainAttention(Rewrite):
+    name = "plain_attention"
+    why = "no CPU delegate has attention as one operator; its parts they have"
+
+    def pattern(self, graph: Graph, node: fx.Node) -> bool:
+        return node.target == aten.scaled_dot_product_attention.default
+
+    def check(self, graph: Graph, node: fx.Node) -> Attention:
+        if argument(node, 4):
+            raise RewriteRefused("it drops weights at random")
+        if argument(node, 5):
+            raise RewriteRefused("its mask is causal")
+        if node.kwargs.get("enable_gqa") or argument(node, 7):
+            raise RewriteRefused("its heads share keys")
+        mask = argument(node, 3)
+        if mask is not None and not mask.meta["val"].is_floating_point():
+            raise RewriteRefused("its mask is of truth values, where a whole row may be masked")
+        scale = node.kwargs.get("scale") or argument(node, 6) or shape(source(node))[-1] ** -0.5
+        return Attention(float(scale), mask)
+
+    def rewrite(self, graph: Graph, node: fx.Node, plan: Attention) -> None:
+        q, k, v = (source(node, i) for i in range(3))
+        scaled = graph.call(aten.mul.Tensor, q, plan.scale, before=node)
+        turned = graph.call(aten.transpose.int, k, -2, -1, before=node)
+        logits = graph.call(aten.matmul.default, scaled, turned, before=node)
+        if plan.mask is not None:
+            logits = graph.call(aten.add.Tensor, logits, plan.mask, before=node)
+        weights = graph.call(aten.softmax.int, logits, -1, before=node)
+        graph.replace(node, graph.call(aten.matmul.default, weights, v, before=node))
+
+
+REWRITE = PlainAttention()

@@ -1,0 +1,220 @@
+"""Files go there and back whole, once, and nowhere else: on a phone, on a board, here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from edgedeploy.benchmarks.devices.local import LocalConnection
+from edgedeploy.benchmarks.devices.remote import RemoteDevice
+from edgedeploy.core.errors import DeviceError, UsageError
+from tests.phones import eventually
+
+# Names that would do harm in a shell that read them as text of its own.
+NASTY_NAMES = [
+    "a b.bin",
+    "it's.bin",
+    'say "hi".bin',
+    "line\nbreak.bin",
+    "tab\t.bin",
+    "$(touch broken_out).bin",
+    "`touch broken_out`.bin",
+    "; touch broken_out;.bin",
+    "&& touch broken_out",
+    "| touch broken_out",
+    "> broken_out",
+    "*?[a-z].bin",
+    "-rf",
+    "--help",
+    "~root",
+    "#comment.bin",
+    "back\\slash.bin",
+    "!history.bin",
+    "%s%n.bin",
+    "überlänge-模型.bin",
+    "'; touch broken_out; '",
+    "\\'; touch broken_out",
+    "$HOME",
+    " leading and trailing ",
+]
+
+
+def write(path: Path, content: bytes, *, executable: bool = False) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    path.chmod(0o755 if executable else 0o644)
+    return path
+
+
+def test_a_file_comes_back_as_it_went(device: RemoteDevice, tmp_path: Path) -> None:
+    source = write(tmp_path / "model.bin", os.urandom(3_000_001))
+    device.push(source, "models/model.bin")
+    assert device.pull("models/model.bin", tmp_path / "back.bin").read_bytes() == source.read_bytes()
+    assert device.list() == ("models/model.bin",)
+
+
+def test_an_empty_file_comes_back_empty(device: RemoteDevice, tmp_path: Path) -> None:
+    device.push(write(tmp_path / "none", b""), "none")
+    assert device.pull("none", tmp_path / "back").read_bytes() == b""
+
+
+def test_a_file_that_is_there_already_is_not_sent_again(device: RemoteDevice, tmp_path: Path) -> None:
+    source = write(tmp_path / "model.bin", b"weights" * 1000)
+    assert device.push(source, "model.bin").sent_bytes == 7000
+    again = device.push(source, "model.bin")
+    assert (again.sent_files, again.skipped_files, again.skipped_bytes) == (0, 1, 7000)
+
+
+def test_a_file_that_changed_here_or_there_is_sent_again(device: RemoteDevice, tmp_path: Path) -> None:
+    source = write(tmp_path / "model.bin", b"first")
+    device.push(source, "model.bin")
+    write(source, b"other")
+    assert device.push(source, "model.bin").sent_files == 1
+    device.run(["sh", "-c", "printf XXXXX >model.bin"])
+    assert device.push(source, "model.bin").sent_files == 1
+    assert device.pull("model.bin", tmp_path / "back").read_bytes() == b"other"
+
+
+def test_of_a_folder_only_what_is_new_is_sent(device: RemoteDevice, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    for number in range(4):
+        write(bundle / f"lib{number}.so", bytes([number]) * 100)
+    write(bundle / "deep" / "notice.txt", b"licence")
+    first = device.push(bundle, "bundles/x")
+    write(bundle / "lib3.so", b"new")
+    second = device.push(bundle, "bundles/x")
+    assert (first.sent_files, second.sent_files, second.skipped_files) == (5, 1, 4)
+    assert len(device.list()) == 5
+
+
+def test_progress_never_goes_back_and_ends_at_the_whole(device: RemoteDevice, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    write(tmp_path / "f" / "one", os.urandom(400_000))
+    write(tmp_path / "f" / "two", os.urandom(100_000))
+    device.push(tmp_path / "f", "f", progress=lambda done, total: seen.append((done, total)))
+    assert seen == sorted(seen)
+    assert len(seen) > 4
+    assert seen[-1] == (500_000, 500_000)
+
+
+def test_a_program_stays_a_program_and_data_stays_data(device: RemoteDevice, tmp_path: Path) -> None:
+    program = write(tmp_path / "hello", b"#!/bin/sh\necho hello\n", executable=True)
+    device.push(program, "hello")
+    assert device.run(["./hello"]).stdout == "hello\n"
+    program.chmod(0o644)
+    assert device.push(program, "hello").sent_files == 0  # the same bytes: only the mode is set
+    assert device.run(["./hello"]).exit_code == 126
+
+
+@pytest.mark.parametrize("name", NASTY_NAMES)
+def test_no_name_breaks_out_of_its_word(own_places: None, tmp_path: Path, name: str) -> None:
+    device = RemoteDevice(LocalConnection(tmp_path / f"folder of {name}"))
+    source = write(tmp_path / "source", name.encode())
+    device.push(source, f"names/{name}")
+    assert device.pull(f"names/{name}", tmp_path / "back").read_bytes() == name.encode()
+    said = device.run(["printf", "%s", name], cwd="names", environment={"WORD": name})
+    assert (said.stdout, said.stderr) == (name, "")
+    assert device.list() == (f"names/{name}",)
+    device.remove(f"names/{name}")
+    assert device.list() == ()
+
+
+def test_nor_on_the_phone_whose_shell_is_another(phone_device: RemoteDevice, tmp_path: Path) -> None:
+    for name in NASTY_NAMES:
+        write(tmp_path / "names" / name, name.encode())
+    phone_device.push(tmp_path / "names", "names")
+    assert phone_device.list() == tuple(sorted(f"names/{name}" for name in NASTY_NAMES))
+    said = phone_device.run(["printf", "%s|", *NASTY_NAMES], cwd="names")
+    assert (said.stdout, said.stderr) == ("".join(f"{name}|" for name in NASTY_NAMES), "")
+    for name in NASTY_NAMES[::4]:
+        assert phone_device.pull(f"names/{name}", tmp_path / "back").read_bytes() == name.encode()
+        phone_device.remove(f"names/{name}")
+    assert len(phone_device.list()) == len(NASTY_NAMES) - len(NASTY_NAMES[::4])
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "a/../../b"])
+def test_a_path_outside_the_folder_is_refused(device: RemoteDevice, tmp_path: Path, name: str) -> None:
+    for verb in (
+        lambda: device.push(write(tmp_path / "x", b"x"), name),
+        lambda: device.pull(name, tmp_path / "y"),
+        lambda: device.remove(name),
+        lambda: device.run(["true"], cwd=name),
+    ):
+        with pytest.raises(UsageError, match="outside the device's folder"):
+            verb()
+
+
+def test_a_zero_byte_is_refused_before_it_reaches_a_shell(device: RemoteDevice) -> None:
+    with pytest.raises(UsageError, match="zero byte"):
+        device.run(["echo", "a\0b"])
+
+
+def test_pulling_what_is_not_there_says_so_and_leaves_nothing_here(device: RemoteDevice, tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match=r"there is no file .*nothing\.bin"):
+        device.pull("nothing.bin", tmp_path / "out" / "nothing.bin")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_pushing_what_is_not_here_says_so(device: RemoteDevice, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no file"):
+        device.push(tmp_path / "absent", "absent")
+
+
+def test_a_file_damaged_on_the_way_is_not_kept(
+    phone_device: RemoteDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path / "model.bin", b"good" * 1000)
+    from edgedeploy.benchmarks.devices import remote
+
+    monkeypatch.setattr(remote, "_pieces", lambda file, moved: iter([b"bad!" * 1000]))
+    with pytest.raises(DeviceError, match="it arrived damaged"):
+        phone_device.push(source, "model.bin")
+    assert phone_device.list() == ()
+
+
+def test_an_older_file_stays_until_the_new_one_is_whole(
+    phone_device: RemoteDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write(tmp_path / "model.bin", b"old")
+    phone_device.push(source, "model.bin")
+    write(source, b"new")
+    from edgedeploy.benchmarks.devices import remote
+
+    monkeypatch.setattr(remote, "_pieces", lambda file, moved: iter([b"ne"]))
+    with pytest.raises(DeviceError, match="damaged"):
+        phone_device.push(source, "model.bin")
+    assert phone_device.pull("model.bin", tmp_path / "back").read_bytes() == b"old"
+
+
+def test_ctrl_c_while_pushing_leaves_nothing_half_done(device: RemoteDevice, tmp_path: Path) -> None:
+    source = write(tmp_path / "model.bin", os.urandom(4_000_000))
+
+    def interrupt(done: int, total: int) -> None:
+        if done > total // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        device.push(source, "model.bin", progress=interrupt)
+    assert eventually(lambda: device.list() == ())
+    assert device.push(source, "model.bin").sent_files == 1
+
+
+def test_ctrl_c_while_pulling_leaves_nothing_here(device: RemoteDevice, tmp_path: Path) -> None:
+    device.push(write(tmp_path / "model.bin", os.urandom(2_000_000)), "model.bin")
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        device.pull("model.bin", tmp_path / "out" / "model.bin", progress=interrupt)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_removing_the_folder_leaves_nothing_and_twice_is_fine(device: RemoteDevice, tmp_path: Path) -> None:
+    device.push(write(tmp_path / "x", b"x"), "deep/er/x")
+    device.remove("")
+    device.remove("")
+    assert device.list() == ()
+    assert device.ask(f"ls -d {device.folder}")[0] != 0

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from edgedeploy.models.rewrites.centred_norm import REWRITE
+
+from .tools import rewritten
+
+
+@pytest.mark.parametrize("shape", [(6,), (5, 6)], ids=["one_axis", "two_axes"])
+@pytest.mark.parametrize("affine", [True, False], ids=["affine", "plain"])
+def test_a_norm_becomes_its_arithmetic(shape: tuple[int, ...], affine: bool) -> None:
+    done = rewritten(REWRITE, nn.LayerNorm(shape, elementwise_affine=affine), (2, 5, 6))
+    assert (done.fired, done.count("layer_norm"), done.count("mean")) == (1, 0, 2)
+    assert done.error() < 1e-5
+
+
+def test_it_loses_fewer_digits_of_a_small_spread_around_a_large_mean_than_the_converter() -> None:
+    done = rewritten(REWRITE, nn.LayerNorm(64), (8, 64))
+    x = done.inputs[0] * 0.01 + 100
+    exact = nn.LayerNorm(64).double()(x.double())
+
+    def difference_of_products(x: Tensor) -> Tensor:
+        r = (x.var(-1, correction=0, keepdim=True) + 1e-5).rsqrt()
+        return x * r - x.mean(-1, keepdim=True) * r
+
+    ours, theirs = ((y.double() - exact).abs().max() for y in (done.after(x), difference_of_products(x)))
+    assert ours < 0.7 * theirs
+
+
+def test_other_norms_are_left_alone() -> None:
+    done = rewritten(REWRITE, nn.GroupNorm(2, 6), (2, 6, 5))
+    assert (done.fired, done.count("group_norm")) == (0, 1)
+
+
+def test_gain_and_bias_stay() -> None:
+    module = nn.LayerNorm(6)
+    nn.init.normal_(module.weight)
+    nn.init.normal_(module.bias)
+    done = rewritten(REWRITE, module, (2, 5, 6))
+    assert torch.allclose(done.after(done.inputs[0]), module(done.inputs[0]), atol=1e-5)
