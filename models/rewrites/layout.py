@@ -85,8 +85,10 @@ def sink(graph: Graph, permuted: fx.Node) -> None:
             factor = _constant_factor(graph, user, permuted)
             if isinstance(factor, Tensor):
                 full = factor.reshape([1] * (len(order) - factor.ndim) + list(factor.shape))
-                factor = graph.add_constant(full.permute(inverse(order)), "permuted", before=user)
-            moved = graph.call(user.target, x, factor, before=user)
+                turned = graph.add_constant(full.permute(inverse(order)), "permuted", before=user)
+                moved = graph.call(user.target, x, turned, before=user)
+            else:
+                moved = graph.call(user.target, x, factor, before=user)
         after = graph.call(aten.permute.default, moved, list(order), before=user)
         graph.replace(user, after)
         permuted = after
@@ -104,7 +106,8 @@ def grouping(coarse: Sequence[int], fine: Sequence[int]) -> list[list[int]] | No
     groups: list[list[int]] = []
     at = 0
     for side in coarse:
-        group, product = [], 1
+        group: list[int] = []
+        product = 1
         while at < len(fine) and (product < side or (not group and fine[at] == side)):
             product *= fine[at]
             group.append(at)

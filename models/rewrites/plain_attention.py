@@ -7,6 +7,7 @@ that are masked as a whole; written out here it is one spelling, which `query_sc
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import fx
@@ -44,7 +45,7 @@ class PlainAttention(Rewrite):
         mask = argument(node, 3)
         if mask is not None and not mask.meta["val"].is_floating_point():
             raise RewriteRefused("its mask is of truth values, where a whole row may be masked")
-        scale = node.kwargs.get("scale") or argument(node, 6) or shape(source(node))[-1] ** -0.5
+        scale: Any = node.kwargs.get("scale") or argument(node, 6) or shape(source(node))[-1] ** -0.5
         return Attention(float(scale), mask)
 
     def rewrite(self, graph: Graph, node: fx.Node, plan: Attention) -> None:
