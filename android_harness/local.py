@@ -86,10 +86,11 @@ def run_locally(
             raise RunnerFailed(f"{what} could not be started: {error.strerror}", details=[command[0]]) from error
         answer = parse_answer(done.stdout, exit_code=done.returncode, stderr=done.stderr, what=what)
         tensors = read_tensors(outputs) if want_outputs else []
-    return LocalRun(answer, _by_set(tensors, len(input_sets)))
+    return LocalRun(answer, by_set(tensors, len(input_sets)))
 
 
-def _by_set(tensors: list[Array], sets: int) -> list[list[Array]]:
+def by_set(tensors: list[Array], sets: int) -> list[list[Array]]:
+    """The outputs of each set of inputs. Raises RunnerFailed where they are no whole number each."""
     if not tensors:
         return []
     if sets == 0 or len(tensors) % sets:

@@ -91,13 +91,20 @@ def count_instructions(
 
     Raises UnknownName for a CPU that is not in CPUS, RunnerFailed with what is missing or went wrong.
     """
+    return count_and_run(bundle, model, inputs, cpu, timeout_s=timeout_s)[0]
+
+
+def count_and_run(
+    bundle: Bundle, model: Path, inputs: Sequence[Array], cpu: str = DEFAULT_CPU, *, timeout_s: float = 1800
+) -> tuple[InstructionCount, list[Array]]:
+    """The count, and the outputs of one more inference that is not counted. Raises as `count_instructions`."""
     request = RunRequest(threads=1, warmup_runs=1, num_runs=2, max_secs=timeout_s)
     with tempfile.TemporaryDirectory(prefix="edgedeploy-qemu-") as folder:
         counts = Path(folder) / "counts.json"
         plugin = ["-plugin", str(_plugin()), "-d", "plugin", "-D", str(counts)]
         wrap = _emulator(cpu, Path(folder), plugin)
-        run_locally(bundle, model, [inputs], request, want_outputs=False, timeout_s=timeout_s, wrap=wrap)
-        return _read_counts(counts, cpu)
+        ran = run_locally(bundle, model, [inputs], request, timeout_s=timeout_s, wrap=wrap)
+        return _read_counts(counts, cpu), ran.outputs[0]
 
 
 def run_emulated(

@@ -13,6 +13,7 @@ import signal
 import sys
 import traceback
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,6 +34,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+DEVICE_HELP = "local, adb:NAME, ssh:user@host, an alias, or qemu[:CPU]."
+Device = Annotated[str, typer.Option("--device", "-d", help=DEVICE_HELP)]
 Json = Annotated[bool, typer.Option("--json", help="Print records as JSON instead of a table.")]
 
 
@@ -133,18 +136,28 @@ def export(
 @app.command()
 def verify(
     artifact: Annotated[list[Path], typer.Argument(help="A folder, manifest or file of an artifact.")],
+    device: Device = "local",
     threads: Annotated[int, typer.Option(min=1, help="Threads of the runtime.")] = 1,
     as_json: Json = False,
 ) -> None:
     """Run artifacts on their stored inputs and compare with the float network's outputs."""
     from . import tables
-    from .proof import verify as run
+    from .proof import examine
+    from .reporter import Drawn
 
-    rows = [
-        {"artifact": str(place), "output": index, **parity.to_json()}
-        for place in artifact
-        for index, parity in enumerate(run(place, threads=threads))
-    ]
+    with _unwinding():
+        rows = [
+            {
+                "artifact": str(place),
+                "output": index,
+                **proved.parity.to_json(),
+                "host_agreement": proved.host_agreement.to_json() if proved.host_agreement else None,
+            }
+            for place in artifact
+            for index, proved in enumerate(
+                examine(place, device=device, threads=threads, reporter=Drawn(verbose=False))
+            )
+        ]
     _emit(rows, as_json, tables.parities)
 
 
@@ -153,17 +166,25 @@ def bench(
     artifact: Annotated[
         list[str] | None, typer.Argument(help="Artifacts, or models below ./artifacts. Default: all of them.")
     ] = None,
-    device: Annotated[str, typer.Option("--device", "-d", help="Where to measure: local is this machine.")] = "local",
+    device: Device = "local",
     threads: Annotated[str, typer.Option(help="One or several numbers, such as 1,2,4.")] = "1",
     warmup_runs: Annotated[int, typer.Option(help="Inferences before the first counted one.")] = 3,
     num_runs: Annotated[int, typer.Option(help="Least number of counted inferences.")] = 50,
     min_secs: Annotated[float, typer.Option(help="Measure at least this long.")] = 1.0,
     max_secs: Annotated[float, typer.Option(help="Measure at most this long.")] = 150.0,
+    cores: Annotated[str, typer.Option(help="big, little, all, or a mask such as f0.")] = "all",
+    max_start_temp: Annotated[
+        float | None, typer.Option(metavar="°C", help="Wait before each row until the processor is cooler.")
+    ] = None,
+    cooldown: Annotated[float, typer.Option(min=0, metavar="SECS", help="Pause between two rows.")] = 0.0,
+    runtime: Annotated[
+        str | None, typer.Option(help="tflite-runtime: the old runtime 2.14 for tflite-* on this machine.")
+    ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write all samples there; - for stdout.")
     ] = None,
 ) -> None:
-    """Measure artifacts in their real runtime, each in a process of its own."""
+    """Measure artifacts in their real runtime, on this machine or on a device; qemu counts instructions."""
     from . import measuring, tables
     from .core.measurement import measurements_to_json
     from .reporter import Drawn
@@ -171,18 +192,23 @@ def bench(
     to_stdout = json_file is not None and str(json_file) == "-"
     made: list[Measurement] = []
     try:
-        measuring.bench(
-            artifact or (),
-            device=device,
-            threads=_numbers(threads),
-            warmup_runs=warmup_runs,
-            num_runs=num_runs,
-            min_secs=min_secs,
-            max_secs=max_secs,
-            json_file=None if to_stdout else json_file,
-            reporter=Drawn(verbose=False),
-            on_measurement=made.append,
-        )
+        with _unwinding():
+            measuring.bench(
+                artifact or (),
+                device=device,
+                threads=_numbers(threads),
+                warmup_runs=warmup_runs,
+                num_runs=num_runs,
+                min_secs=min_secs,
+                max_secs=max_secs,
+                cores=cores,
+                max_start_temp=max_start_temp,
+                cooldown=cooldown,
+                runtime=runtime,
+                json_file=None if to_stdout else json_file,
+                reporter=Drawn(verbose=False),
+                on_measurement=made.append,
+            )
     finally:  # what was measured is shown, whatever came after it
         if to_stdout:
             print(json.dumps(measurements_to_json(made, measuring.tool()), indent=2))
@@ -200,6 +226,45 @@ def doctor(as_json: Json = False) -> None:
     _emit([finding.to_json() for finding in findings], as_json, tables.findings)
     if any(finding.ok is False for finding in findings if not finding.name.startswith("load")):
         raise typer.Exit(3)
+
+
+@app.command()
+def devices(as_json: Json = False) -> None:
+    """List what --device takes: this machine, the phones that adb sees, and the names of edgedeploy.toml."""
+    from . import device_commands, tables
+    from .reporter import Drawn
+
+    _emit(device_commands.devices(Drawn(verbose=False)), as_json, tables.devices)
+
+
+@app.command()
+def clean(
+    device: Annotated[str, typer.Option("--device", "-d", help="Which device: adb:NAME, ssh:user@host, local.")],
+) -> None:
+    """Remove everything that edgedeploy has put on a device: runners, artifacts, work."""
+    from . import device_commands
+
+    with _unwinding():
+        gone = device_commands.clean(device)
+    print(f"{len(gone)} files removed from {device}")
+
+
+runner = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(runner, name="runner", help="Build the native program that measures on phones, boards and here.")
+
+
+@runner.command("build")
+def runner_build(
+    abi: Annotated[str, typer.Option(help="arm64 or x86-64.")] = "arm64",
+    as_json: Json = False,
+) -> None:
+    """Make a self-contained folder for each runtime; what is built already is kept."""
+    from . import device_commands, tables
+    from .reporter import Drawn
+
+    with _unwinding():
+        rows = device_commands.build_runners(abi, Drawn(verbose=False))
+    _emit(rows, as_json, tables.bundles)
 
 
 def _numbers(text: str) -> list[int]:
@@ -243,6 +308,31 @@ def _interrupted(number: int, _: object) -> None:
     os._exit(128 + number)
 
 
+class Stopped(BaseException):
+    """Ctrl-C or a request to end, for work that must clean up elsewhere. No error, so nothing takes it for one."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+@contextlib.contextmanager
+def _unwinding() -> Iterator[None]:
+    """Lets an interruption unwind the block: a phone's processes, files and modes are put in order. A second one ends."""
+
+    def stop(number: int, _: object) -> None:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, _interrupted)
+        raise Stopped(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def main() -> None:
     """Entry point: errors that a user can cause are said in two or three lines, with their exit code."""
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -256,6 +346,9 @@ def main() -> None:
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except Stopped as stopped:
+        sys.stdout.flush()  # what was measured by then is printed
+        _interrupted(stopped.number, None)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

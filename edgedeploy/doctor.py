@@ -44,6 +44,16 @@ NEEDS = {
     "ai-edge-quantizer": ("tflite", "targets tflite-* but fp32"),
     "ai-edge-litert": ("tflite", "running targets tflite-*"),
 }
+# program -> (Debian package that brings it, what it is for); `make setup-arm` installs them all
+ARM_TOOLS = {
+    "adb": ("apt-get install adb", "--device adb:NAME"),
+    "ssh": ("apt-get install openssh-client", "--device ssh:user@host"),
+    "cmake": ("apt-get install cmake", "building the native runner"),
+    "ninja": ("apt-get install ninja-build", "building the native runner"),
+    "g++": ("apt-get install g++", "the runner for this machine"),
+    "aarch64-linux-gnu-g++": ("apt-get install g++-aarch64-linux-gnu", "the runner for phones and boards"),
+    "qemu-aarch64": ("apt-get install qemu-user", "--device qemu"),
+}
 LEAST_FREE_BYTES = 2 * 2**30
 
 
@@ -55,8 +65,14 @@ def examine(output: Path = Path("artifacts")) -> list[Finding]:
         version = installed.get(package)
         hint = "" if version else f"pip install 'edgedeploy[{extra}]' for {purpose}"
         found.append(Finding(package, True if version else None, version or "not installed", hint))
+    found += [_arm_tool(program, *need) for program, need in ARM_TOOLS.items()]
     found += [_cpu(), _memory(), _disk(output), _load()]
     return found
+
+
+def _arm_tool(program: str, package: str, purpose: str) -> Finding:
+    path = shutil.which(program)
+    return Finding(program, True if path else None, path or "not installed", "" if path else f"{package}: {purpose}")
 
 
 def _cpu() -> Finding:

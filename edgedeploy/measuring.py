@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from . import __version__
-from .core.artifact import Artifact, find_artifacts, quantize
-from .core.errors import EdgedeployError, RunnerFailed, UnknownName, UsageError
+from .core.artifact import Artifact, find_artifacts
+from .core.errors import (
+    DeviceBusy,
+    DeviceLost,
+    DeviceTooHot,
+    EdgedeployError,
+    NoDevice,
+    RunnerFailed,
+    UnknownName,
+    UsageError,
+)
 from .core.files import write_json
 from .core.measurement import Measurement, measurements_to_json
+from .core.numerics import Parity
+from .proof import HostRuns, parity_of, task_of
 from .reporter import Reporter, Silent
 from .versions import versions
 
 if TYPE_CHECKING:
     from edgedeploy.benchmarks.local import RunPlan
+    from edgedeploy.benchmarks.places import Place
 
 ARTIFACTS = Path("artifacts")
+ENDS_THE_BENCH = (DeviceLost, NoDevice, DeviceBusy, DeviceTooHot)  # the next artifact would meet the same
 
 
 def bench(
@@ -32,38 +44,52 @@ def bench(
     num_runs: int = 50,
     min_secs: float = 1.0,
     max_secs: float = 150.0,
+    cores: str = "all",
+    max_start_temp: float | None = None,
+    cooldown: float = 0.0,
+    runtime: str | None = None,
     json_file: str | Path | None = None,
     reporter: Reporter | None = None,
     on_measurement: Callable[[Measurement], None] | None = None,
 ) -> list[Measurement]:
-    """Measures artifacts in their real runtime, each in a process of its own.
+    """Measures artifacts in their real runtime, each in a process of its own, and proves their outputs on the way.
 
     Args:
         artifacts: folders, manifests, files, or model names below ./artifacts; none means all that are there.
-        device: where to run; "local" is this machine.
+        device: "local", "adb:NAME", "ssh:user@host", an alias, or "qemu[:CPU]", which counts instructions instead.
         threads: each artifact is measured once for each number.
         warmup_runs, num_runs, min_secs, max_secs: as in TFLite's benchmark_model.
+        cores: "big", "little", "all", or a hexadecimal mask.
+        max_start_temp: wait before each row until the processor is below this, in °C.
+        cooldown: seconds between two rows.
+        runtime: "tflite-runtime" runs tflite-* artifacts in the old runtime 2.14, on this machine.
         json_file: gets every measurement as soon as it is made, so that a failure in the seventh does not lose six.
         on_measurement: called with each.
 
-    An artifact that cannot be run does not stop the others; RunnerFailed is raised at the end.
+    An artifact that cannot be run does not stop the others; RunnerFailed is raised at the end. A device that does not
+    come back, or stays too hot, ends it; what was measured by then is in `json_file`.
     """
+    from edgedeploy.benchmarks.devices.hygiene import Hygiene
     from edgedeploy.benchmarks.local import RunPlan
+    from edgedeploy.benchmarks.places import Wishes, open_place
 
-    if device != "local":
-        raise UnknownName("device", device, ["local"], hint="only this machine (local) can be measured so far")
     _check_plan(threads, num_runs, warmup_runs, min_secs, max_secs)
+    if cooldown < 0:
+        raise UsageError("--cooldown must not be negative")
     say = reporter or Silent()
     found = [a if isinstance(a, Artifact) else Artifact.load(a) for a in _places(artifacts)]
+    found = _for_runtime(found, runtime, say)
+    wishes = Wishes(Hygiene(cores=cores, max_start_temperature_c=max_start_temp, cooldown_s=cooldown), runtime)
     made: list[Measurement] = []
     failures: list[str] = []
-    for artifact in found:
-        for count in threads:
+    with open_place(device, wishes) as place, HostRuns() as host:
+        counts = _threads_of(place, threads, say)
+        for artifact, count in ((artifact, count) for artifact in found for count in counts):
             plan = RunPlan(count, warmup_runs, num_runs, min_secs, max_secs)
-            label = f"measure {artifact} with {count} thread{'s' if count > 1 else ''}"
             try:
-                with say.stage(label):
-                    measurement = measure(artifact, plan)
+                measurement = measure(artifact, place, plan, host, say)
+            except ENDS_THE_BENCH:
+                raise
             except EdgedeployError as error:
                 say.note(f"{artifact} was not measured: {error.message}")
                 failures += str(error).splitlines()
@@ -78,44 +104,64 @@ def bench(
     return made
 
 
-def measure(artifact: Artifact, plan: RunPlan) -> Measurement:
-    """One artifact on this machine. Raises RunnerFailed or ArtifactInvalid."""
-    from edgedeploy.benchmarks.local import describe, run_locally
+def measure(artifact: Artifact, place: Place, plan: RunPlan, host: HostRuns, say: Reporter) -> Measurement:
+    """One artifact in one place. Raises RunnerFailed, ArtifactInvalid or a DeviceError."""
     from edgedeploy.benchmarks.stats import summarise
 
-    from .proof import parity_of
-
-    manifest, golden = artifact.manifest, artifact.golden()
-    rng = np.random.default_rng(0)
-    real = (
-        golden.inputs if golden else [[rng.standard_normal(spec.shape).astype(np.float32) for spec in manifest.inputs]]
-    )
-    inputs = [[quantize(a, s) for a, s in zip(sample, manifest.inputs, strict=True)] for sample in real]
+    manifest, golden, task = artifact.manifest, artifact.golden(), task_of(artifact)
+    place.prepare(task, say)
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    ran = run_locally(manifest.runner, artifact.path, inputs, plan)
-    parity = parity_of(golden, ran.outputs, manifest) if golden else []
-    notes = [ran.note] if ran.note else []
+    with say.stage(f"measure {artifact} with {plan.threads} thread{'s' if plan.threads > 1 else ''}"):
+        ran = place.run(task, plan, say)
+    parity = parity_of(golden, ran.outputs, manifest) if golden else None
+    agreement = None if place.is_host else host.agreement(task, manifest, ran.outputs, say)
+    notes = [*ran.notes]
+    if place.info.emulated and ran.instructions is None:
+        notes.append("an emulator: its times mean nothing and are not shown; --device qemu counts instructions")
     if manifest.made_by.get("weights", {}).get("kind") == "random":
-        notes.append("random weights: latency is real, accuracy means nothing")
+        cost = "instructions are" if ran.instructions else "latency is"
+        notes.append(f"random weights: {cost} real, accuracy means nothing")
+    figures = {field.name: getattr(ran, field.name) for field in fields(ran) if field.name not in ("outputs", "notes")}
     return Measurement(
         model=manifest.model,
         target=manifest.target,
-        runner=manifest.runner,
-        runtime_version=ran.runtime_version,
         artifact=str(artifact.folder),
         artifact_sha256=manifest.sha256,
         size_bytes=manifest.size_bytes,
-        device=describe(),
+        device=place.info,
         threads=plan.threads,
-        latency_ns=summarise(ran.samples_ns),
-        samples_ns=ran.samples_ns,
-        load_ns=ran.load_ns,
-        first_inference_ns=ran.first_inference_ns,
-        peak_rss_bytes=ran.peak_rss_bytes,
-        parity=min(parity, key=lambda p: p.sqnr_db) if parity else None,
+        latency_ns=summarise(ran.samples_ns) if ran.samples_ns else None,
+        parity=_worst(parity),
+        host_agreement=_worst(agreement),
         notes=tuple(notes),
         started_at=started,
+        **figures,
     )
+
+
+def _worst(parities: Sequence[Parity] | None) -> Parity | None:
+    return min(parities, key=lambda parity: parity.sqnr_db) if parities else None
+
+
+def _for_runtime(artifacts: list[Artifact], runtime: str | None, say: Reporter) -> list[Artifact]:
+    """Those that the old runtime can be asked to run, if it was asked for."""
+    if runtime is None:
+        return artifacts
+    fitting = [artifact for artifact in artifacts if artifact.manifest.runner == "litert"]
+    if not fitting:
+        raise UsageError(f"none of these is a tflite artifact, which is what {runtime} runs")
+    if len(fitting) < len(artifacts):
+        say.note(f"{len(artifacts) - len(fitting)} artifacts are left out: {runtime} runs tflite-* only")
+    return fitting
+
+
+def _threads_of(place: Place, threads: Sequence[int], say: Reporter) -> Sequence[int]:
+    """Instructions are counted on one thread: how work is shared out changes nothing of the work."""
+    if place.info.kind != "qemu":
+        return threads
+    if tuple(threads) != (1,):
+        say.note("instructions are counted on one thread")
+    return (1,)
 
 
 def tool() -> dict[str, object]:

@@ -2,35 +2,130 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .core.artifact import GOLDEN, Artifact, Golden, Manifest, dequantize, quantize
-from .core.errors import ParityFailed, UsageError
+from .core.errors import EdgedeployError, ParityFailed, UsageError
 from .core.numerics import Parity, compare
+from .core.recipe import DYNAMIC_INT8, STATIC_INT8
 from .reporter import Reporter, Silent
 
+if TYPE_CHECKING:
+    from edgedeploy.benchmarks.places import Place, Task
 
-def verify(artifact: str | Path, *, threads: int = 1) -> list[Parity]:
+
+@dataclass(frozen=True)
+class Proved:
+    """One output, held against the float network's, and against the same file's output on this machine."""
+
+    parity: Parity
+    host_agreement: Parity | None = None
+
+
+def verify(artifact: str | Path, *, device: str = "local", threads: int = 1) -> list[Parity]:
     """Runs an artifact on its stored inputs and compares with the float network's stored outputs.
 
-    Returns one Parity for each output. Raises ArtifactInvalid, RunnerFailed, or ParityFailed below the target's floor.
+    Returns one Parity for each output. Raises ArtifactInvalid, RunnerFailed, a DeviceError, or ParityFailed below the
+    target's floor.
     """
+    return [proved.parity for proved in examine(artifact, device=device, threads=threads)]
+
+
+def examine(
+    artifact: str | Path, *, device: str = "local", threads: int = 1, reporter: Reporter | None = None
+) -> list[Proved]:
+    """As `verify`; on a device each output is also compared with that of the same file on this machine."""
     from edgedeploy.benchmarks.local import RunPlan, run_locally
 
+    say = reporter or Silent()
     loaded = Artifact.load(Path(artifact))
-    golden = loaded.golden()
+    golden, manifest = loaded.golden(), loaded.manifest
     if golden is None:
         raise UsageError(f"{loaded.folder} has no {GOLDEN} to verify against", hint="export the model again")
-    manifest = loaded.manifest
-    inputs = [[quantize(a, s) for a, s in zip(sample, manifest.inputs, strict=True)] for sample in golden.inputs]
-    result = run_locally(manifest.runner, loaded.path, inputs, RunPlan(threads=threads, warmup_runs=0, num_runs=0))
-    parity = parity_of(golden, result.outputs, manifest)
+    task, plan = task_of(loaded), RunPlan(threads=threads, warmup_runs=0, num_runs=0, min_secs=0)
+    agreement: Sequence[Parity | None]
+    if device == "local":
+        outputs = run_locally(manifest.runner, loaded.path, task.inputs, plan).outputs
+        agreement = [None] * len(manifest.outputs)
+    else:
+        from edgedeploy.benchmarks.places import open_place
+
+        with open_place(device) as place, HostRuns() as host:
+            place.prepare(task, say)
+            with say.stage(f"run {loaded} on {place.info.name}"):
+                outputs = place.run(task, plan, say).outputs
+            agreement = host.agreement(task, manifest, outputs, say) or [None] * len(manifest.outputs)
+    parity = parity_of(golden, outputs, manifest)
     check_floor(str(loaded), manifest.floor, parity, allow=False, say=Silent())
-    return parity
+    return [Proved(*pair) for pair in zip(parity, agreement, strict=True)]
+
+
+def task_of(artifact: Artifact) -> Task:
+    """What a place runs: the stored inputs, as the file takes them; seeded random ones where none are stored."""
+    from edgedeploy.benchmarks.places import Task
+
+    manifest, golden = artifact.manifest, artifact.golden()
+    if golden:
+        real = golden.inputs
+    else:
+        rng = np.random.default_rng(0)
+        real = [[rng.standard_normal(spec.shape).astype(np.float32) for spec in manifest.inputs]]
+    return Task(
+        name=str(artifact),
+        runner=manifest.runner,
+        path=artifact.path,
+        sha256=manifest.sha256,
+        inputs=[[quantize(a, s) for a, s in zip(sample, manifest.inputs, strict=True)] for sample in real],
+        macs=manifest.macs,
+        int8=manifest.made_by.get("recipe") in (STATIC_INT8.name, DYNAMIC_INT8.name),
+    )
+
+
+class HostRuns:
+    """What artifacts give on this machine, for comparing a device with it: each is run once."""
+
+    def __init__(self) -> None:
+        self._stack = contextlib.ExitStack()
+        self._place: Place | None = None
+        self._outputs: dict[str, list[list[Any]] | None] = {}
+
+    def __enter__(self) -> HostRuns:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def agreement(
+        self, task: Task, manifest: Manifest, outputs: Sequence[Sequence[Any]], say: Reporter
+    ) -> list[Parity] | None:
+        """One Parity for each output, this machine's being the reference; None where the file does not run here."""
+        if task.sha256 not in self._outputs:
+            self._outputs[task.sha256] = self._run(task, say)
+        mine = self._outputs[task.sha256]
+        if mine is None:
+            return None
+        real = [[dequantize(array, spec) for array, spec in zip(s, manifest.outputs, strict=True)] for s in mine]
+        return parity_of(Golden(list(map(list, task.inputs)), real), outputs, manifest)
+
+    def _run(self, task: Task, say: Reporter) -> list[list[Any]] | None:
+        from edgedeploy.benchmarks.local import RunPlan
+        from edgedeploy.benchmarks.places import open_place
+
+        try:
+            if self._place is None:
+                self._place = self._stack.enter_context(open_place("local"))
+            self._place.prepare(task, say)
+            with say.stage(f"run {task.name} on this machine, to compare with"):
+                return self._place.run(task, RunPlan(warmup_runs=0, num_runs=0, min_secs=0), say).outputs
+        except EdgedeployError as error:
+            say.note(f"{task.name} does not run on this machine, so there is nothing to compare with: {error.message}")
+            return None
 
 
 def parity_of(golden: Golden, outputs: Sequence[Sequence[Any]], manifest: Manifest) -> list[Parity]:

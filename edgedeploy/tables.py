@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .core.measurement import Measurement
+from .core.numerics import Parity
 
 METRICS = {"top1": "", "miou": " mIoU", "miou_single_scale": " mIoU"}
 TASKS = {"classification": "class", "segmentation": "segm"}
@@ -158,43 +159,120 @@ def artifacts(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def parities(rows: Sequence[dict[str, Any]]) -> None:
-    """What a verification found."""
-    table = _table("artifact", ">output", ">SQNR dB", ">largest error σ", ">same label")
+    """What a verification found; on a device also how near its outputs are to this machine's."""
+    agreed = any(row.get("host_agreement") for row in rows)
+    columns = ("artifact", ">output", ">SQNR dB", ">largest error σ", ">same label")
+    table = _table(*columns, *((">as host dB",) if agreed else ()))
     for row in rows:
-        table.add_row(row["artifact"], str(row["output"]), *_parity(row))
+        host = row.get("host_agreement")
+        table.add_row(
+            row["artifact"],
+            str(row["output"]),
+            *_parity(row),
+            *((_sqnr(Parity.from_json(host)) if host else "",) if agreed else ()),
+        )
     _print(table)
 
 
 def measurements(rows: Sequence[Measurement]) -> None:
-    """What a benchmark measured."""
-    device = rows[0].device
-    counts = sorted({row.latency_ns.count for row in rows})
-    span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    title = f"{device.model} ({device.abi}, {device.os}), {span} runs each; milliseconds"
-    table = _table(
-        "model", "target", ">threads", ">min", ">median", ">p90", ">p99", ">load", ">first", ">peak MiB", ">size MiB",
-        ">SQNR dB",
-    )  # fmt: skip
+    """What a benchmark measured: times, or where instructions were counted those and no time at all."""
+    counted = rows[0].instructions is not None
+    title = _title_of_counts(rows[0]) if counted else _title_of_times(rows)
+    agreed = any(row.host_agreement for row in rows)
+    figures = COUNT_COLUMNS if counted else TIME_COLUMNS
+    table = _table("model", "target", *figures, ">size MiB", ">SQNR dB", *((">as host dB",) if agreed else ()))
     footnotes: dict[str, str] = {}
     for row in rows:
-        times = row.latency_ns
         marks = "".join(_mark(note, footnotes) for note in row.notes)
-        sqnr = "" if row.parity is None else _parity(row.parity.to_json())[0]
         table.add_row(
             row.model,
             row.target + marks,
-            str(row.threads),
-            *(f"{ns / 1e6:.2f}" for ns in (times.min, times.median, times.p90, times.p99)),
-            *(f"{ns / 1e6:.1f}" for ns in (row.load_ns, row.first_inference_ns)),
-            f"{row.peak_rss_bytes / 2**20:.0f}",
+            *(_count_cells(row) if counted else _time_cells(row)),
             f"{row.size_bytes / 2**20:.2f}",
-            sqnr,
+            _sqnr(row.parity),
+            *((_sqnr(row.host_agreement),) if agreed else ()),
         )
     console = _console()
     console.print(title)
     console.print(table)
     for note, mark in footnotes.items():
         console.print(f"{mark} {note}")
+
+
+TIME_COLUMNS = (">threads", ">min", ">median", ">p90", ">p99", ">load", ">first", ">peak MiB")
+COUNT_COLUMNS = (">instr M", ">× bound", ">load/store %", ">float MAC M", ">int8 dot M")
+
+
+def _title_of_times(rows: Sequence[Measurement]) -> str:
+    device = rows[0].device
+    counts = sorted({len(row.samples_ns) for row in rows})
+    span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    chip = f", {device.soc}" if device.soc else ""
+    mask = "" if rows[0].cpu_mask is None else f", cores {rows[0].cpu_mask:x}"
+    return f"{device.model}{chip} ({device.abi}, {device.os}){mask}{_heat(rows)}, {span} runs each; milliseconds"
+
+
+def _heat(rows: Sequence[Measurement]) -> str:
+    """From which temperature to which the rows went, where the device tells."""
+    from edgedeploy.benchmarks.devices.base import DeviceState
+    from edgedeploy.benchmarks.devices.hygiene import hottest_c
+
+    before, after = rows[0].state_before, rows[-1].state_after
+    if not before or not after:
+        return ""
+    start, end = hottest_c(DeviceState(**before)), hottest_c(DeviceState(**after))
+    return "" if start is None or end is None else f", {start:.1f} -> {end:.1f} °C"
+
+
+def _time_cells(row: Measurement) -> list[str]:
+    times = row.latency_ns
+    hidden = row.device.emulated  # emulated time is never shown as latency
+    quantiles = (None,) * 4 if times is None or hidden else (times.min, times.median, times.p90, times.p99)
+    return [
+        str(row.threads),
+        *("" if ns is None else f"{ns / 1e6:.2f}" for ns in quantiles),
+        *("" if ns is None or hidden else f"{ns / 1e6:.1f}" for ns in (row.load_ns, row.first_inference_ns)),
+        "" if row.peak_rss_bytes is None else f"{row.peak_rss_bytes / 2**20:.0f}",
+    ]
+
+
+def _title_of_counts(row: Measurement) -> str:
+    return f"{row.device.model} ({row.device.abi}): executed instructions of one inference, on one thread"
+
+
+def _count_cells(row: Measurement) -> list[str]:
+    record = row.instructions or {}
+    total, classes = record["total"], record["by_class"]
+    moved = classes.get("load_store", 0) + classes.get("simd_load_store", 0)
+    return [
+        f"{total / 1e6:.1f}",
+        "" if record["ratio"] is None else f"{record['ratio']:.2f}",
+        f"{100 * moved / total:.0f}",
+        f"{classes.get('float_mac', 0) / 1e6:.1f}",
+        f"{classes.get('int8_dot', 0) / 1e6:.1f}",
+    ]
+
+
+def _sqnr(parity: Parity | None) -> str:
+    if parity is None:
+        return ""
+    return f"{parity.label_agreement:.2%}" if parity.labels else _parity(parity.to_json())[0]
+
+
+def devices(rows: Sequence[dict[str, Any]]) -> None:
+    """What `--device` takes."""
+    table = _table("device", "what", "state", "also called")
+    for row in rows:
+        table.add_row(row["device"], row["what"], row["state"], ", ".join(row["aliases"]))
+    _print(table)
+
+
+def bundles(rows: Sequence[dict[str, Any]]) -> None:
+    """The runners that are built."""
+    table = _table("runtime", "version", "abi", ">size MiB", "folder")
+    for row in rows:
+        table.add_row(row["runtime"], row["version"], row["abi"], f"{row['size_bytes'] / 2**20:.1f}", row["folder"])
+    _print(table)
 
 
 def findings(rows: Sequence[dict[str, Any]]) -> None:

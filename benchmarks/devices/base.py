@@ -50,6 +50,7 @@ class DeviceInfo:
         system: such as "Android 14" or "Debian GNU/Linux 12 (bookworm)".
         api_level: Android's, else None.
         build: fingerprint of the installed system.
+        emulated: it says that it is an emulator, whose time means nothing.
     """
 
     address: str
@@ -65,6 +66,7 @@ class DeviceInfo:
     kernel: str | None
     memory_bytes: int | None
     cores: tuple[Core, ...]
+    emulated: bool = False
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ done 2>/dev/null
 
 ABI_OF_MACHINE = {"aarch64": "arm64-v8a", "armv7l": "armeabi-v7a", "armv8l": "armeabi-v7a", "i686": "x86"}
 
+EMULATORS = ("qemu", "goldfish", "ranchu")  # as `ro.hardware` names them
+
 
 def sections(text: str) -> dict[str, str]:
     """The parts of an answer that is set apart by lines of `@@ name`."""
@@ -65,6 +67,7 @@ def parse_description(address: str, text: str) -> DeviceInfo:
         kernel=parts.get("kernel") or None,
         memory_bytes=int(memory.group(1)) * 1024 if memory else None,
         cores=_parse_cores(parts.get("cores", "")),
+        emulated=props.get("ro.hardware") in EMULATORS or props.get("ro.boot.qemu", props.get("ro.kernel.qemu")) == "1",
     )
 
 

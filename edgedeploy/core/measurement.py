@@ -19,6 +19,9 @@ class DeviceInfo:
         kind: "local", "adb", "ssh" or "qemu".
         name: as it was asked for.
         model: the CPU's or the phone's name.
+        soc, build, kernel: the chip, the installed system's fingerprint, the kernel.
+        core_khz: each core's highest clock.
+        emulated: the device is an emulator: its time means nothing.
     """
 
     kind: str
@@ -28,6 +31,12 @@ class DeviceInfo:
     abi: str = ""
     os: str = ""
     cores: int | None = None
+    soc: str = ""
+    build: str = ""
+    kernel: str = ""
+    memory_bytes: int | None = None
+    core_khz: tuple[int | None, ...] = ()
+    emulated: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,10 +57,20 @@ class Measurement:
 
     Attributes:
         artifact: folder of the artifact.
-        samples_ns: each counted inference.
+        latency_ns, samples_ns: of each counted inference; None and empty where instructions were counted: the time of an
+            emulated inference means nothing, so none is kept.
+        load_ns, first_inference_ns, peak_rss_bytes: None where they mean nothing, or the device does not tell.
         parity: outputs in this very run against the reference that was stored at export; None where none is stored.
+        host_agreement: the same outputs against those of the same file on this machine; None for this machine itself.
+        harness: what measured: "native" is the C++ runner, the same loop on all devices; "python" the runtime's binding.
         instructions: executed instructions of one inference, where they were counted instead of timed.
-        state_before, state_after: of the device, as it tells.
+        cpu_mask: the cores that the run was bound to, bit n for core n; None leaves it to the system.
+        conditions: what was done for fairness and how it went, in order, as (step, outcome).
+        throttled, slowed: which of `samples_ns` were taken while the device told a thermal status above none, and which on
+            a core below nine tenths of its highest clock; None where the device does not tell.
+        discarded_ns: samples that were taken under throttling and repeated; not in `samples_ns`.
+        interruptions: how often the device was lost and this row begun anew.
+        state_before, state_during, state_after: of the device, as it tells.
         notes: what a reader of the figures must know.
     """
 
@@ -64,14 +83,23 @@ class Measurement:
     size_bytes: int
     device: DeviceInfo
     threads: int
-    latency_ns: Latency
+    latency_ns: Latency | None
     samples_ns: list[int]
-    load_ns: int
-    first_inference_ns: int
-    peak_rss_bytes: int
+    load_ns: int | None
+    first_inference_ns: int | None
+    peak_rss_bytes: int | None
     parity: Parity | None = None
+    host_agreement: Parity | None = None
+    harness: str = "native"
     instructions: Mapping[str, Any] | None = None
+    cpu_mask: int | None = None
+    conditions: tuple[tuple[str, str], ...] = ()
+    throttled: list[int] | None = None
+    slowed: list[int] | None = None
+    discarded_ns: list[int] = field(default_factory=list)
+    interruptions: int = 0
     state_before: Mapping[str, Any] = field(default_factory=dict)
+    state_during: tuple[Mapping[str, Any], ...] = ()
     state_after: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     started_at: str = ""
@@ -80,6 +108,7 @@ class Measurement:
         """The record of `bench --json`. `verdict` is filled in by `compare`."""
         record = asdict(self)
         record["parity"] = self.parity.to_json() if self.parity else None
+        record["host_agreement"] = self.host_agreement.to_json() if self.host_agreement else None
         return record | {"verdict": None}
 
 
