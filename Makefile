@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup setup-arm demo lint test test-all overhead clean
+.PHONY: help setup setup-arm demo lint test test-all overhead zoo clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,9 @@ test-all: setup setup-arm  ## the tests and the long matrices
 
 overhead: setup  ## the wall time of an export over that of the bare converter calls it makes
 	$(BIN)/python -m edgedeploy.overhead
+
+zoo: setup  ## every network to every format into docs/zoo.md: hours; the same command goes on after a stop
+	$(BIN)/python -m edgedeploy.zoo_matrix
 
 clean:  ## everything that make made
 	rm -rf $(VENV) build dist artifacts results *.egg-info .pytest_cache .mypy_cache .ruff_cache

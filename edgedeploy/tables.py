@@ -36,7 +36,7 @@ def models(rows: Sequence[dict[str, Any]]) -> None:
             f"{row['macs'] / 1e6:,.0f}" if row["macs"] else "",
             f"{accuracy['value']:.1f}{METRICS.get(accuracy['metric'], '')}" if accuracy else "",
             f"{latency['latency_ms']:g}" if latency else "",
-            _cut(latency["device"], 20) if latency else "",
+            _cut(latency["device"], 19) if latency else "",
             _cut(row["licence_weights"], 14),
             str(len(row["exported"]) or ""),
         )

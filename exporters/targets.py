@@ -100,7 +100,7 @@ LABELS = ("cheap_labels",)
 CLIPPED = ("clipped_hard_sigmoid",)
 # In float, on runtimes that are channel-first: in int8 a norm spelled out would be rounded at every step.
 CHANNEL_FIRST = ("channel_first_norm",)
-CENTRED = ("centred_norm",)
+ONLY_TFLITE = ("centred_norm", "spread_by_shuffle")
 
 
 def _onnx(name: str, recipe: QuantRecipe, floor: Floor, *more: str) -> Target:
@@ -113,7 +113,7 @@ def _executorch(name: str, recipe: QuantRecipe, floor: Floor, *more: str) -> Tar
 
 def _tflite(name: str, recipe: QuantRecipe, floor: Floor, *more: str) -> Target:
     return Target(
-        name, "tflite", "litert", "model.tflite", recipe, COMMON + LABELS + CLIPPED + ("centred_norm",) + more, floor
+        name, "tflite", "litert", "model.tflite", recipe, COMMON + LABELS + CLIPPED + ONLY_TFLITE + more, floor
     )
 
 

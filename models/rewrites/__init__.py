@@ -35,6 +35,7 @@ from . import (
     plain_attention,
     query_scale,
     split_projections,
+    spread_by_shuffle,
     strided_pick,
     window_gather,
 )
@@ -58,6 +59,7 @@ ALL: Registry[Rewrite] = Registry(
         linear_to_conv.REWRITE,
         cancel_permutes.REWRITE,
         strided_pick.REWRITE,
+        spread_by_shuffle.REWRITE,
         centred_norm.REWRITE,
         fixed_pool.REWRITE,
         fixed_resize.REWRITE,

@@ -121,7 +121,10 @@ def _floor(value: Any) -> float:
     """What the clamp keeps the norm above; 0 without one."""
     while isinstance(value, fx.Node) and value.target in EXPANDS:
         value = value.args[0]
-    return float(argument(value, 1)) if isinstance(value, fx.Node) and value.target == aten.clamp_min.default else 0.0
+    if not isinstance(value, fx.Node) or value.target != aten.clamp_min.default:
+        return 0.0
+    floor = value.args[1]
+    return float(floor) if isinstance(floor, int | float) else 0.0
 
 
 def _side(value: Any, axis: int) -> Side | None:

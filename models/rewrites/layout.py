@@ -86,8 +86,10 @@ def sink(graph: Graph, permuted: fx.Node) -> None:
             factor: Any = _constant_factor(graph, user, permuted)
             if isinstance(factor, Tensor):
                 full = factor.reshape([1] * (len(order) - factor.ndim) + list(factor.shape))
-                factor = graph.add_constant(full.permute(inverse(order)), "permuted", before=user)
-            moved = graph.call(user.target, x, factor, before=user)
+                turned = graph.add_constant(full.permute(inverse(order)), "permuted", before=user)
+                moved = graph.call(user.target, x, turned, before=user)
+            else:
+                moved = graph.call(user.target, x, factor, before=user)
         after = graph.call(aten.permute.default, moved, list(order), before=user)
         graph.replace(user, after)
         permuted = after

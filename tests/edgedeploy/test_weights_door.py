@@ -43,6 +43,9 @@ class Server(ThreadingHTTPServer):
         self.status = 0
         self.ranges = True
 
+    def handle_error(self, *_: object) -> None:
+        """A client that stops reading early is no error here."""
+
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server_port}/weights.pth"

@@ -47,7 +47,6 @@ def test_rewrites_that_need_each_other_come_in_order(first: str, second: str) ->
 @pytest.mark.parametrize("rewrite", list(ALL), ids=str)
 def test_every_rewrite_has_its_mathematics_and_a_test_file(rewrite: rewrites.Rewrite) -> None:
     file = type(rewrite).__module__.rsplit(".", 1)[1]
-    explained = sys.modules[type(rewrite).__module__].__doc__ or ""
-    assert len(explained.splitlines()) > 3
+    assert len((sys.modules[type(rewrite).__module__].__doc__ or "").splitlines()) > 3
     assert rewrite.why
     assert (Path(__file__).parent / f"test_{file}.py").is_file()
