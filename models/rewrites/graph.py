@@ -78,7 +78,9 @@ class Graph:
         while hasattr(self.module, attribute):
             self._count += 1
             attribute = f"_{name}_{self._count}"
-        self.module.register_buffer(attribute, tensor.detach().clone().contiguous())
+        # `contiguous` would keep the odd strides of a permuted (1, C, 1, 1), which ExecuTorch then reads as channels-last
+        tensor = tensor.detach().clone(memory_format=torch.contiguous_format)
+        self.module.register_buffer(attribute, tensor)
         with self.graph.inserting_before(before):
             node = self.graph.get_attr(attribute)
         mode = _fake_mode(self.graph)

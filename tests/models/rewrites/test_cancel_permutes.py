@@ -74,3 +74,10 @@ def test_views_are_grouped_by_the_dimensions_that_they_split(
     coarse: tuple[int, ...], fine: tuple[int, ...], groups: list[list[int]] | None
 ) -> None:
     assert grouping(coarse, fine) == groups
+
+
+def test_a_permuted_constant_lies_in_memory_in_its_new_order() -> None:
+    # ExecuTorch reads the order of dimensions off the strides, also those of dimensions of length 1
+    done = rewritten(REWRITE, Run(CASES["through constants"][0]), (2, 4, 5, 6))
+    strides = [constant.stride() for constant in done.after.buffers() if constant.ndim == 4]
+    assert strides == [(4, 1, 1, 1)] * 2
