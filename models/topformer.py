@@ -184,15 +184,17 @@ def pool_and_concatenate(levels: list[Tensor], stride: int) -> Tensor:
 
 
 class ConvNorm(nn.Module):
-    """Convolution without bias, then BatchNorm; the official names here are `conv` and `bn` (mmcv's)."""
+    """Convolution without bias, BatchNorm, perhaps ReLU; the official names here are `conv` and `bn` (mmcv's)."""
 
-    def __init__(self, inp: int, out: int, groups: int = 1) -> None:
+    def __init__(self, inp: int, out: int, groups: int = 1, relu: bool = False) -> None:
         super().__init__()
+        self.relu = relu
         self.conv = nn.Conv2d(inp, out, 1, groups=groups, bias=False)
         self.bn = nn.BatchNorm2d(out)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.bn(self.conv(x))
+        x = self.bn(self.conv(x))
+        return F.relu(x) if self.relu else x
 
 
 class Injection(nn.Module):
@@ -234,13 +236,13 @@ class DecodeHead(nn.Module):
     def __init__(self, width: int, num_classes: int, depthwise: bool) -> None:
         super().__init__()
         self.conv_seg = nn.Conv2d(width, num_classes, 1)
-        self.linear_fuse = ConvNorm(width, width, groups=width if depthwise else 1)
+        self.linear_fuse = ConvNorm(width, width, groups=width if depthwise else 1, relu=True)
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         x, *coarser = maps
         for other in coarser:
             x = x + _resize(other, x.shape[-2:])
-        return self.conv_seg(F.relu(self.linear_fuse(x)))
+        return self.conv_seg(self.linear_fuse(x))
 
 
 class TopFormer(nn.Module):

@@ -71,10 +71,9 @@ def test_the_pinned_versions_meet_the_ranges() -> None:
     from packaging.requirements import Requirement
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    ranges = [
-        *project["dependencies"],
-        *(line for extra in project["optional-dependencies"].values() for line in extra),
-    ]
+    # timm and torchvision are the user's own choice of versions; everything else is installed here as pinned
+    extras = [lines for name, lines in project["optional-dependencies"].items() if name not in ("timm", "torchvision")]
+    ranges = [*project["dependencies"], *(line for lines in extras for line in lines)]
     pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
     for requirement in map(Requirement, ranges):
         if requirement.name != "edgedeploy":
