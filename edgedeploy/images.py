@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,8 +117,3 @@ def _crop(photograph: Image.Image, size: tuple[int, int], rng: np.random.Generat
     top = rng.uniform(0, photograph.height - height)
     crop = photograph.crop((round(left), round(top), round(left + width), round(top + height)))
     return crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else crop
-
-
-def iterate(images: list[NDArray[Any]]) -> Iterator[tuple[NDArray[Any], ...]]:
-    """Images as samples of a network with one input."""
-    return ((image,) for image in images)

@@ -66,9 +66,7 @@ class Graph:
         """The tensor behind a node that reads a parameter or buffer, else None."""
         if not isinstance(value, fx.Node) or value.op != "get_attr":
             return None
-        held: Any = self.module
-        for part in str(value.target).split("."):
-            held = getattr(held, part)
+        held = _attribute(self.module, value)
         return held.detach() if isinstance(held, Tensor) else None
 
     def add_constant(self, tensor: Tensor, name: str, *, before: fx.Node) -> fx.Node:
@@ -110,7 +108,7 @@ class Graph:
             if node.op == "placeholder":
                 mapping[node] = next(arguments)
             elif node.op == "get_attr":
-                tensor = Graph.constant_of(piece, node)
+                tensor = _attribute(piece, node)
                 mapping[node] = self.add_constant(tensor, "constant", before=before)
             elif node.op == "call_function":
                 new_args, new_kwargs = fx.node.map_arg((node.args, node.kwargs), lambda n: mapping[n])
@@ -119,14 +117,6 @@ class Graph:
                 (result,) = node.args[0] if isinstance(node.args[0], tuple | list) else (node.args[0],)
                 return mapping[result]
         raise AssertionError("a captured graph ends with its output")
-
-    @staticmethod
-    def constant_of(module: fx.GraphModule, node: fx.Node) -> Tensor:
-        """The tensor behind a get_attr node of a captured module."""
-        held: Any = module
-        for part in str(node.target).split("."):
-            held = getattr(held, part)
-        return held.detach()
 
     def replace(self, old: fx.Node, new: fx.Node) -> None:
         """All users of `old` read `new` from now on; `old` goes, with all that only it needed."""
@@ -209,6 +199,14 @@ class _Function(nn.Module):
 
     def forward(self, *args: Tensor) -> Tensor:
         return self.function(*args)
+
+
+def _attribute(module: fx.GraphModule, node: fx.Node) -> Any:
+    """What a get_attr node of this module reads."""
+    held: Any = module
+    for part in str(node.target).split("."):
+        held = getattr(held, part)
+    return held
 
 
 def _copy_sharing_tensors(module: fx.GraphModule) -> fx.GraphModule:
