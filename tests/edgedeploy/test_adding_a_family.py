@@ -23,6 +23,14 @@ def block(language: str) -> str:
     return str(found)
 
 
+@pytest.mark.parametrize("language", ["python", "diff"])
+def test_the_readme_shows_the_page_as_it_is(language: str) -> None:
+    readme = (ROOT / "README.md").read_text()
+    section = readme[readme.index("**A new family**") :]
+    (shown, *_) = re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
+    assert shown in block(language)
+
+
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """This project with the page's file and line."""

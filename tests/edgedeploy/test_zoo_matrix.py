@@ -11,7 +11,8 @@ from edgedeploy.core.artifact import MANIFEST, Manifest
 from edgedeploy.core.numerics import Parity
 from edgedeploy.core.spec import TensorSpec
 from edgedeploy.models.zoo import ZOO
-from edgedeploy.zoo_matrix import BIG, RECORD, TARGETS, Cell, Outcome, cells, fingerprint, render, run
+from edgedeploy.zoo_matrix.cells import BIG, OTHER_SIZES, RECORD, TARGETS, Cell, Outcome, cells, fingerprint, run
+from edgedeploy.zoo_matrix.page import MARKS, into_readme, render
 
 WANTED = [Cell("topformer-tiny", "topformer", "onnx-fp32"), Cell("topformer-tiny", "topformer", "tflite-int8")]
 
@@ -27,7 +28,7 @@ class Exporter:
         self.asked.append(str(cell))
         if self.error:
             return self.error
-        place = folder / cell.model / cell.target
+        place = cell.place(folder)
         place.mkdir(parents=True, exist_ok=True)
         (place / "model.bin").write_bytes(b"x")
         parity = Parity(0.1, 0.1, self.relative_error, 31.25, 1.0, None, 10)
@@ -41,10 +42,19 @@ class Exporter:
 def test_every_variant_up_to_30_million_parameters_goes_everywhere_and_the_big_ones_somewhere() -> None:
     wanted = list(cells(ZOO))
     for spec in ZOO:
-        targets = [cell.target for cell in wanted if cell.model == spec.name]
+        targets = [cell.target for cell in wanted if cell.network == spec.name]
         assert targets == list(TARGETS) if spec.parameters <= BIG else len(targets) >= 1
-    sizes = [ZOO[cell.model].parameters for cell in wanted]
+    sizes = [ZOO[cell.model].parameters for cell in wanted if cell.size is None]
     assert sizes == sorted(sizes)
+
+
+def test_other_sizes_are_exported_to_every_target_into_folders_of_their_own(tmp_path: Path) -> None:
+    others = [cell for cell in cells(ZOO) if cell.size]
+    assert len(others) == sum(map(len, OTHER_SIZES.values())) * len(TARGETS)
+    for cell in others:
+        assert cell.size in OTHER_SIZES[cell.model]
+        assert ZOO[cell.model].input_shape(cell.size)[2:] == cell.size != ZOO[cell.model].input_size
+    assert len({cell.place(tmp_path) for cell in cells(ZOO)}) == len(list(cells(ZOO)))
 
 
 def test_a_second_run_makes_nothing_again(tmp_path: Path) -> None:
@@ -123,6 +133,27 @@ def test_the_page_shows_errors_noise_misses_and_failures() -> None:
     assert "[1] exit code -9: nothing was said" in page
     assert "a CPU, 2 cores; commit abc." in page
     assert "3 of 4 cells, 3 minutes." in page
+
+
+def test_other_sizes_have_a_table_of_their_own_on_the_page() -> None:
+    cell = Cell("a", "a", "tflite-fp32", (192, 320))
+    page = render({Cell("a", "a", "onnx-fp32"): Outcome("f", 30, "", 2e-6), cell: Outcome("f", 30, "", 3e-6)}, ["m"])
+    first, second = page.split("## At other input sizes")
+    assert "| a | 2.0e-06 |" in first
+    assert "| a at 192x320 |  |  | 3.0e-06 |" in second
+
+
+def test_the_readme_shows_the_table_between_its_marks_and_nothing_else_changes() -> None:
+    outcomes = {Cell("a", "a", "onnx-fp32"): Outcome("f", 30, "", 2.4e-6, 110.0)}
+    readme = f"before\n{MARKS[0]}\nolder\n{MARKS[1]}\nafter\n"
+    shown = into_readme(readme, outcomes, ["a CPU"])
+    assert shown.startswith(f"before\n{MARKS[0]}\n")
+    assert shown.endswith(f"{MARKS[1]}\nafter\n")
+    assert "| a | 2.4e-06 |" in shown
+    assert "older" not in shown
+    assert into_readme(shown, outcomes, ["a CPU"]) == shown
+    assert into_readme("no marks", outcomes, []) == "no marks"
+    assert into_readme(readme, {}, []) == readme
 
 
 def test_a_float_cell_above_its_bound_is_marked(tmp_path: Path) -> None:
