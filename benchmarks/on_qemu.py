@@ -7,7 +7,7 @@ from typing import Any
 from edgedeploy.android_harness.bundle import Bundle, build_bundle
 from edgedeploy.android_harness.qemu import CPUS, DEFAULT_CPU, InstructionCount, count_and_run
 from edgedeploy.core.errors import UnknownName
-from edgedeploy.core.measurement import DeviceInfo
+from edgedeploy.core.measurement import DeviceInfo, Profile
 
 from .local import RunPlan
 from .places import Ran, Says, Task
@@ -50,6 +50,10 @@ class EmulatedPlace:
             runtime_version=bundle.version,
             instructions=instructions_record(count, task),
         )
+
+    def profile(self, task: Task, plan: RunPlan, say: Says) -> Profile:
+        """There is none: the runtimes' profiles are of time, and emulated time means nothing."""
+        return Profile(not_available="runtimes profile time, and an emulated CPU's time means nothing")
 
 
 def instructions_record(count: InstructionCount, task: Task) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from edgedeploy.android_harness.protocol import RunnerAnswer, RunRequest
 from edgedeploy.core.errors import UsageError
-from edgedeploy.core.measurement import DeviceInfo
+from edgedeploy.core.measurement import DeviceInfo, Profile
 from edgedeploy.core.numerics import Array
 
 from .devices import base, parse_device, read_aliases
@@ -27,6 +28,7 @@ from .devices.hygiene import Conditions, Hygiene
 from .local import RunPlan
 
 OLD_RUNTIME = "tflite-runtime"
+PROFILE_RUNS = 20  # the mean of an operator settles soon, and every run of a profile is one that measures nothing
 
 
 class Says(Protocol):
@@ -105,6 +107,9 @@ class Place(Protocol):
     def run(self, task: Task, plan: RunPlan, say: Says) -> Ran:
         """Runs a prepared task. Raises RunnerFailed, or a DeviceError."""
 
+    def profile(self, task: Task, plan: RunPlan, say: Says) -> Profile:
+        """Where a prepared task's time goes, in a run that gives no latency. Raises as `run`."""
+
 
 @dataclass(frozen=True)
 class Wishes:
@@ -117,6 +122,17 @@ class Wishes:
 
     hygiene: Hygiene = field(default_factory=Hygiene)
     runtime: str | None = None
+
+
+def profile_request(plan: RunPlan, cpu_mask: int | None) -> RunRequest:
+    """A profiled run as short as a profile needs, under the row's own conditions."""
+    runs = min(plan.num_runs, PROFILE_RUNS)
+    return RunRequest(plan.threads, plan.warmup_runs, runs, 0.0, plan.max_secs, profile=True, cpu_mask=cpu_mask)
+
+
+def profile_of(answer: RunnerAnswer) -> Profile:
+    """The profile in a runner's answer to `profile_request`."""
+    return Profile(runs=len(answer.runs), operators=answer.operators or ())
 
 
 @contextlib.contextmanager
