@@ -32,8 +32,10 @@ from .marking import Attempt, Collected, collect
 from .places import (
     Ran,
     Says,
+    Steps,
     Task,
     Wishes,
+    as_pairs,
     info_record,
     profile_of,
     profile_request,
@@ -42,7 +44,6 @@ from .places import (
 )
 
 T = TypeVar("T")
-Steps = tuple[tuple[str, str], ...]
 
 WORK = "work"
 UP = "../.."  # the device's folder, from a bundle's, in which the runner is started
@@ -90,6 +91,11 @@ class DevicePlace:
         self._stack = contextlib.ExitStack()
         self._conditions: Conditions | None = None
         self._interruptions = 0
+
+    @property
+    def undone(self) -> Steps:
+        """What was undone on the device when the place was closed."""
+        return as_pairs(self._conditions.undone) if self._conditions else ()
 
     # --- conditions --------------------------------------------------------------------------------------------------
 

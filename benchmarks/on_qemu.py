@@ -10,7 +10,7 @@ from edgedeploy.core.errors import UnknownName
 from edgedeploy.core.measurement import DeviceInfo, Profile
 
 from .local import RunPlan
-from .places import Ran, Says, Task
+from .places import Ran, Says, Steps, Task
 
 # Multiply-accumulates that one instruction can do at best: FMLA on four floats, SDOT on sixteen int8.
 MACS_PER_INSTRUCTION = {"float": 4, "int8": 16}
@@ -20,6 +20,7 @@ class EmulatedPlace:
     """A CPU of QEMU's, by name; one thread."""
 
     is_host = False
+    undone: Steps = ()
 
     def __init__(self, cpu: str = "") -> None:
         self.cpu = cpu or DEFAULT_CPU

@@ -31,8 +31,10 @@ from .places import (
     OLD_RUNTIME,
     Ran,
     Says,
+    Steps,
     Task,
     Wishes,
+    as_pairs,
     profile_of,
     profile_request,
     state_record,
@@ -61,6 +63,11 @@ class ThisMachine:
         self.info, self._cores, self._conditions, self._runtime = info, cores, conditions, runtime
         self._bundles: dict[str, Bundle | None] = {}
         self._why_not = ""
+
+    @property
+    def undone(self) -> Steps:
+        """What was undone here when the place was left."""
+        return as_pairs(self._conditions.undone)
 
     def prepare(self, task: Task, say: Says) -> None:
         """Builds the runner, at the first time. Where that cannot be done, says so."""

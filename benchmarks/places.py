@@ -12,7 +12,7 @@ on_qemu.py           instructions of one inference
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,10 +24,11 @@ from edgedeploy.core.numerics import Array
 
 from .devices import base, parse_device, read_aliases
 from .devices.base import DeviceState
-from .devices.hygiene import Conditions, Hygiene
+from .devices.hygiene import Conditions, Hygiene, Step
 from .local import RunPlan
 
 OLD_RUNTIME = "tflite-runtime"
+Steps = tuple[tuple[str, str], ...]  # (what, how it went)
 PROFILE_RUNS = 20  # the mean of an operator settles soon, and every run of a profile is one that measures nothing
 
 
@@ -84,7 +85,7 @@ class Ran:
     harness: str = "native"
     instructions: Mapping[str, Any] | None = None
     cpu_mask: int | None = None
-    conditions: tuple[tuple[str, str], ...] = ()
+    conditions: Steps = ()
     throttled: list[int] | None = None
     slowed: list[int] | None = None
     discarded_ns: list[int] = field(default_factory=list)
@@ -96,10 +97,18 @@ class Ran:
 
 
 class Place(Protocol):
-    """Where artifacts are measured."""
+    """Where artifacts are measured.
+
+    Attributes:
+        is_host: its outputs are this machine's own.
+    """
 
     info: DeviceInfo
-    is_host: bool  # its outputs are this machine's own
+    is_host: bool
+
+    @property
+    def undone(self) -> Steps:
+        """Once the place was left: what was undone there, or could not be and why."""
 
     def prepare(self, task: Task, say: Says) -> None:
         """Brings what the task needs to where it is needed; what is there already costs nothing."""
@@ -172,10 +181,15 @@ def state_record(state: DeviceState | None) -> dict[str, Any]:
     return asdict(state) if state is not None else {}
 
 
-def steps_record(conditions: Conditions, since: int) -> tuple[tuple[str, str], ...]:
+def steps_record(conditions: Conditions, since: int) -> Steps:
     """What was done for all rows, and what was done for this one: the steps after the first `since`."""
     whole = [step for step in conditions.steps[:since] if step.name != "start temperature"]
-    return tuple((step.name, step.outcome) for step in (*whole, *conditions.steps[since:]))
+    return as_pairs((*whole, *conditions.steps[since:]))
+
+
+def as_pairs(steps: Iterable[Step]) -> Steps:
+    """Steps as a Measurement has them."""
+    return tuple((step.name, step.outcome) for step in steps)
 
 
 def info_record(kind: str, name: str, info: base.DeviceInfo) -> DeviceInfo:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ from .versions import versions
 
 if TYPE_CHECKING:
     from edgedeploy.benchmarks.local import RunPlan
-    from edgedeploy.benchmarks.places import Place
+    from edgedeploy.benchmarks.places import Place, Wishes
 
 ARTIFACTS = Path("artifacts")
 ENDS_THE_BENCH = (DeviceLost, NoDevice, DeviceBusy, DeviceTooHot)  # the next artifact would meet the same
@@ -66,14 +67,14 @@ def bench(
         runtime: "tflite-runtime" runs tflite-* artifacts in the old runtime 2.14, on this machine.
         profile: after each row start the runner once more, for the time of each operator.
         json_file: gets every measurement as soon as it is made, so that a failure in the seventh does not lose six.
-        into: a list that gets them too, for who wants those that were made before an error.
+        into: an empty list that gets them too, for who wants those that were made before an error.
 
     An artifact that cannot be run does not stop the others; RunnerFailed is raised at the end. A device that does not
     come back, or stays too hot, ends it; what was measured by then is in `json_file`.
     """
     from edgedeploy.benchmarks.devices.hygiene import Hygiene
     from edgedeploy.benchmarks.local import RunPlan
-    from edgedeploy.benchmarks.places import Wishes, open_place
+    from edgedeploy.benchmarks.places import Wishes
 
     _check_plan(threads, num_runs, warmup_runs, min_secs, max_secs)
     if cooldown < 0:
@@ -84,7 +85,7 @@ def bench(
     wishes = Wishes(Hygiene(cores=cores, max_start_temperature_c=max_start_temp, cooldown_s=cooldown), runtime)
     rows: list[Measurement] = [] if into is None else into
     failures: list[str] = []
-    with open_place(device, wishes) as place, HostRuns() as host:
+    with _place_of(rows, device, wishes, json_file) as place, HostRuns() as host:
         counts = _threads_of(place, threads, say)
         for artifact, count in ((artifact, count) for artifact in found for count in counts):
             plan = RunPlan(count, warmup_runs, num_runs, min_secs, max_secs)
@@ -102,6 +103,21 @@ def bench(
     if failures:
         raise RunnerFailed("not everything was measured", details=failures)
     return rows
+
+
+@contextlib.contextmanager
+def _place_of(rows: list[Measurement], device: str, wishes: Wishes, json_file: str | Path | None) -> Iterator[Place]:
+    """The place; when it is left, however that happens, the rows are completed with what was undone there."""
+    from edgedeploy.benchmarks.places import open_place
+
+    place: Place | None = None
+    try:
+        with open_place(device, wishes) as place:
+            yield place
+    finally:
+        if place is not None and place.undone and rows:
+            rows[:] = [replace(row, conditions=(*row.conditions, *place.undone)) for row in rows]
+            _save(rows, json_file)
 
 
 def _save(rows: list[Measurement], json_file: str | Path | None) -> None:

@@ -90,7 +90,8 @@ class Measurement:
         harness: what measured: "native" is the C++ runner, the same loop on all devices; "python" the runtime's binding.
         instructions: executed instructions of one inference, where they were counted instead of timed.
         cpu_mask: the cores that the run was bound to, bit n for core n; None leaves it to the system.
-        conditions: what was done for fairness and how it went, in order, as (step, outcome).
+        conditions: what was done for fairness and how it went, in order, as (step, outcome); at the end what was undone
+            when the bench left the device, or could not be and why.
         throttled, slowed: which of `samples_ns` were taken while the device told a thermal status above none, and which on
             a core below nine tenths of its highest clock; None where the device does not tell.
         discarded_ns: samples that were taken under throttling and repeated; not in `samples_ns`.
