@@ -17,17 +17,20 @@ from edgedeploy.core.files import sha256_of, write_json
 from edgedeploy.core.spec import TensorSpec
 from tests.android_harness.runner import tiny_models
 
-SHAPE = (1, 8, 16, 16)
 TARGET_OF = {"onnxruntime": "onnx-fp32", "executorch": "executorch-fp32", "litert": "tflite-fp32"}
-MACS = 16 * 16 * 8 * 8
+MACS = 16 * 16 * 8**2
 
 
-def convolution(folder: Path, *, golden_factor: float = 1.0, name: str = "small") -> Artifact:
-    """y = 1x1 convolution of x. With another `golden_factor` its stored reference is not what it computes."""
+def convolution(folder: Path, *, golden_factor: float = 1.0, name: str = "small", channels: int = 8) -> Artifact:
+    """y = 1x1 convolution of x. With another `golden_factor` its stored reference is not what it computes.
+
+    A file of more `channels` is larger: 4 bytes for each of their square.
+    """
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
-    weight = rng.standard_normal((8, 8, 1, 1)).astype(np.float32)
-    value = {n: helper.make_tensor_value_info(n, TensorProto.FLOAT, SHAPE) for n in ("x", "y")}
+    shape = (1, channels, 16, 16)
+    weight = rng.standard_normal((channels, channels, 1, 1)).astype(np.float32)
+    value = {n: helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n in ("x", "y")}
     graph = helper.make_graph(
         [helper.make_node("Conv", ["x", "w"], ["y"])], name, [value["x"]], [value["y"]],
         [numpy_helper.from_array(weight, "w")],
@@ -35,9 +38,11 @@ def convolution(folder: Path, *, golden_factor: float = 1.0, name: str = "small"
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     path = folder / "model.onnx"
     onnx.save(model, str(path))
-    x = rng.standard_normal(SHAPE).astype(np.float32)
+    x = rng.standard_normal(shape).astype(np.float32)
     y = np.einsum("oi,nihw->nohw", weight[:, :, 0, 0], x).astype(np.float32)
-    return _described(name, "onnxruntime", path, Golden([[x]], [[y * np.float32(golden_factor)]]), MACS)
+    return _described(
+        name, "onnxruntime", path, Golden([[x]], [[y * np.float32(golden_factor)]]), 16 * 16 * channels**2
+    )
 
 
 def tiny(runtime: str, folder: Path, factory: pytest.TempPathFactory) -> Artifact:
