@@ -1,4 +1,4 @@
-"""A scripted Pixel 7 under bench: its heat, its modes and its clocks are played; the lock, the files and the runner are real.
+"""A scripted Pixel 7 under bench: heat, modes and clocks are played; the lock, the files and the runner are real.
 
     python -m tests.edgedeploy.scripted_phone FOLDER bench --device adb:pixel7 ...
 
