@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -53,8 +54,16 @@ def build_old_runtime() -> OldRuntime:
     return OldRuntime("tflite-runtime", HOST_ABI, VERSION, folder)
 
 
-def refusal_of(model: Path) -> str | None:
-    """Why the old runtime cannot load a .tflite file, in its own words (it names the operator); None where it can."""
+@dataclass(frozen=True)
+class Refusal:
+    """Why the old runtime cannot load a file. `crashed`: it ended by a signal, which is all that it told."""
+
+    reason: str
+    crashed: bool = False
+
+
+def refusal_of(model: Path) -> Refusal | None:
+    """Why the old runtime cannot load a .tflite file, in its own words where it has any; None where it can."""
     command = [*build_old_runtime().command(), "--runtime", "tflite-runtime", "--model", str(model), "--load-only"]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=ENVIRONMENT, check=False)
     lines = done.stdout.splitlines()
@@ -62,9 +71,11 @@ def refusal_of(model: Path) -> str | None:
         last = json.loads(lines[-1])
         if last["event"] == "done" and done.returncode == 0:
             return None
-        return str(last["message"])
+        return Refusal(str(last["message"]))
     except (IndexError, KeyError, ValueError):
-        return f"it ended with {done.returncode}: {' '.join(done.stderr.split())[-300:]}"
+        if done.returncode < 0:
+            return Refusal(f"it crashes on loading it ({signal.Signals(-done.returncode).name})", crashed=True)
+        return Refusal(f"it ended with {done.returncode}: {' '.join(done.stderr.split())[-300:]}")
 
 
 def _old_enough_python() -> str:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from edgedeploy.core.errors import RunnerFailed
+from edgedeploy.core.measurement import OperatorTime
 
 PROTOCOL_VERSION = 1
 
@@ -93,16 +94,6 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.ns)
-
-
-@dataclass(frozen=True)
-class OperatorTime:
-    """One row of a profile, over all measured runs: `total_ns / calls` is the mean of one call."""
-
-    name: str
-    type: str
-    calls: int
-    total_ns: int
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,11 @@ from typing import TypeVar
 
 from edgedeploy.android_harness.bundle import Bundle, build_bundle
 from edgedeploy.android_harness.local import by_set
-from edgedeploy.android_harness.protocol import RunRequest, parse_answer
+from edgedeploy.android_harness.protocol import RunnerAnswer, RunRequest, parse_answer
 from edgedeploy.android_harness.tensors import read_tensors, write_tensors
 from edgedeploy.core.errors import DeviceError, DeviceLost
 from edgedeploy.core.files import private_folder
+from edgedeploy.core.measurement import Profile
 
 from .devices import base, open_device, parse_device, read_aliases, require_abi, use_device
 from .devices.hygiene import Conditions, Hygiene, Watch, fair_conditions
@@ -28,12 +29,24 @@ from .devices.lock import DeviceLock
 from .devices.remote import RemoteDevice
 from .local import RunPlan
 from .marking import Attempt, Collected, collect
-from .places import Ran, Says, Task, Wishes, info_record, state_record, steps_record
+from .places import (
+    Ran,
+    Says,
+    Steps,
+    Task,
+    Wishes,
+    as_pairs,
+    info_record,
+    profile_of,
+    profile_request,
+    state_record,
+    steps_record,
+)
 
 T = TypeVar("T")
-Steps = tuple[tuple[str, str], ...]
 
 WORK = "work"
+UP = "../.."  # the device's folder, from a bundle's, in which the runner is started
 BUNDLE_ABI = {"arm64-v8a": "arm64", "x86_64": "x86-64"}
 RETURN_SECONDS = 180.0  # how long a lost device is waited for: a phone that restarts needs about a minute
 LOSSES = 3  # of one row; a device that goes more often is not fit
@@ -74,9 +87,15 @@ class DevicePlace:
         self.device, self.info = device, info_record(kind, device.address, info)
         self._described, self._abi, self._lock, self._hygiene = info, abi, lock, hygiene
         self._bundles: dict[str, Bundle] = {}
+        self._brought: set[str] = set()
         self._stack = contextlib.ExitStack()
         self._conditions: Conditions | None = None
         self._interruptions = 0
+
+    @property
+    def undone(self) -> Steps:
+        """What was undone on the device when the place was closed."""
+        return as_pairs(self._conditions.undone) if self._conditions else ()
 
     # --- conditions --------------------------------------------------------------------------------------------------
 
@@ -84,6 +103,11 @@ class DevicePlace:
         """Sets the conditions up; again after the device was away, for it may have restarted without them."""
         self._stack.close()
         self._conditions = self._stack.enter_context(fair_conditions(self.device, self._described, self._hygiene))
+
+    @property
+    def _in_force(self) -> Conditions:
+        assert self._conditions is not None, "open_device_place sets the conditions up"
+        return self._conditions
 
     def close(self) -> None:
         """Undoes the conditions and removes what the row in progress left. A device that is gone is left alone."""
@@ -128,10 +152,22 @@ class DevicePlace:
             notes=tuple(done.notes()),
         )
 
+    def profile(self, task: Task, plan: RunPlan, say: Says) -> Profile:
+        """From one more start of the runner there, which leaves nothing behind."""
+        with private_folder() as here:
+            write_tensors(here / "inputs", task.inputs[0])
+            return self._persist(lambda: self._profiled(task, plan, here, say), say)
+
+    def _profiled(self, task: Task, plan: RunPlan, here: Path, say: Says) -> Profile:
+        self._bring(task, say)
+        self.device.push(here / "inputs", f"{WORK}/inputs")
+        answer, _ = self._start(task, profile_request(plan, self._in_force.mask), scratch=f"{UP}/{WORK}")
+        self.device.remove(WORK)
+        return profile_of(answer)
+
     def _row(self, task: Task, plan: RunPlan, here: Path, say: Says) -> tuple[Collected, Steps, int | None]:
         """One row from its beginning, with the conditions it had; whatever an earlier try left is overwritten."""
-        conditions = self._conditions
-        assert conditions is not None, "open_device_place sets the conditions up"
+        conditions = self._in_force
         self._bring(task, say)
         self.device.push(here / "inputs", f"{WORK}/inputs")
         request = RunRequest(
@@ -148,13 +184,16 @@ class DevicePlace:
         return done, steps_record(conditions, began_with), conditions.mask
 
     def _attempt(self, task: Task, request: RunRequest, here: Path) -> Attempt:
+        with Watch(self.device) as watch:
+            answer, began_s = self._start(task, request, outputs=f"{UP}/{WORK}/outputs")
+        outputs = read_tensors(self.device.pull(f"{WORK}/outputs", here / "outputs"))
+        return Attempt(answer, by_set(outputs, len(task.inputs)), began_s, watch.readings)
+
+    def _start(self, task: Task, request: RunRequest, **paths: str) -> tuple[RunnerAnswer, float]:
+        """The runner's answer, and this machine's clock when its first line came; `paths`: see `request.arguments`."""
         bundle = self._bundles[task.runner]
-        up = "../.."
         arguments = request.arguments(
-            task.runner,
-            model=f"{up}/{_model_place(task)}",
-            inputs=f"{up}/{WORK}/inputs",
-            outputs=f"{up}/{WORK}/outputs",
+            task.runner, model=f"{UP}/{_model_place(task)}", inputs=f"{UP}/{WORK}/inputs", **paths
         )
         first_line: list[float] = []
 
@@ -162,22 +201,20 @@ class DevicePlace:
             if not first_line:
                 first_line.append(time.time())
 
-        with Watch(self.device) as watch:
-            result = self.device.run(
-                [*bundle.command("."), *arguments],
-                cwd=_bundle_place(bundle),
-                on_line=hear,
-                timeout=request.timeout_s,
-            )
+        result = self.device.run(
+            [*bundle.command("."), *arguments], cwd=_bundle_place(bundle), on_line=hear, timeout=request.timeout_s
+        )
         what = f"the {task.runner} runner on {self.device.address}"
         answer = parse_answer(result.stdout, exit_code=result.exit_code, stderr=result.stderr, what=what)
-        outputs = read_tensors(self.device.pull(f"{WORK}/outputs", here / "outputs"))
-        return Attempt(answer, by_set(outputs, len(task.inputs)), first_line[0], watch.readings)
+        return answer, first_line[0]
 
     def _bring(self, task: Task, say: Says) -> None:
+        """Pushes what is not there yet. Under our lock nobody changes it, so it is looked at once, and after each loss."""
         bundle = self._bundles[task.runner]
-        self.device.push(bundle.folder, _bundle_place(bundle), progress=say.advance)
-        self.device.push(task.path, _model_place(task), progress=say.advance)
+        for local, remote in ((bundle.folder, _bundle_place(bundle)), (task.path, _model_place(task))):
+            if remote not in self._brought:
+                self.device.push(local, remote, progress=say.advance)
+                self._brought.add(remote)
 
     def _persist(self, work: Callable[[], T], say: Says) -> T:
         """Does the work, again from its beginning after each return of a lost device.
@@ -190,6 +227,7 @@ class DevicePlace:
             except DeviceLost as error:
                 say.note(f"{error.message}; waiting for it, at most {RETURN_SECONDS:g} s")
                 self._interruptions += 1
+                self._brought.clear()
                 self.device.wait_until_back(RETURN_SECONDS)
                 self._lock.renew()
                 self.enter_conditions()

@@ -7,10 +7,10 @@ from typing import Any
 from edgedeploy.android_harness.bundle import Bundle, build_bundle
 from edgedeploy.android_harness.qemu import CPUS, DEFAULT_CPU, InstructionCount, count_and_run
 from edgedeploy.core.errors import UnknownName
-from edgedeploy.core.measurement import DeviceInfo
+from edgedeploy.core.measurement import DeviceInfo, Profile
 
 from .local import RunPlan
-from .places import Ran, Says, Task
+from .places import Ran, Says, Steps, Task
 
 # Multiply-accumulates that one instruction can do at best: FMLA on four floats, SDOT on sixteen int8.
 MACS_PER_INSTRUCTION = {"float": 4, "int8": 16}
@@ -20,6 +20,7 @@ class EmulatedPlace:
     """A CPU of QEMU's, by name; one thread."""
 
     is_host = False
+    undone: Steps = ()
 
     def __init__(self, cpu: str = "") -> None:
         self.cpu = cpu or DEFAULT_CPU
@@ -50,6 +51,10 @@ class EmulatedPlace:
             runtime_version=bundle.version,
             instructions=instructions_record(count, task),
         )
+
+    def profile(self, task: Task, plan: RunPlan, say: Says) -> Profile:
+        """There is none: the runtimes' profiles are of time, and emulated time means nothing."""
+        return Profile(not_available="runtimes profile time, and an emulated CPU's time means nothing")
 
 
 def instructions_record(count: InstructionCount, task: Task) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from edgedeploy.android_harness.old_runtime import build_old_runtime
 from edgedeploy.android_harness.protocol import RunRequest
 from edgedeploy.android_harness.toolchain import HOST_ABI
 from edgedeploy.core.errors import RunnerFailed, UsageError
-from edgedeploy.core.measurement import DeviceInfo
+from edgedeploy.core.measurement import DeviceInfo, Profile
 
 from . import local
 from .devices.base import Core
@@ -27,7 +27,19 @@ from .devices.remote import RemoteDevice
 from .devices.state import read_state
 from .local import RunPlan
 from .marking import Attempt, collect
-from .places import OLD_RUNTIME, Ran, Says, Task, Wishes, state_record, steps_record
+from .places import (
+    OLD_RUNTIME,
+    Ran,
+    Says,
+    Steps,
+    Task,
+    Wishes,
+    as_pairs,
+    profile_of,
+    profile_request,
+    state_record,
+    steps_record,
+)
 
 
 @contextlib.contextmanager
@@ -52,6 +64,11 @@ class ThisMachine:
         self._bundles: dict[str, Bundle | None] = {}
         self._why_not = ""
 
+    @property
+    def undone(self) -> Steps:
+        """What was undone here when the place was left."""
+        return as_pairs(self._conditions.undone)
+
     def prepare(self, task: Task, say: Says) -> None:
         """Builds the runner, at the first time. Where that cannot be done, says so."""
         if self._runtime == OLD_RUNTIME and task.runner != "litert":
@@ -68,6 +85,17 @@ class ThisMachine:
         self.prepare(task, say)
         bundle = self._bundles[task.runner]
         return self._run_python(task, plan) if bundle is None else self._run_native(bundle, task, plan, say)
+
+    def profile(self, task: Task, plan: RunPlan, say: Says) -> Profile:
+        """From the native runner; Python's bindings and the old runtime tell none."""
+        self.prepare(task, say)
+        bundle = self._bundles[task.runner]
+        if bundle is None:
+            return Profile(not_available="the runtime's Python binding tells no profile")
+        if bundle.runtime == OLD_RUNTIME:
+            return Profile(not_available=f"{OLD_RUNTIME} tells no profile")
+        request = profile_request(plan, self._conditions.mask)
+        return profile_of(run_native(bundle, task.path, task.inputs[:1], request, want_outputs=False).answer)
 
     def _native(self, runner: str) -> Bundle | None:
         try:

@@ -12,21 +12,24 @@ on_qemu.py           instructions of one inference
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from edgedeploy.android_harness.protocol import RunnerAnswer, RunRequest
 from edgedeploy.core.errors import UsageError
-from edgedeploy.core.measurement import DeviceInfo
+from edgedeploy.core.measurement import DeviceInfo, Profile
 from edgedeploy.core.numerics import Array
 
 from .devices import base, parse_device, read_aliases
 from .devices.base import DeviceState
-from .devices.hygiene import Conditions, Hygiene
+from .devices.hygiene import Conditions, Hygiene, Step
 from .local import RunPlan
 
 OLD_RUNTIME = "tflite-runtime"
+Steps = tuple[tuple[str, str], ...]  # (what, how it went)
+PROFILE_RUNS = 20  # the mean of an operator settles soon, and every run of a profile is one that measures nothing
 
 
 class Says(Protocol):
@@ -82,7 +85,7 @@ class Ran:
     harness: str = "native"
     instructions: Mapping[str, Any] | None = None
     cpu_mask: int | None = None
-    conditions: tuple[tuple[str, str], ...] = ()
+    conditions: Steps = ()
     throttled: list[int] | None = None
     slowed: list[int] | None = None
     discarded_ns: list[int] = field(default_factory=list)
@@ -94,16 +97,27 @@ class Ran:
 
 
 class Place(Protocol):
-    """Where artifacts are measured."""
+    """Where artifacts are measured.
+
+    Attributes:
+        is_host: its outputs are this machine's own.
+    """
 
     info: DeviceInfo
-    is_host: bool  # its outputs are this machine's own
+    is_host: bool
+
+    @property
+    def undone(self) -> Steps:
+        """Once the place was left: what was undone there, or could not be and why."""
 
     def prepare(self, task: Task, say: Says) -> None:
         """Brings what the task needs to where it is needed; what is there already costs nothing."""
 
     def run(self, task: Task, plan: RunPlan, say: Says) -> Ran:
         """Runs a prepared task. Raises RunnerFailed, or a DeviceError."""
+
+    def profile(self, task: Task, plan: RunPlan, say: Says) -> Profile:
+        """Where a prepared task's time goes, in a run that gives no latency. Raises as `run`."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +131,17 @@ class Wishes:
 
     hygiene: Hygiene = field(default_factory=Hygiene)
     runtime: str | None = None
+
+
+def profile_request(plan: RunPlan, cpu_mask: int | None) -> RunRequest:
+    """A profiled run as short as a profile needs, under the row's own conditions."""
+    runs = min(plan.num_runs, PROFILE_RUNS)
+    return RunRequest(plan.threads, plan.warmup_runs, runs, 0.0, plan.max_secs, profile=True, cpu_mask=cpu_mask)
+
+
+def profile_of(answer: RunnerAnswer) -> Profile:
+    """The profile in a runner's answer to `profile_request`."""
+    return Profile(runs=len(answer.runs), operators=answer.operators or ())
 
 
 @contextlib.contextmanager
@@ -156,10 +181,15 @@ def state_record(state: DeviceState | None) -> dict[str, Any]:
     return asdict(state) if state is not None else {}
 
 
-def steps_record(conditions: Conditions, since: int) -> tuple[tuple[str, str], ...]:
+def steps_record(conditions: Conditions, since: int) -> Steps:
     """What was done for all rows, and what was done for this one: the steps after the first `since`."""
     whole = [step for step in conditions.steps[:since] if step.name != "start temperature"]
-    return tuple((step.name, step.outcome) for step in (*whole, *conditions.steps[since:]))
+    return as_pairs((*whole, *conditions.steps[since:]))
+
+
+def as_pairs(steps: Iterable[Step]) -> Steps:
+    """Steps as a Measurement has them."""
+    return tuple((step.name, step.outcome) for step in steps)
 
 
 def info_record(kind: str, name: str, info: base.DeviceInfo) -> DeviceInfo:

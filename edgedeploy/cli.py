@@ -184,6 +184,9 @@ def bench(
     runtime: Annotated[
         str | None, typer.Option(help="tflite-runtime: the old runtime 2.14 for tflite-* on this machine.")
     ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Run each row once more, for the time of each operator.")
+    ] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write all samples there; - for stdout.")
     ] = None,
@@ -209,15 +212,17 @@ def bench(
                 max_start_temp=max_start_temp,
                 cooldown=cooldown,
                 runtime=runtime,
+                profile=profile,
                 json_file=None if to_stdout else json_file,
                 reporter=Drawn(verbose=False),
-                on_measurement=made.append,
+                into=made,
             )
     finally:  # what was measured is shown, whatever came after it
         if to_stdout:
             print(json.dumps(measurements_to_json(made, measuring.tool()), indent=2))
         elif made:
             tables.measurements(made)
+            tables.profiles(made)
 
 
 @app.command()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from .core.errors import (
     UsageError,
 )
 from .core.files import write_json
-from .core.measurement import Measurement, measurements_to_json
+from .core.measurement import Measurement, Profile, measurements_to_json
 from .core.numerics import Parity
 from .proof import HostRuns, parity_of, task_of
 from .reporter import Reporter, Silent
@@ -29,7 +30,7 @@ from .versions import versions
 
 if TYPE_CHECKING:
     from edgedeploy.benchmarks.local import RunPlan
-    from edgedeploy.benchmarks.places import Place
+    from edgedeploy.benchmarks.places import Place, Wishes
 
 ARTIFACTS = Path("artifacts")
 ENDS_THE_BENCH = (DeviceLost, NoDevice, DeviceBusy, DeviceTooHot)  # the next artifact would meet the same
@@ -48,9 +49,10 @@ def bench(
     max_start_temp: float | None = None,
     cooldown: float = 0.0,
     runtime: str | None = None,
+    profile: bool = False,
     json_file: str | Path | None = None,
     reporter: Reporter | None = None,
-    on_measurement: Callable[[Measurement], None] | None = None,
+    into: list[Measurement] | None = None,
 ) -> list[Measurement]:
     """Measures artifacts in their real runtime, each in a process of its own, and proves their outputs on the way.
 
@@ -63,15 +65,16 @@ def bench(
         max_start_temp: wait before each row until the processor is below this, in °C.
         cooldown: seconds between two rows.
         runtime: "tflite-runtime" runs tflite-* artifacts in the old runtime 2.14, on this machine.
+        profile: after each row start the runner once more, for the time of each operator.
         json_file: gets every measurement as soon as it is made, so that a failure in the seventh does not lose six.
-        on_measurement: called with each.
+        into: an empty list that gets them too, for who wants those that were made before an error.
 
     An artifact that cannot be run does not stop the others; RunnerFailed is raised at the end. A device that does not
     come back, or stays too hot, ends it; what was measured by then is in `json_file`.
     """
     from edgedeploy.benchmarks.devices.hygiene import Hygiene
     from edgedeploy.benchmarks.local import RunPlan
-    from edgedeploy.benchmarks.places import Wishes, open_place
+    from edgedeploy.benchmarks.places import Wishes
 
     _check_plan(threads, num_runs, warmup_runs, min_secs, max_secs)
     if cooldown < 0:
@@ -80,28 +83,46 @@ def bench(
     found = [a if isinstance(a, Artifact) else Artifact.load(a) for a in _places(artifacts)]
     found = _for_runtime(found, runtime, say)
     wishes = Wishes(Hygiene(cores=cores, max_start_temperature_c=max_start_temp, cooldown_s=cooldown), runtime)
-    made: list[Measurement] = []
+    rows: list[Measurement] = [] if into is None else into
     failures: list[str] = []
-    with open_place(device, wishes) as place, HostRuns() as host:
+    with _place_of(rows, device, wishes, json_file) as place, HostRuns() as host:
         counts = _threads_of(place, threads, say)
         for artifact, count in ((artifact, count) for artifact in found for count in counts):
             plan = RunPlan(count, warmup_runs, num_runs, min_secs, max_secs)
             try:
-                measurement = measure(artifact, place, plan, host, say)
+                rows.append(measure(artifact, place, plan, host, say))
+                _save(rows, json_file)
+                if profile:
+                    rows[-1] = replace(rows[-1], profile=profile_of(artifact, place, plan, say))
+                    _save(rows, json_file)
             except ENDS_THE_BENCH:
                 raise
             except EdgedeployError as error:
                 say.note(f"{artifact} was not measured: {error.message}")
                 failures += str(error).splitlines()
-                continue
-            made.append(measurement)
-            if on_measurement:
-                on_measurement(measurement)
-            if json_file:
-                write_json(Path(json_file), measurements_to_json(made, tool()))
     if failures:
         raise RunnerFailed("not everything was measured", details=failures)
-    return made
+    return rows
+
+
+@contextlib.contextmanager
+def _place_of(rows: list[Measurement], device: str, wishes: Wishes, json_file: str | Path | None) -> Iterator[Place]:
+    """The place; when it is left, however that happens, the rows are completed with what was undone there."""
+    from edgedeploy.benchmarks.places import open_place
+
+    place: Place | None = None
+    try:
+        with open_place(device, wishes) as place:
+            yield place
+    finally:
+        if place is not None and place.undone and rows:
+            rows[:] = [replace(row, conditions=(*row.conditions, *place.undone)) for row in rows]
+            _save(rows, json_file)
+
+
+def _save(rows: list[Measurement], json_file: str | Path | None) -> None:
+    if json_file:
+        write_json(Path(json_file), measurements_to_json(rows, tool()))
 
 
 def measure(artifact: Artifact, place: Place, plan: RunPlan, host: HostRuns, say: Reporter) -> Measurement:
@@ -137,6 +158,15 @@ def measure(artifact: Artifact, place: Place, plan: RunPlan, host: HostRuns, say
         started_at=started,
         **figures,
     )
+
+
+def profile_of(artifact: Artifact, place: Place, plan: RunPlan, say: Reporter) -> Profile:
+    """The profile of a measured artifact. A runner that fails under it costs the profile, not the row."""
+    with say.stage(f"profile {artifact}"):
+        try:
+            return place.profile(task_of(artifact), plan, say)
+        except RunnerFailed as error:
+            return Profile(not_available=error.message)
 
 
 def _worst(parities: Sequence[Parity] | None) -> Parity | None:

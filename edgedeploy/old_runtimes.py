@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from .core.errors import ExportFailed, UnknownName
+from .core.files import private_folder
 
 MIN_RUNTIMES = ("tflite-2.14",)
 
@@ -17,16 +19,42 @@ def check_min_runtime(name: str | None) -> None:
 
 def require_loads(name: str | None, runner: str, path: Path, what: str) -> None:
     """Loads a .tflite file in the old runtime; other files are none of its business. Raises ExportFailed, which names
-    the operator that it lacks.
+    the operator that it lacks or crashes at.
     """
     if name is None or runner != "litert":
         return
     from edgedeploy.android_harness.old_runtime import VERSION, refusal_of
 
-    reason = refusal_of(path)
-    if reason is not None:
+    refusal = refusal_of(path)
+    if refusal is not None:
+        reasons = [_with_name(line) for line in refusal.reason.splitlines() if line.strip()][:6]
         raise ExportFailed(
             f"{what} does not load in tflite-runtime {VERSION}",
-            details=[line for line in reason.splitlines() if line.strip()][:6],
+            details=[*reasons, _crashing_operator(path)] if refusal.crashed else reasons,
             hint="another target, another --head, or leave --min-runtime out for devices with a newer runtime",
         )
+
+
+def _with_name(line: str) -> str:
+    """The old runtime tells an operator that is newer than itself by number only."""
+    from edgedeploy.exporters.tflite_file import operator_name
+
+    match = re.search(r"builtin_code out of range: (\d+)", line)
+    return f"it lacks the operator {operator_name(int(match[1]))}: {line}" if match else line
+
+
+def _crashing_operator(path: Path) -> str:
+    """Which operator the old runtime crashes at, found by halving the file: a crash says no word."""
+    from edgedeploy.android_harness.old_runtime import refusal_of
+    from edgedeploy.exporters.tflite_file import first_operators, operators
+
+    model = path.read_bytes()
+    names = operators(model)
+    fine, crashing = 0, len(names)
+    with private_folder() as folder:
+        beginning = folder / "model.tflite"
+        while crashing - fine > 1:
+            middle = (fine + crashing) // 2
+            beginning.write_bytes(first_operators(model, middle))
+            fine, crashing = (middle, crashing) if refusal_of(beginning) is None else (fine, middle)
+    return f"the first operator with which it does: {names[crashing - 1]} (number {crashing} of {len(names)})"

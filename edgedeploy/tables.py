@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .core.measurement import Measurement
+from .core.measurement import Measurement, Profile
 from .core.numerics import Parity
 
 METRICS = {"top1": "", "miou": " mIoU", "miou_single_scale": " mIoU"}
@@ -251,6 +251,41 @@ def _count_cells(row: Measurement) -> list[str]:
         f"{classes.get('float_mac', 0) / 1e6:.1f}",
         f"{classes.get('int8_dot', 0) / 1e6:.1f}",
     ]
+
+
+SHOWN_OPERATORS = 10  # the JSON has them all
+
+
+def profiles(rows: Sequence[Measurement]) -> None:
+    """For each profiled row the kinds of operators, the most expensive first, and what one inference calls of them."""
+    console = _console()
+    for row in rows:
+        if row.profile is None:
+            continue
+        heading = f"\n{row.model} {row.target}, {row.threads} thread{'s' if row.threads > 1 else ''}"
+        if row.profile.not_available:
+            console.print(f"{heading}: no profile: {row.profile.not_available}", soft_wrap=True)
+            continue
+        console.print(f"{heading}: operators, the mean of {row.profile.runs} profiled inferences")
+        console.print(_profile_table(row.profile, timed=not row.device.emulated))
+
+
+def _profile_table(profile: Profile, *, timed: bool) -> Table:
+    """`timed` is False on an emulated device: its time is never shown, nor as a share."""
+    table = _table("operator", ">calls", *((">share %",) if timed else ()))
+    kinds: dict[str, tuple[int, int]] = {}
+    for operator in profile.operators:
+        time, calls = kinds.get(operator.type, (0, 0))
+        kinds[operator.type] = (time + operator.total_ns, calls + operator.calls)
+    costs = sorted(((*cost, kind) for kind, cost in kinds.items()), key=lambda c: c[0] if timed else c[1], reverse=True)
+    first, others = costs[:SHOWN_OPERATORS], costs[SHOWN_OPERATORS:]
+    if others:
+        first.append((sum(o[0] for o in others), sum(o[1] for o in others), f"{len(others)} other kinds"))
+    whole = sum(cost[0] for cost in costs)
+    for time, calls, kind in first:
+        share = [f"{100 * time / whole:.1f}" if whole else ""] if timed else []
+        table.add_row(kind, f"{calls / profile.runs:g}", *share)
+    return table
 
 
 def _sqnr(parity: Parity | None) -> str:

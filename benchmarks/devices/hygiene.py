@@ -5,7 +5,7 @@
         with Watch(device) as watch:
             result = device.run(conditions.pinned(["./runner", ...]))
         throttled = watch.throttled(sample_times_s)               # one bool a sample
-    conditions.steps                                              # what was done, for the Measurement
+    conditions.steps, conditions.undone                           # what was done and undone, for the Measurement
 
 A step that the device does not offer is recorded as "not available"; none is claimed that was not done.
 """
@@ -24,6 +24,7 @@ from .base import Core, DeviceInfo, DeviceState
 from .remote import RemoteDevice
 from .state import read_state
 
+FIXED_PERFORMANCE = "fixed performance mode"
 FIXED_PERFORMANCE_API = 30  # Android 11
 NOT_AVAILABLE = "not available"
 
@@ -52,7 +53,7 @@ class Hygiene:
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that was done for fairness, and how it went: "done", "undone", "not available", or a figure."""
+    """One thing that was done for fairness, or undone, and how it went: "done", "not available", a figure, "undone"."""
 
     name: str
     outcome: str
@@ -96,12 +97,19 @@ def _explicit_mask(cores: Sequence[Core], wanted: str) -> int:
 
 @dataclass
 class Conditions:
-    """The conditions in force. `mask` is None when no cores were chosen; `steps` goes into the Measurement."""
+    """The conditions in force.
+
+    Attributes:
+        mask: None when no cores were chosen.
+        steps: what was done, for the Measurement.
+        undone: what was undone, or could not be and why; empty as long as the conditions are in force.
+    """
 
     device: RemoteDevice
     options: Hygiene
     mask: int | None
     steps: list[Step] = field(default_factory=list)
+    undone: list[Step] = field(default_factory=list)
     _rows: int = 0
 
     def pinned(self, command: Sequence[str]) -> list[str]:
@@ -146,16 +154,22 @@ def fair_conditions(device: RemoteDevice, info: DeviceInfo, options: Hygiene) ->
     conditions = Conditions(device, options, mask)
     if options.cores != "all":
         conditions.steps.append(Step(f"cores {options.cores}", NOT_AVAILABLE if mask is None else f"mask {mask:x}"))
-    fixed = options.fixed_performance and _set_fixed_performance(device, info, on=True)
-    if options.fixed_performance:
-        conditions.steps.append(Step("fixed performance mode", "done" if fixed else NOT_AVAILABLE))
+    fixed: bool | None = None  # an interruption may come before the device has answered
     try:
+        if options.fixed_performance:
+            fixed = _set_fixed_performance(device, info, on=True)
+            conditions.steps.append(Step(FIXED_PERFORMANCE, "done" if fixed else NOT_AVAILABLE))
         yield conditions
     finally:
-        if fixed:
-            with contextlib.suppress(DeviceError):  # a device that is gone forgets the mode when it restarts
-                undone = _set_fixed_performance(device, info, on=False)
-                conditions.steps.append(Step("fixed performance mode", "undone" if undone else "could not be undone"))
+        if options.fixed_performance and fixed is not False:
+            conditions.undone.append(Step(FIXED_PERFORMANCE, _undo_fixed_performance(device, info)))
+
+
+def _undo_fixed_performance(device: RemoteDevice, info: DeviceInfo) -> str:
+    try:
+        return "undone" if _set_fixed_performance(device, info, on=False) else "not undone: the device refused"
+    except DeviceError as error:  # it forgets the mode when it restarts
+        return f"not undone: {error.message}"
 
 
 def _set_fixed_performance(device: RemoteDevice, info: DeviceInfo, *, on: bool) -> bool:

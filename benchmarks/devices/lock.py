@@ -15,6 +15,7 @@ import json
 import os
 import secrets
 import selectors
+import signal
 import socket
 import subprocess
 import time
@@ -46,8 +47,8 @@ def use_device(device: RemoteDevice) -> Iterator[DeviceLock]:
     )
     with _host_lock(device.address, me):
         lock = DeviceLock(device, me)
-        lock.take()
         try:
+            lock.take()
             yield lock
         finally:
             lock.release()
@@ -122,7 +123,7 @@ class DeviceLock:
         try:
             process.wait(5)
         except subprocess.TimeoutExpired:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         for stream in (process.stdout, process.stderr):
             if stream:

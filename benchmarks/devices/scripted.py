@@ -144,11 +144,14 @@ class ScriptedDevice(RemoteDevice):
         return log.read_text().splitlines() if log.exists() else []
 
 
-def pixel_7(root: Path) -> ScriptedDevice:
-    """A Pixel 7 at rest: cool, screen off, on its cable, at full clocks."""
+def pixel_7(root: Path, *, abi: str = "arm64-v8a", clocks_khz: tuple[int, ...] = PIXEL_7_CLOCKS_KHZ) -> ScriptedDevice:
+    """A Pixel 7 at rest: cool, screen off, on its cable, at full clocks.
+
+    With the ABI of this machine, and no more cores than it has, real programs run on it.
+    """
     device = ScriptedDevice(root, "scripted:pixel7")
-    device.properties(PIXEL_7_PROPERTIES)
-    device.cores(PIXEL_7_CLOCKS_KHZ)
+    device.properties(PIXEL_7_PROPERTIES | {"ro.product.cpu.abi": abi, "ro.product.cpu.abilist": abi})
+    device.cores(clocks_khz)
     device.battery(percent=87, temperature_c=28.4, plugged=True)
     device.screen(on=False)
     device.heat(status=0, big_c=31.2)

@@ -52,6 +52,31 @@ class Latency:
 
 
 @dataclass(frozen=True)
+class OperatorTime:
+    """One row of a profile, over all profiled runs: `total_ns / calls` is the mean of one call."""
+
+    name: str
+    type: str
+    calls: int
+    total_ns: int
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Where an artifact's time goes, from a run of its own: a profile slows what it looks at.
+
+    Attributes:
+        runs: profiled inferences; the operators' `calls` and `total_ns` are over all of them.
+        operators: in the runtime's order. What one is, differs: PROTOCOL.md of the runner says it for each runtime.
+        not_available: why there is none; empty where there is one.
+    """
+
+    runs: int = 0
+    operators: tuple[OperatorTime, ...] = ()
+    not_available: str = ""
+
+
+@dataclass(frozen=True)
 class Measurement:
     """One artifact on one device with one number of threads.
 
@@ -65,11 +90,13 @@ class Measurement:
         harness: what measured: "native" is the C++ runner, the same loop on all devices; "python" the runtime's binding.
         instructions: executed instructions of one inference, where they were counted instead of timed.
         cpu_mask: the cores that the run was bound to, bit n for core n; None leaves it to the system.
-        conditions: what was done for fairness and how it went, in order, as (step, outcome).
+        conditions: what was done for fairness and how it went, in order, as (step, outcome); at the end what was undone
+            when the bench left the device, or could not be and why.
         throttled, slowed: which of `samples_ns` were taken while the device told a thermal status above none, and which on
             a core below nine tenths of its highest clock; None where the device does not tell.
         discarded_ns: samples that were taken under throttling and repeated; not in `samples_ns`.
         interruptions: how often the device was lost and this row begun anew.
+        profile: None unless it was asked for. On an emulated device its times mean as little as all others there.
         state_before, state_during, state_after: of the device, as it tells.
         notes: what a reader of the figures must know.
     """
@@ -98,6 +125,7 @@ class Measurement:
     slowed: list[int] | None = None
     discarded_ns: list[int] = field(default_factory=list)
     interruptions: int = 0
+    profile: Profile | None = None
     state_before: Mapping[str, Any] = field(default_factory=dict)
     state_during: tuple[Mapping[str, Any], ...] = ()
     state_after: Mapping[str, Any] = field(default_factory=dict)

@@ -236,7 +236,7 @@ def test_a_runner_that_prints_garbage_fails_its_row_and_no_other(
     monkeypatch.setattr(RemoteDevice, "run", second_is_garbage)
     made: list[Measurement] = []
     with pytest.raises(RunnerFailed, match="not everything was measured") as caught:
-        edgedeploy.bench(rows, device=address(phone_device), on_measurement=made.append, **QUICK)  # type: ignore[arg-type]
+        edgedeploy.bench(rows, device=address(phone_device), into=made, **QUICK)  # type: ignore[arg-type]
     assert [row.model for row in made] == ["one", "three"]
     assert "printed something that is no answer" in str(caught.value)
     assert left_on(phone_device) == []

@@ -106,10 +106,10 @@ def test_bench_measures_every_artifact_in_its_runtime(artifacts: dict[str, Artif
         min_secs=0,
         warmup_runs=1,
         json_file=tmp_path / "r.json",
-        on_measurement=seen.append,
+        into=seen,
     )
     assert [row.target for row in made] == list(artifacts)
-    assert seen == made
+    assert seen is made
     record = json.loads((tmp_path / "r.json").read_text())
     assert record["schema_version"] == 1
     for row in record["measurements"]:

@@ -128,7 +128,8 @@ def test_fixed_performance_is_switched_on_and_off_again(pixel: ScriptedDevice) -
     with fair_conditions(pixel, pixel.describe(), Hygiene()) as conditions:
         assert pixel.commands() == ["power set-fixed-performance-mode-enabled true"]
     assert pixel.commands()[1:] == ["power set-fixed-performance-mode-enabled false"]
-    assert conditions.steps == [Step("fixed performance mode", "done"), Step("fixed performance mode", "undone")]
+    assert conditions.steps == [Step("fixed performance mode", "done")]
+    assert conditions.undone == [Step("fixed performance mode", "undone")]
 
 
 def test_fixed_performance_is_undone_after_an_error_and_after_ctrl_c(pixel: ScriptedDevice) -> None:
@@ -138,12 +139,30 @@ def test_fixed_performance_is_undone_after_an_error_and_after_ctrl_c(pixel: Scri
         assert pixel.commands()[-1].endswith("false")
 
 
+def test_fixed_performance_is_undone_when_ctrl_c_comes_before_the_phone_has_answered(
+    pixel: ScriptedDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = RemoteDevice.ask
+
+    def interrupted(self, script: str, **options: float) -> tuple[int, str]:
+        answer = ask(self, script, **options)
+        if script.endswith("enabled true 2>&1"):
+            raise KeyboardInterrupt
+        return answer
+
+    monkeypatch.setattr(RemoteDevice, "ask", interrupted)
+    with pytest.raises(KeyboardInterrupt), fair_conditions(pixel, pixel.describe(), Hygiene()):
+        pass
+    assert [line.split()[-1] for line in pixel.commands()] == ["true", "false"]
+
+
 def test_a_phone_unplugged_in_between_loses_nothing_but_the_undoing(pixel: ScriptedDevice) -> None:
     with fair_conditions(pixel, pixel.describe(), Hygiene()) as conditions:
         pixel.write("unplugged", "")
         with pytest.raises(DeviceLost):
             conditions.before_row()
     assert conditions.steps == [Step("fixed performance mode", "done")]
+    assert conditions.undone == [Step("fixed performance mode", "not undone: scripted:pixel7 is gone")]
 
 
 @pytest.mark.parametrize("reason", ["older", "refused"])
@@ -155,6 +174,7 @@ def test_where_fixed_performance_is_missing_it_is_not_claimed(pixel: ScriptedDev
     with fair_conditions(pixel, pixel.describe(), Hygiene()) as conditions:
         pass
     assert conditions.steps == [Step("fixed performance mode", "not available")]
+    assert conditions.undone == []
 
 
 def test_a_row_starts_when_the_phone_has_cooled_down(pixel: ScriptedDevice) -> None:

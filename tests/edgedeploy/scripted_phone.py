@@ -1,0 +1,41 @@
+"""A scripted Pixel 7 under bench: heat, modes and clocks are played; the lock, the files and the runner are real.
+
+    python -m tests.edgedeploy.scripted_phone FOLDER bench --device adb:pixel7 ...
+
+is the command line, with the phone whose world is FOLDER where adb would find one.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from edgedeploy.android_harness.toolchain import HOST_ABI
+from edgedeploy.benchmarks import on_device
+from edgedeploy.benchmarks.devices.remote import RemoteDevice
+from edgedeploy.benchmarks.devices.scripted import ScriptedConnection, ScriptedDevice, pixel_7
+
+ADDRESS = "adb:pixel7"
+CORES = os.cpu_count() or 1
+BIG = 1 << (CORES - 1)  # the mask of its one big core
+ANDROID_ABI = {"x86-64": "x86_64", "arm64": "arm64-v8a"}
+
+
+def pixel_of_this_machine(root: Path) -> ScriptedDevice:
+    """A Pixel 7 with the ABI of this machine and as many cores, of which the last one is big."""
+    return pixel_7(root, abi=ANDROID_ABI[HOST_ABI], clocks_khz=(*(1803000,) * (CORES - 1), 2850000))
+
+
+def opened(root: Path) -> RemoteDevice:
+    """The phone as `--device adb:pixel7` opens it; its world is left as it is."""
+    return RemoteDevice(ScriptedConnection(root, ADDRESS))
+
+
+if __name__ == "__main__":
+    from edgedeploy.cli import main
+
+    _, folder, *arguments = sys.argv
+    sys.argv = ["edgedeploy", *arguments]
+    on_device.open_device = lambda text="", aliases=None: opened(Path(folder))
+    main()
