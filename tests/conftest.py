@@ -7,6 +7,23 @@ import os
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import pytest
+from xdist.scheduler import LoadFileScheduling
+
 from tests.phones import adb_server, board, device, make_phone, own_places, phone, phone_device
 
 __all__ = ["adb_server", "board", "device", "make_phone", "own_places", "phone", "phone_device"]
+
+SPREAD = "test_smallest_of_each_family.py"  # its tests share nothing and take a minute each
+
+
+class FilesButSpread(LoadFileScheduling):
+    """A file's tests stay in one process, where they share exports; those of SPREAD are handed out one by one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if SPREAD in nodeid else str(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FilesButSpread | None:
+    return FilesButSpread(config, log) if config.getoption("dist") == "loadfile" else None
