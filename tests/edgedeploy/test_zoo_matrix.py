@@ -11,7 +11,18 @@ from edgedeploy.core.artifact import MANIFEST, Manifest
 from edgedeploy.core.numerics import Parity
 from edgedeploy.core.spec import TensorSpec
 from edgedeploy.models.zoo import ZOO
-from edgedeploy.zoo_matrix.cells import BIG, OTHER_SIZES, RECORD, TARGETS, Cell, Outcome, cells, fingerprint, run
+from edgedeploy.zoo_matrix.cells import (
+    BIG,
+    OTHER_SIZES,
+    RECORD,
+    TARGETS,
+    Cell,
+    Outcome,
+    cells,
+    filled,
+    fingerprint,
+    run,
+)
 from edgedeploy.zoo_matrix.page import MARKS, into_readme, render
 
 WANTED = [Cell("topformer-tiny", "topformer", "onnx-fp32"), Cell("topformer-tiny", "topformer", "tflite-int8")]
@@ -94,6 +105,11 @@ def test_a_cell_of_other_code_and_one_that_failed_are_made_again(tmp_path: Path)
     assert not any(outcome.error for outcome in outcomes.values())
 
 
+def test_a_failure_of_an_earlier_run_stays_on_the_page(tmp_path: Path) -> None:
+    run(WANTED, tmp_path, Exporter(error="exit code 1: below the floor"))
+    assert [outcome.error for outcome in filled(WANTED, tmp_path).values()] == ["exit code 1: below the floor"] * 2
+
+
 def test_the_fingerprint_follows_the_family_the_format_and_the_versions(tmp_path: Path) -> None:
     for name in (
         "models/topformer.py",
@@ -132,7 +148,7 @@ def test_the_page_shows_errors_noise_misses_and_failures() -> None:
     assert "| b | failed [1] |" in page
     assert "[1] exit code -9: nothing was said" in page
     assert "a CPU, 2 cores; commit abc." in page
-    assert "3 of 4 cells, 3 minutes." in page
+    assert "3 of 4 cells that were run have an artifact; 3 minutes." in page
 
 
 def test_other_sizes_have_a_table_of_their_own_on_the_page() -> None:
