@@ -158,9 +158,11 @@ def filled(wanted: Iterable[Cell], folder: Path) -> dict[Cell, Outcome]:
 
 
 def _recorded(place: Path) -> Outcome | None:
-    """What an earlier run noted, where its artifact is still there."""
+    """What an earlier run noted: a failure, or an artifact that is still there."""
     try:
         outcome = Outcome(**json.loads((place / RECORD).read_text()))
+        if outcome.error:
+            return outcome
         manifest = Manifest.from_json(json.loads((place / MANIFEST).read_text()))
     except (OSError, ValueError, TypeError, KeyError):
         return None

@@ -30,7 +30,7 @@ def render(outcomes: Mapping[Cell, Outcome], machine: Sequence[str]) -> str:
         lines += ["", *(f"[{number}] {text}" for text, number in notes.items())]
     done = [outcome for outcome in outcomes.values() if not outcome.error]
     minutes = sum(outcome.seconds for outcome in outcomes.values()) / 60
-    lines += ["", f"{len(done)} of {len(outcomes)} cells, {minutes:.0f} minutes."]
+    lines += ["", f"{len(done)} of {len(outcomes)} cells that were run have an artifact; {minutes:.0f} minutes."]
     return "\n".join(lines) + "\n"
 
 
