@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import pytest
 
 from edgedeploy import export
 from edgedeploy.core.artifact import Artifact
 from edgedeploy.exporters.targets import TARGETS
+from tests.once import made_once
 
 MODEL = "topformer-tiny"
 
 
-def all_targets(folder: Path) -> dict[str, Artifact]:
+def all_targets(factory: pytest.TempPathFactory) -> dict[str, Artifact]:
     """topformer-tiny at its own size for every target."""
-    made = export(MODEL, TARGETS.names(), output=folder)
-    return {artifact.manifest.target: artifact for artifact in made}
+    folder = made_once("exported", factory, lambda folder: export(MODEL, TARGETS.names(), output=folder))
+    return {name: Artifact.load(folder / MODEL / name) for name in TARGETS.names()}

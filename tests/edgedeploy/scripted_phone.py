@@ -7,14 +7,21 @@ is the command line, with the phone whose world is FOLDER where adb would find o
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgedeploy.android_harness.toolchain import HOST_ABI
 from edgedeploy.benchmarks import on_device
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.scripted import ScriptedConnection, ScriptedDevice, pixel_7
+
+if TYPE_CHECKING:
+    import pytest
 
 ADDRESS = "adb:pixel7"
 CORES = os.cpu_count() or 1
@@ -30,6 +37,27 @@ def pixel_of_this_machine(root: Path) -> ScriptedDevice:
 def opened(root: Path) -> RemoteDevice:
     """The phone as `--device adb:pixel7` opens it; its world is left as it is."""
     return RemoteDevice(ScriptedConnection(root, ADDRESS))
+
+
+def processes_on(pixel: ScriptedDevice) -> list[int]:
+    """What runs on the phone: its shells are told its folder, and what they start has it in its environment."""
+    sign, found = f"SCRIPTED={pixel.root}".encode(), []
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):  # it has just ended
+            if folder.name.isdigit() and any(sign in (folder / file).read_bytes() for file in ("environ", "cmdline")):
+                found.append(int(folder.name))
+    return found
+
+
+def when_a_runner_starts(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], None]) -> None:
+    """Calls `act` with 1, 2, ... just before a device starts a runner: the reading before it is over by then."""
+    run, starts = RemoteDevice.run, itertools.count(1)
+
+    def noticed(self, command, **options):
+        act(next(starts))
+        return run(self, command, **options)
+
+    monkeypatch.setattr(RemoteDevice, "run", noticed)
 
 
 if __name__ == "__main__":

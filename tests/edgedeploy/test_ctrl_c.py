@@ -12,19 +12,19 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 import edgedeploy
-from edgedeploy.benchmarks import on_device
 from edgedeploy.benchmarks.devices import use_device
 from edgedeploy.benchmarks.devices.scripted import ScriptedDevice
-from tests.phones import eventually, need
+from edgedeploy.core.artifact import Artifact
+from tests.phones import eventually
 
-from .scripted_phone import ADDRESS, opened, pixel_of_this_machine
+from .scripted_phone import ADDRESS, opened, processes_on
 from .small import convolution
 
 ROOT = Path(__file__).parent.parent.parent
@@ -68,28 +68,12 @@ MOMENTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def root(own_places: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The phone's world, with the runner on it already."""
-    need(["g++", "cmake", "ninja"])
-    root = tmp_path_factory.mktemp("pixel")
-    pixel_of_this_machine(root)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(on_device, "open_device", lambda text: opened(root))
-        small = convolution(tmp_path_factory.mktemp("first") / "small")
+@pytest.fixture(autouse=True)
+def _the_runner_is_there(pixel: ScriptedDevice, small: Artifact) -> None:
+    """So that the artifact is what is pushed."""
+    if not any(name.startswith("bundles/") for name in opened(pixel.root).list()):
         edgedeploy.bench([small], device=ADDRESS, num_runs=1, min_secs=0)
-    return root
-
-
-@pytest.fixture
-def pixel(root: Path) -> Iterator[ScriptedDevice]:
-    """At rest; what a test made slow is quick again after it."""
-    for name in ("cmd.log", "reached"):
-        (root / name).unlink(missing_ok=True)
-    yield pixel_of_this_machine(root)
-    for name in ("cat", "mkdir", "unplugged"):
-        for path in (root / "programs" / name, root / name):
-            path.unlink(missing_ok=True)
+        (pixel.root / "cmd.log").unlink()
 
 
 @pytest.fixture
@@ -112,16 +96,6 @@ def bench(pixel: ScriptedDevice, tmp_path: Path) -> Callable[..., subprocess.Pop
 def slow(pixel: ScriptedDevice, name: str, text: str) -> None:
     pixel.write(f"programs/{name}", f"#!/bin/sh\n{text}\n")
     (pixel.root / "programs" / name).chmod(0o755)
-
-
-def processes_on(pixel: ScriptedDevice) -> list[int]:
-    """What runs on the phone: its shells are told its folder, and what they start has it in its environment."""
-    sign, found = f"SCRIPTED={pixel.root}".encode(), []
-    for folder in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):  # it has just ended
-            if folder.name.isdigit() and any(sign in (folder / file).read_bytes() for file in ("environ", "cmdline")):
-                found.append(int(folder.name))
-    return found
 
 
 def measuring(pixel: ScriptedDevice) -> bool:

@@ -1,6 +1,6 @@
 """The main line, for real: every target's converter, every runtime, on topformer-tiny.
 
-All tests of this file run in one process (one export of all targets serves them).
+One export of all targets serves these tests, and those on the emulated phone.
 """
 
 from __future__ import annotations
@@ -18,19 +18,14 @@ from edgedeploy.core.errors import ArtifactInvalid, ParityFailed, UnknownName, U
 from edgedeploy.core.measurement import Measurement
 from edgedeploy.exporters.targets import TARGETS
 
-from .exported import MODEL, all_targets
+from .exported import MODEL
 
 pytestmark = [pytest.mark.timeout(900)]
 
 
-@pytest.fixture(scope="module")
-def artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
-    return all_targets(tmp_path_factory.mktemp("artifacts"))
-
-
 @pytest.mark.parametrize("name", TARGETS.names())
-def test_every_target_computes_what_the_network_computes(artifacts: dict[str, Artifact], name: str) -> None:
-    (parity,) = artifacts[name].manifest.parity
+def test_every_target_computes_what_the_network_computes(topformer: dict[str, Artifact], name: str) -> None:
+    (parity,) = topformer[name].manifest.parity
     if name.endswith("fp32"):
         assert parity.relative_error < 1e-4
     else:
@@ -40,8 +35,8 @@ def test_every_target_computes_what_the_network_computes(artifacts: dict[str, Ar
 
 
 @pytest.mark.parametrize("name", TARGETS.names())
-def test_a_manifest_says_what_made_the_file(artifacts: dict[str, Artifact], name: str) -> None:
-    artifact = Artifact.load(artifacts[name].folder)  # checks the hash
+def test_a_manifest_says_what_made_the_file(topformer: dict[str, Artifact], name: str) -> None:
+    artifact = Artifact.load(topformer[name].folder)  # checks the hash
     record = json.loads((artifact.folder / "manifest.json").read_text())
     made_by = record["made_by"]
     assert record["inputs"][0]["shape"] == [1, 3, 512, 512]
@@ -56,28 +51,28 @@ def test_a_manifest_says_what_made_the_file(artifacts: dict[str, Artifact], name
 
 
 @pytest.mark.parametrize("name", TARGETS.names())
-def test_int8_files_are_smaller_and_nothing_else_is_left_behind(artifacts: dict[str, Artifact], name: str) -> None:
-    artifact = artifacts[name]
+def test_int8_files_are_smaller_and_nothing_else_is_left_behind(topformer: dict[str, Artifact], name: str) -> None:
+    artifact = topformer[name]
     assert sorted(p.name for p in artifact.folder.iterdir()) == sorted(
         [TARGETS[name].file, "manifest.json", "golden.npz"]
     )
     if TARGETS[name].recipe.weights == "int8":
-        twin = artifacts[f"{TARGETS[name].exporter}-fp32"]
+        twin = topformer[f"{TARGETS[name].exporter}-fp32"]
         assert artifact.manifest.size_bytes < 0.4 * twin.manifest.size_bytes
 
 
 @pytest.mark.parametrize("name", ["onnx-int8", "executorch-fp32", "tflite-int8"])
-def test_verify_repeats_the_proof_without_the_network(artifacts: dict[str, Artifact], name: str) -> None:
-    (parity,) = edgedeploy.verify(artifacts[name].folder)
+def test_verify_repeats_the_proof_without_the_network(topformer: dict[str, Artifact], name: str) -> None:
+    (parity,) = edgedeploy.verify(topformer[name].folder)
     assert parity.sqnr_db >= 30
 
 
 def test_verify_fails_for_an_artifact_that_computes_something_else(
-    artifacts: dict[str, Artifact], tmp_path: Path
+    topformer: dict[str, Artifact], tmp_path: Path
 ) -> None:
     folder = tmp_path / "a"
     folder.mkdir()
-    source = artifacts["onnx-fp32"].folder
+    source = topformer["onnx-fp32"].folder
     for name in ("model.onnx", "manifest.json"):
         (folder / name).write_bytes((source / name).read_bytes())
     with np.load(source / "golden.npz") as golden:
@@ -88,27 +83,27 @@ def test_verify_fails_for_an_artifact_that_computes_something_else(
         edgedeploy.verify(folder)
 
 
-def test_a_swapped_file_is_refused_before_it_runs(artifacts: dict[str, Artifact], tmp_path: Path) -> None:
+def test_a_swapped_file_is_refused_before_it_runs(topformer: dict[str, Artifact], tmp_path: Path) -> None:
     folder = tmp_path / "a"
     folder.mkdir()
-    (folder / "manifest.json").write_bytes((artifacts["tflite-fp32"].folder / "manifest.json").read_bytes())
-    (folder / "model.tflite").write_bytes(artifacts["tflite-int8"].path.read_bytes())
+    (folder / "manifest.json").write_bytes((topformer["tflite-fp32"].folder / "manifest.json").read_bytes())
+    (folder / "model.tflite").write_bytes(topformer["tflite-int8"].path.read_bytes())
     for call in (edgedeploy.verify, lambda place: edgedeploy.bench([place])):
         with pytest.raises(ArtifactInvalid, match="do not belong together"):
             call(folder)
 
 
-def test_bench_measures_every_artifact_in_its_runtime(artifacts: dict[str, Artifact], tmp_path: Path) -> None:
+def test_bench_measures_every_artifact_in_its_runtime(topformer: dict[str, Artifact], tmp_path: Path) -> None:
     seen: list[Measurement] = []
     made = edgedeploy.bench(
-        artifacts.values(),
+        topformer.values(),
         num_runs=3,
         min_secs=0,
         warmup_runs=1,
         json_file=tmp_path / "r.json",
         into=seen,
     )
-    assert [row.target for row in made] == list(artifacts)
+    assert [row.target for row in made] == list(topformer)
     assert seen is made
     record = json.loads((tmp_path / "r.json").read_text())
     assert record["schema_version"] == 1

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,42 +14,18 @@ import pytest
 import edgedeploy
 from edgedeploy.benchmarks import on_device
 from edgedeploy.benchmarks.devices.hygiene import Clock, Watch
-from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.scripted import ScriptedDevice
 from edgedeploy.core.artifact import Artifact
 from edgedeploy.core.errors import DeviceLost, DeviceTooHot
 from edgedeploy.core.measurement import Measurement
 from edgedeploy.reporter import Silent
-from tests.phones import need
 
-from .scripted_phone import ADDRESS, BIG, opened, pixel_of_this_machine
+from .scripted_phone import ADDRESS, BIG, when_a_runner_starts
 from .small import convolution
 
 ROOT = Path(__file__).parent.parent.parent
 QUICK = {"device": ADDRESS, "num_runs": 5, "warmup_runs": 1, "min_secs": 0.0}
 FIXED = "fixed performance mode"
-
-
-@pytest.fixture(scope="module")
-def root(own_places: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The phone's world; what was brought to it stays from test to test."""
-    need(["g++", "cmake", "ninja"])
-    return tmp_path_factory.mktemp("pixel")
-
-
-@pytest.fixture
-def pixel(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedDevice]:
-    """At rest, and what `--device adb:pixel7` opens."""
-    (root / "cmd.log").unlink(missing_ok=True)
-    (root / "unplugged").unlink(missing_ok=True)
-    monkeypatch.setattr(on_device, "open_device", lambda text: opened(root))
-    yield pixel_of_this_machine(root)
-    (root / "unplugged").unlink(missing_ok=True)
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Artifact:
-    return convolution(tmp_path / "small")
 
 
 class Notes(Silent):
@@ -66,18 +41,6 @@ class Notes(Silent):
 def modes(pixel: ScriptedDevice) -> list[str]:
     """What fixed-performance mode was set to, in order."""
     return [command.split()[-1] for command in pixel.commands()]
-
-
-def when_a_runner_starts(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], None]) -> None:
-    """Calls `act` with 1, 2, ... just before the phone starts a runner: the reading before it is over by then."""
-    run, starts = RemoteDevice.run, []
-
-    def noticed(self, command, **options):
-        starts.append(command)
-        act(len(starts))
-        return run(self, command, **options)
-
-    monkeypatch.setattr(RemoteDevice, "run", noticed)
 
 
 def test_a_row_tells_its_cores_its_modes_and_its_heat(pixel: ScriptedDevice, small: Artifact, tmp_path: Path) -> None:
@@ -178,10 +141,7 @@ def test_a_phone_that_is_gone_at_the_end_leaves_the_word_that_nothing_was_undone
 
 def test_a_phone_without_the_mode_has_nothing_to_undo(pixel: ScriptedDevice, small: Artifact) -> None:
     pixel.write("cmd-refuses.txt", "Fixed performance mode is not supported\n")
-    try:
-        (row,) = edgedeploy.bench([small], **QUICK)  # type: ignore[arg-type]
-    finally:
-        (pixel.root / "cmd-refuses.txt").unlink()
+    (row,) = edgedeploy.bench([small], **QUICK)  # type: ignore[arg-type]
     assert row.conditions == ((FIXED, "not available"),)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgedeploy.android_harness.cache import locked
+from tests.once import made_once
 
 RUNTIMES = ("onnxruntime", "executorch", "litert")
 MACS = 16 * 8 * 3 * 3 * 16 * 16
@@ -29,15 +29,13 @@ class Artifact:
 
 def once(name: str, factory: pytest.TempPathFactory) -> Artifact:
     """The model of `make`, made once for all workers of a test run."""
-    base = factory.getbasetemp()
-    folder: Path = (base.parent if "popen-gw" in base.name else base) / f"tiny-{name}"
-    with locked(folder):
-        if not (folder / "done").exists():
-            folder.mkdir(exist_ok=True)
-            made = make(name, folder)
-            np.savez(folder / "inputs.npz", *made.inputs)
-            np.savez(folder / "outputs.npz", *made.outputs)
-            (folder / "done").touch()
+
+    def make_here(folder: Path) -> None:
+        made = make(name, folder)
+        np.savez(folder / "inputs.npz", *made.inputs)
+        np.savez(folder / "outputs.npz", *made.outputs)
+
+    folder = made_once(f"tiny-{name}", factory, make_here)
     inputs, outputs = (list(np.load(folder / f"{kind}.npz").values()) for kind in ("inputs", "outputs"))
     return Artifact(name.removesuffix("-int8"), path_of(name, folder), inputs, outputs)
 

@@ -1,0 +1,49 @@
+"""What a round may leave behind: processes, descriptors and files, here and on the emulated phone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+from edgedeploy.android_harness.phone import Phone
+from edgedeploy.benchmarks.devices.remote import RemoteDevice
+
+
+def children() -> list[str]:
+    """States and command lines of the processes below this one, zombies among them, that are dead or speak to a device."""
+    listing = subprocess.run(
+        ["ps", "-e", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
+    ).stdout
+    rows = [line.split(maxsplit=3) for line in listing.splitlines()]
+    below, found = {str(os.getpid())}, []
+    for row in rows:  # parents stand before their children, for pids that have not wrapped
+        if row[1] in below:
+            below.add(row[0])
+            found.append(f"{row[2]} {row[3]}")
+    return sorted(
+        line for line in found if "ps -e" not in line and (line.startswith("Z") or "adb" in line or "runner" in line)
+    )
+
+
+def descriptors(pid: int | str = "self") -> int:
+    """How many files a process of this machine holds open."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def on_both_sides(phone: Phone, device: RemoteDevice) -> tuple[object, ...]:
+    """All counts; equal before and after where nothing leaks."""
+    there = device.ask("ps -A -o NAME | wc -l")[1].strip()
+    system = device.ask("ls /dev/shm /tmp /data/local/tmp | wc -l")[1].strip()
+    return children(), descriptors(), descriptors(_adbd_of(phone)), there, system, device.list()
+
+
+def _adbd_of(phone: Phone) -> str:
+    """Process id of the phone's adbd, as this machine numbers it."""
+    listing = subprocess.run(["ps", "-e", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(maxsplit=2) for line in listing.splitlines()]
+    parents = {row[0]: row[1] for row in rows}
+
+    def below(pid: str) -> bool:
+        return pid in parents and (parents[pid] == str(phone.pid) or below(parents[pid]))
+
+    return next(row[0] for row in rows if row[2].endswith("/system/bin/adbd") and below(row[0]))

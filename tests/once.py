@@ -1,0 +1,22 @@
+"""What is slow to make and several test files read: made once a test run, whichever worker comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edgedeploy.android_harness.cache import locked
+
+
+def made_once(name: str, factory: pytest.TempPathFactory, make: Callable[[Path], object]) -> Path:
+    """The folder that `make` has filled. Another worker waits for it; who reads it must not change it."""
+    base = factory.getbasetemp()
+    folder: Path = (base.parent if "popen-gw" in base.name else base) / name
+    with locked(folder):
+        if not (folder / "done").exists():
+            folder.mkdir(exist_ok=True)
+            make(folder)
+            (folder / "done").touch()
+    return folder
