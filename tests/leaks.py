@@ -10,19 +10,17 @@ from edgedeploy.benchmarks.devices.remote import RemoteDevice
 
 
 def children() -> list[str]:
-    """States and command lines of the processes below this one, zombies among them, that are dead or speak to a device."""
+    """Command lines of the processes below this one that speak to a device, and of all that have died unnoticed."""
     listing = subprocess.run(
         ["ps", "-e", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
     ).stdout
-    rows = [line.split(maxsplit=3) for line in listing.splitlines()]
     below, found = {str(os.getpid())}, []
-    for row in rows:  # parents stand before their children, for pids that have not wrapped
-        if row[1] in below:
-            below.add(row[0])
-            found.append(f"{row[2]} {row[3]}")
-    return sorted(
-        line for line in found if "ps -e" not in line and (line.startswith("Z") or "adb" in line or "runner" in line)
-    )
+    for line in listing.splitlines():  # parents stand before their children, for pids that have not wrapped
+        pid, parent, state, command = line.split(maxsplit=3)
+        if parent in below:
+            below.add(pid)
+            found += [f"dead: {command}"] if state.startswith("Z") else [command]
+    return sorted(line for line in found if any(word in line for word in ("dead: ", "adb", "runner")))
 
 
 def descriptors(pid: int | str = "self") -> int:
