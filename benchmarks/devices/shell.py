@@ -101,8 +101,9 @@ def push_script(*, temporary: str, target: str, sha256: str, executable: bool) -
     return f"""\
 temporary={quote(temporary)}
 mkdir -p {parents} || exit 73
-trap 'rm -f "$temporary"' EXIT
-trap 'exit 65' HUP INT TERM
+finish() {{ trap '' HUP INT TERM; rm -f "$temporary"; }} # a signal that comes now must not end `rm` before its work
+trap finish EXIT
+trap 'finish; exit 65' HUP INT TERM
 cat >"$temporary" || exit 73
 hash=$(sha256sum <"$temporary") || exit 73
 [ "${{hash%% *}}" = {sha256} ] || exit 65

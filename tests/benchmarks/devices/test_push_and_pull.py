@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -199,6 +200,23 @@ def test_ctrl_c_while_pushing_leaves_nothing_half_done(device: RemoteDevice, tmp
         device.push(source, "model.bin", progress=interrupt)
     assert eventually(lambda: device.list() == ())
     assert device.push(source, "model.bin").sent_files == 1
+
+
+def test_the_end_of_a_push_is_not_cut_short_by_the_signal_that_asks_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow_rm = write(tmp_path / "bin" / "rm", b'#!/bin/sh\nsleep 0.5\nexec /bin/rm "$@"\n', executable=True)
+    monkeypatch.setenv("PATH", str(slow_rm.parent), prepend=os.pathsep)
+    kill = os.killpg
+    monkeypatch.setattr(os, "killpg", lambda group, how: (time.sleep(0.25), kill(group, how)))
+    device = RemoteDevice(LocalConnection(tmp_path / "device"))
+
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        device.push(write(tmp_path / "model.bin", os.urandom(100_000)), "model.bin", progress=interrupt)
+    assert eventually(lambda: device.list() == ())
 
 
 def test_ctrl_c_while_pulling_leaves_nothing_here(device: RemoteDevice, tmp_path: Path) -> None:
