@@ -24,6 +24,8 @@ This project's reading:
 - one head. The context score is a linear layer 96 -> 1 on each key; the feature score is a depthwise convolution of
   kernel 3 over the keys along the tokens, averaged over them. out = temperature * (V f)(c^T Q): an attention map
   f (c^T Q) of 96 x 96 and rank one, which is never formed;
+- the temperature starts at 0.01 (the paper gives no value): the sum over 1024 tokens is 70 times as large as the stream
+  that it is added to when it starts at 1;
 - squeeze-excitation narrows the expanded width to a quarter and gates with a sigmoid;
 - the decoder is SegFormer's (Xie et al. 2021, https://arxiv.org/abs/2105.15203) on the maps at strides 4 to 32, 256 wide,
   with 19 classes as in Cityscapes.
@@ -46,6 +48,7 @@ from .layers import ConvNormAct, Mlp, fold_patches, unfold_patches
 PATCH = 2
 EXPANSION = 4
 QKV_WIDTH = 96
+INITIAL_TEMPERATURE = 0.01
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ class CrossFeatureAttention(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.temperature = nn.Parameter(torch.ones(1))
+        self.temperature = nn.Parameter(torch.full((1,), INITIAL_TEMPERATURE))
         self.qkv = nn.Linear(dim, 3 * QKV_WIDTH)
         self.context = nn.Linear(QKV_WIDTH, 1)
         self.feature = nn.Conv1d(QKV_WIDTH, QKV_WIDTH, 3, padding=1, groups=QKV_WIDTH)

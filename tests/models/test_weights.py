@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from edgedeploy.core.errors import WeightsInvalid
-from edgedeploy.models.weights import build_with_weights, load_checkpoint, randomize, state_sha256
+from edgedeploy.models.weights import build_with_weights, load_checkpoint, randomize, randomize_layers, state_sha256
 from edgedeploy.models.zoo import ZOO
 
 SEGMENTATION, CLASSIFICATION = ZOO["topformer-tiny"], ZOO["topformer-tiny-cls"]
@@ -147,3 +147,21 @@ def test_random_weights_are_the_same_at_every_call_and_leave_torchs_generator_al
     first, second = randomize(SEGMENTATION, seed=0), randomize(SEGMENTATION, seed=0)
     assert torch.equal(torch.get_rng_state(), before)
     assert state_sha256(first) == state_sha256(second) != state_sha256(randomize(SEGMENTATION, seed=1))
+
+
+@pytest.mark.parametrize(
+    ("layer", "mean"),
+    [
+        (nn.Conv2d(3, 4000, 3), 0.5),  # a stem: few terms
+        (nn.Conv2d(144, 400, 3), 0.5 * 64 / 1296),  # a long window
+        (nn.Conv2d(1296, 400, 1), 0.5),
+        (nn.Conv2d(4000, 4000, 3, groups=4000), 0.5),
+    ],
+    ids=["stem", "dense window", "pointwise", "depthwise"],
+)
+def test_random_weights_share_a_mean_which_is_small_where_a_dense_window_sums_up_many(
+    layer: nn.Conv2d, mean: float
+) -> None:
+    randomize_layers(nn.Sequential(layer), seed=0)
+    fan_in = layer.weight[0].numel()
+    assert float(layer.weight.mean()) * fan_in**0.5 == pytest.approx(mean, abs=0.03)

@@ -208,7 +208,12 @@ def test_the_end_of_a_push_is_not_cut_short_by_the_signal_that_asks_for_it(
     slow_rm = write(tmp_path / "bin" / "rm", b'#!/bin/sh\nsleep 0.5\nexec /bin/rm "$@"\n', executable=True)
     monkeypatch.setenv("PATH", str(slow_rm.parent), prepend=os.pathsep)
     kill = os.killpg
-    monkeypatch.setattr(os, "killpg", lambda group, how: (time.sleep(0.25), kill(group, how)))
+
+    def kill_late(group: int, how: int) -> None:
+        time.sleep(0.25)
+        kill(group, how)
+
+    monkeypatch.setattr(os, "killpg", kill_late)
     device = RemoteDevice(LocalConnection(tmp_path / "device"))
 
     def interrupt(done: int, total: int) -> None:
