@@ -48,6 +48,7 @@ exec 3<&0
 session=$(command -v setsid)
 $session sh -c 'echo $$ >"$1" && shift && exec "$@"' run "$pid_file" {words} </dev/null 3<&- &
 program=$!
+trap '' PIPE
 finish() {{ kill -KILL -$program; kill -KILL $program; rm -f "$pid_file"; }} 2>/dev/null
 ( read -r line <&3; finish ) </dev/null >/dev/null 2>&1 &
 watcher=$!
@@ -102,6 +103,7 @@ def push_script(*, temporary: str, target: str, sha256: str, executable: bool) -
 temporary={quote(temporary)}
 mkdir -p {parents} || exit 73
 finish() {{ trap '' HUP INT TERM; rm -f "$temporary"; }} # a signal that comes now must not end `rm` before its work
+trap '' PIPE # nobody may be left to hear the shell say that `cat` was terminated
 trap finish EXIT
 trap 'finish; exit 65' HUP INT TERM
 cat >"$temporary" || exit 73

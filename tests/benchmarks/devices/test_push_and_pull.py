@@ -202,11 +202,19 @@ def test_ctrl_c_while_pushing_leaves_nothing_half_done(device: RemoteDevice, tmp
     assert device.push(source, "model.bin").sent_files == 1
 
 
+SLOW_TOOLS = {
+    "rm": 'sleep 0.5; exec /bin/rm "$@"',
+    # dies of the signal, so that the shell says so, when nobody listens any more
+    "cat": "trap 'sleep 0.5; trap - TERM; kill -TERM $$' TERM; /bin/cat; sleep 1",
+}
+
+
+@pytest.mark.parametrize("tool", SLOW_TOOLS)
 def test_the_end_of_a_push_is_not_cut_short_by_the_signal_that_asks_for_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tool: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slow_rm = write(tmp_path / "bin" / "rm", b'#!/bin/sh\nsleep 0.5\nexec /bin/rm "$@"\n', executable=True)
-    monkeypatch.setenv("PATH", str(slow_rm.parent), prepend=os.pathsep)
+    slow = write(tmp_path / "bin" / tool, f"#!/bin/sh\n{SLOW_TOOLS[tool]}\n".encode(), executable=True)
+    monkeypatch.setenv("PATH", str(slow.parent), prepend=os.pathsep)
     kill = os.killpg
 
     def kill_late(group: int, how: int) -> None:
