@@ -25,8 +25,7 @@ PREFIXES = ("module.", "_orig_mod.")
 # Heads that only train; mmsegmentation writes them beside the network.
 TRAINING_ONLY = re.compile(r"^auxiliary_head\.|\.total_(ops|params)$")
 SHOWN = 5
-# As many equal terms a random k x k window may sum up; beyond, kernels with one running sum lose digits (`randomize`).
-COHERENT_TERMS = 64
+LONG_SUM = 800  # terms; a dense window of 3x3 over 96 channels has 864
 
 
 @dataclass(frozen=True)
@@ -185,9 +184,9 @@ def randomize(spec: ModelSpec, seed: int, num_classes: int | None = None) -> nn.
     Without the two shifts a deep network whose norms hold measured statistics is chaotic: it amplifies any disturbance by
     about 1.2 per layer (Yang et al. 2019, https://arxiv.org/abs/1902.08129), two exact float runs differ by 5e-4 of the
     output's deviation and int8 is at 1 dB (TopFormer-tiny). The positive mean makes channels carry a common signal and
-    average out independent errors, as trained ones do: 3e-6 and 36 dB. A dense window of 3x3 over many channels
-    gets a smaller mean: thousands of like terms in the one running sum of XNNPACK's kernels cost accuracy (XFormer in
-    TFLite: 9e-5 instead of 5e-5). The classifier keeps torch's initialisation.
+    average out independent errors, as trained ones do: 3e-6 and 36 dB. A dense 3x3 window over many channels gets no mean:
+    a thousand like terms in the one running sum of XNNPACK's kernels cost accuracy (XFormer in TFLite: 9e-5 instead of
+    5e-5). The classifier keeps torch's initialisation.
 
     The caller's random state is left alone.
     """
@@ -209,9 +208,8 @@ def _randomize(module: nn.Module, classifier: str) -> None:
     for name, layer in module.named_modules():
         if isinstance(layer, nn.Conv2d | nn.Linear) and name != classifier:
             scale = layer.weight[0].numel() ** -0.5
-            mean = 0.5 * scale
-            if isinstance(layer, nn.Conv2d) and layer.groups == 1 and min(layer.kernel_size) >= 3:
-                mean *= min(1.0, COHERENT_TERMS * scale**2)
+            window = isinstance(layer, nn.Conv2d) and layer.groups == 1 and min(layer.kernel_size) >= 3
+            mean = 0.0 if window and layer.weight[0].numel() > LONG_SUM else 0.5 * scale
             nn.init.normal_(layer.weight, mean=mean, std=scale)
         elif isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.affine:
             nn.init.constant_(layer.weight, 0.5)

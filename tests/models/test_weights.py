@@ -153,15 +153,13 @@ def test_random_weights_are_the_same_at_every_call_and_leave_torchs_generator_al
     ("layer", "mean"),
     [
         (nn.Conv2d(3, 4000, 3), 0.5),  # a stem: few terms
-        (nn.Conv2d(144, 400, 3), 0.5 * 64 / 1296),  # a long window
+        (nn.Conv2d(144, 400, 3), 0.0),  # a long window
         (nn.Conv2d(1296, 400, 1), 0.5),
         (nn.Conv2d(4000, 4000, 3, groups=4000), 0.5),
     ],
     ids=["stem", "dense window", "pointwise", "depthwise"],
 )
-def test_random_weights_share_a_mean_which_is_small_where_a_dense_window_sums_up_many(
-    layer: nn.Conv2d, mean: float
-) -> None:
+def test_random_weights_share_a_mean_except_where_a_dense_window_sums_up_many(layer: nn.Conv2d, mean: float) -> None:
     randomize_layers(nn.Sequential(layer), seed=0)
     fan_in = layer.weight[0].numel()
     assert float(layer.weight.mean()) * fan_in**0.5 == pytest.approx(mean, abs=0.03)
