@@ -4,7 +4,9 @@
 
 Opset 20: the first with Gelu as one operator. The quantized file carries QuantizeLinear and DequantizeLinear pairs
 (QDQ); ONNX Runtime fuses them into integer kernels when it loads the file. Activations are uint8: with int8 ones ONNX
-Runtime's x86 kernels take twice as long, and slower than float is what users report (its Arm kernels take both).
+Runtime's x86 kernels take twice as long, and slower than float is what users report. On Arm the two differ little:
+TopFormer-tiny at 128x128 takes 14.0 (uint8) and 12.9 (int8) million instructions for a Cortex-A76, 20.5 and 21.0 for a
+Cortex-A53 (`bench --device qemu:cortex-a76`, ONNX Runtime 1.31.1).
 """
 
 from __future__ import annotations

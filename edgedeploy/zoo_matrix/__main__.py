@@ -7,11 +7,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgedeploy.core.errors import EdgedeployError
 from edgedeploy.core.files import write_atomically
 from edgedeploy.models.zoo import ZOO
 
-from .cells import Cell, Outcome, cells, export_in_a_process, filled, run
-from .page import cell_text, into_readme, machine_facts, render
+from .cells import Cell, Outcome, Results, cells, export_in_a_process, run
+from .page import cell_text, commit, into_readme, machine_facts, render
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
 
     parser = argparse.ArgumentParser(prog="python -m edgedeploy.zoo_matrix", description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path("build/zoo"), help="where artifacts and records are kept")
+    parser.add_argument("--output", type=Path, default=Path("build/zoo"), help="where artifacts are kept")
+    parser.add_argument("--results", type=Path, default=Path("docs/zoo.json"), help="what became of each cell")
     parser.add_argument("--page", type=Path, default=Path("docs/zoo.md"), help="the page that is written")
     parser.add_argument("--readme", type=Path, default=Path("README.md"), help="the file whose marked table is written")
     parser.add_argument(
@@ -37,24 +39,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = [cell for cell in everything if options.only in str(cell)]
     if not wanted:
         parser.error(f"no cell is called like {options.only!r}")
-    facts = machine_facts()
-    known, outcomes = filled(everything, options.output), {}
+    results, outcomes = Results(options.results), dict[Cell, Outcome]()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn()) as bar:
         task = bar.add_task(str(wanted[0]), total=len(wanted))
 
         def on_cell(cell: Cell, outcome: Outcome, fresh: bool) -> None:
-            known[cell] = outcomes[cell] = outcome
-            whole = {cell: known[cell] for cell in everything if cell in known}
-            write_atomically(options.page, render(whole, facts))
+            outcomes[cell] = outcome
+            known = results.read(everything)
+            write_atomically(options.page, render(known))
             if options.readme.is_file():
-                write_atomically(options.readme, into_readme(options.readme.read_text(), whole, facts))
+                write_atomically(options.readme, into_readme(options.readme.read_text(), known))
             text = outcome.error or cell_text(outcome, cell.target, {})
             bar.print(f"{cell}  {text}  {f'{outcome.seconds:.0f} s' if fresh else 'as before'}")
             following = wanted[len(outcomes)] if len(outcomes) < len(wanted) else cell
             bar.update(task, advance=1, description=str(following))
 
-        run(wanted, options.output, export_in_a_process, on_cell)
+        run(wanted, options.output, export_in_a_process, results, on_cell, (commit(), machine_facts()))
     bad = [o for cell, o in outcomes.items() if o.error or (o.missed and cell.target.endswith("fp32"))]
     print(f"{options.page}: {len(outcomes) - len(bad)} of {len(outcomes)} cells are as they should be")
     return 1 if bad else 0
@@ -66,3 +67,6 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on with the next cell", file=sys.stderr)
         sys.exit(130)
+    except EdgedeployError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

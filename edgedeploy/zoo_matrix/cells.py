@@ -2,11 +2,14 @@
 
 Each cell is one export in a process of its own, so that a converter that crashes costs one cell. A cell that is done is not
 done again while the code that makes it is the same: its fingerprint covers the family's file, the format's exporter, what
-all of them share, and the versions of the converters.
+all of them share, and the versions of the converters. What became of the cells is kept in one file that is committed, so
+that the matrix goes on from any clone.
 """
 
 from __future__ import annotations
 
+import ast
+import fcntl
 import hashlib
 import json
 import os
@@ -14,11 +17,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgedeploy.core.artifact import MANIFEST, Manifest
+from edgedeploy.core.errors import UsageError
 from edgedeploy.core.files import write_json
 from edgedeploy.versions import versions
 
@@ -37,7 +41,6 @@ OTHER_SIZES: dict[str, tuple[tuple[int, int], ...]] = {
     "conv2former-n": ((192, 192), (256, 256), (192, 320)),
     "xformer": ((192, 320),),
 }
-RECORD = "cell.json"
 # below the package, beside the family's and the format's own file: what an artifact depends on
 SHARED = (
     "core/*.py", "pipeline.py", "intake.py", "images.py", "proof.py", "models/layers.py", "models/weights.py",
@@ -67,7 +70,7 @@ class Cell:
         return folder / f"at-{_text(self.size)}" if self.size else folder
 
     def place(self, folder: Path) -> Path:
-        """Where the artifact and the record lie."""
+        """Where the artifact lies."""
         return self.output(folder) / self.model / self.target
 
 
@@ -85,6 +88,7 @@ class Outcome:
         error: in one line, or "" where an artifact was made.
         relative_error, sqnr_db: of the worst output; None where there is no artifact, or the outputs are equal.
         missed: below the target's floor, and kept.
+        commit, machine: where and with what it was made, for the page.
     """
 
     fingerprint: str
@@ -93,6 +97,47 @@ class Outcome:
     relative_error: float | None = None
     sqnr_db: float | None = None
     missed: bool = False
+    commit: str = ""
+    machine: str = ""
+
+
+class Results:
+    """What became of the cells, in a JSON file. Several runs may fill it at the same time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self, wanted: Iterable[Cell]) -> dict[Cell, Outcome]:
+        """The cells that were ever filled, in the order in which they are wanted. Raises UsageError for a broken file."""
+        known = self._content()
+        try:
+            return {cell: Outcome(**known[str(cell)]) for cell in wanted if str(cell) in known}
+        except TypeError:
+            raise self._broken() from None
+
+    def add(self, cell: Cell, outcome: Outcome) -> None:
+        """Keeps one more."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            write_json(self.path, dict(sorted({**self._content(), str(cell): asdict(outcome)}.items())))
+        finally:
+            os.close(folder)
+
+    def _content(self) -> dict[str, Any]:
+        try:
+            content = json.loads(self.path.read_text())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError):
+            raise self._broken() from None
+        if not isinstance(content, dict):
+            raise self._broken()
+        return content
+
+    def _broken(self) -> UsageError:
+        return UsageError(f"{self.path} is no file of results", hint="restore it, or give another one: --results FILE")
 
 
 Export = Callable[[Cell, Path], str]  # writes <folder>/<model>/<target>/, or returns why it could not
@@ -118,55 +163,43 @@ def fingerprint(cell: Cell, package: Path | None = None, tools: dict[str, str] |
     digest = hashlib.sha256(json.dumps(tools or versions(), sort_keys=True).encode())
     for pattern in patterns:
         for path in sorted(root.glob(pattern)):
-            digest.update(path.name.encode() + path.read_bytes())
+            digest.update(path.name.encode() + _meaning(path.read_text()).encode())
     return digest.hexdigest()[:16]
+
+
+def _meaning(source: str) -> str:
+    """The program without comments, docstrings and layout: whoever mends a sentence does not export for hours."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            del node.body[0]
+    return ast.dump(tree)
 
 
 def run(
     wanted: Sequence[Cell],
     folder: Path,
     export: Export,
+    results: Results,
     on_cell: Callable[[Cell, Outcome, bool], None] = lambda *_: None,
-) -> dict[Cell, Outcome]:
+    made_by: tuple[str, str] = ("", ""),
+) -> None:
     """Fills the cells that are not filled yet. `on_cell` hears of each, and whether it was made now.
 
-    An artifact that is gone or of older code is made again; so is a cell that failed, since a failure may have been the
-    disk's or the machine's.
+    A cell of older code is made again; so is one that failed, since a failure may have been the disk's or the machine's.
+    `made_by` is the commit and the machine.
     """
-    outcomes: dict[Cell, Outcome] = {}
+    before = results.read(wanted)
     for cell in wanted:
-        place = cell.place(folder)
-        code = fingerprint(cell)
-        known = _recorded(place)
+        code, known = fingerprint(cell), before.get(cell)
         fresh = known is None or known.fingerprint != code or bool(known.error)
         if known is None or fresh:
             start = time.monotonic()
             error = export(cell, folder)
-            known = _judge(place, code, time.monotonic() - start, error)
-            write_json(place / RECORD, asdict(known))
-        outcomes[cell] = known
+            judged = _judge(cell.place(folder), code, round(time.monotonic() - start, 1), error)
+            known = replace(judged, commit=made_by[0], machine=made_by[1])
+            results.add(cell, known)
         on_cell(cell, known, fresh)
-    return outcomes
-
-
-def filled(wanted: Iterable[Cell], folder: Path) -> dict[Cell, Outcome]:
-    """The cells that an earlier run filled with the code as it is now."""
-    found = {cell: _recorded(cell.place(folder)) for cell in wanted}
-    return {
-        cell: known for cell, known in found.items() if known is not None and known.fingerprint == fingerprint(cell)
-    }
-
-
-def _recorded(place: Path) -> Outcome | None:
-    """What an earlier run noted: a failure, or an artifact that is still there."""
-    try:
-        outcome = Outcome(**json.loads((place / RECORD).read_text()))
-        if outcome.error:
-            return outcome
-        manifest = Manifest.from_json(json.loads((place / MANIFEST).read_text()))
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-    return outcome if (place / manifest.file).is_file() else None
 
 
 def _judge(place: Path, code: str, seconds: float, error: str) -> Outcome:

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from edgedeploy.core.artifact import MANIFEST, Manifest
+from edgedeploy.core.errors import UsageError
 from edgedeploy.core.numerics import Parity
 from edgedeploy.core.spec import TensorSpec
 from edgedeploy.models.zoo import ZOO
 from edgedeploy.zoo_matrix.cells import (
     BIG,
     OTHER_SIZES,
-    RECORD,
     TARGETS,
     Cell,
     Outcome,
+    Results,
     cells,
-    filled,
     fingerprint,
     run,
 )
 from edgedeploy.zoo_matrix.page import MARKS, into_readme, render
 
+ROOT = Path(__file__).parents[2]
 WANTED = [Cell("topformer-tiny", "topformer", "onnx-fp32"), Cell("topformer-tiny", "topformer", "tflite-int8")]
 
 
@@ -68,46 +70,76 @@ def test_other_sizes_are_exported_to_every_target_into_folders_of_their_own(tmp_
     assert len({cell.place(tmp_path) for cell in cells(ZOO)}) == len(list(cells(ZOO)))
 
 
-def test_a_second_run_makes_nothing_again(tmp_path: Path) -> None:
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    return Results(tmp_path / "docs" / "zoo.json")
+
+
+def test_a_second_run_makes_nothing_again_even_where_the_artifacts_are_gone(results: Results, tmp_path: Path) -> None:
     first, second = Exporter(), Exporter()
-    made = run(WANTED, tmp_path, first)
+    run(WANTED, tmp_path / "here", first, results)
     assert first.asked == ["topformer-tiny/onnx-fp32", "topformer-tiny/tflite-int8"]
-    assert run(WANTED, tmp_path, second) == made
+    made = results.read(WANTED)
+    run(WANTED, tmp_path / "elsewhere", second, results)
     assert second.asked == []
+    assert results.read(WANTED) == made
 
 
-def test_an_interrupted_run_goes_on_with_the_next_cell(tmp_path: Path) -> None:
-    run(WANTED[:1], tmp_path, Exporter())
+def test_an_interrupted_run_goes_on_with_the_next_cell(results: Results, tmp_path: Path) -> None:
+    run(WANTED[:1], tmp_path, Exporter(), results)
     rest = Exporter()
     heard: list[tuple[str, bool]] = []
-    run(WANTED, tmp_path, rest, lambda cell, _, fresh: heard.append((cell.target, fresh)))
+    run(WANTED, tmp_path, rest, results, lambda cell, _, fresh: heard.append((cell.target, fresh)))
     assert rest.asked == ["topformer-tiny/tflite-int8"]
     assert heard == [("onnx-fp32", False), ("tflite-int8", True)]
 
 
-@pytest.mark.parametrize("gone", [RECORD, MANIFEST, "model.bin"])
-def test_a_cell_whose_files_are_gone_is_made_again(gone: str, tmp_path: Path) -> None:
-    run(WANTED, tmp_path, Exporter())
-    (tmp_path / "topformer-tiny" / "onnx-fp32" / gone).unlink()
+def test_a_cell_of_other_code_and_one_that_failed_are_made_again(results: Results, tmp_path: Path) -> None:
+    results.add(WANTED[0], Outcome("older", 1.0, "", 1e-6, 30.0))
+    run(WANTED[1:], tmp_path, Exporter(error="exit code -9: killed"), results)
     again = Exporter()
-    run(WANTED, tmp_path, again)
-    assert again.asked == ["topformer-tiny/onnx-fp32"]
-
-
-def test_a_cell_of_other_code_and_one_that_failed_are_made_again(tmp_path: Path) -> None:
-    run(WANTED[:1], tmp_path, Exporter())
-    record = tmp_path / "topformer-tiny" / "onnx-fp32" / RECORD
-    record.write_text(json.dumps({**json.loads(record.read_text()), "fingerprint": "older"}))
-    run(WANTED[1:], tmp_path, Exporter(error="exit code -9: killed"))
-    again = Exporter()
-    outcomes = run(WANTED, tmp_path, again)
+    run(WANTED, tmp_path, again, results, made_by=("abc", "a CPU"))
     assert again.asked == [str(cell) for cell in WANTED]
-    assert not any(outcome.error for outcome in outcomes.values())
+    assert [(o.error, o.commit, o.machine) for o in results.read(WANTED).values()] == [("", "abc", "a CPU")] * 2
 
 
-def test_a_failure_of_an_earlier_run_stays_on_the_page(tmp_path: Path) -> None:
-    run(WANTED, tmp_path, Exporter(error="exit code 1: below the floor"))
-    assert [outcome.error for outcome in filled(WANTED, tmp_path).values()] == ["exit code 1: below the floor"] * 2
+def test_failures_and_cells_of_older_code_stay_among_the_results(results: Results, tmp_path: Path) -> None:
+    results.add(WANTED[0], Outcome("older", 1.0, "", 1e-6, 30.0))
+    run(WANTED[1:], tmp_path, Exporter(error="exit code 1: below the floor"), results)
+    assert [outcome.error for outcome in results.read(WANTED).values()] == ["", "exit code 1: below the floor"]
+
+
+def test_runs_side_by_side_lose_no_cell(results: Results) -> None:
+    wanted = list(cells(ZOO))[:40]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda cell: results.add(cell, Outcome(cell.target, 1.0)), wanted))
+    assert {cell: outcome.fingerprint for cell, outcome in results.read(wanted).items()} == {
+        cell: cell.target for cell in wanted
+    }
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"topformer-tiny/onnx-fp32": {"speed": 1}}'])
+def test_a_broken_file_of_results_is_named_and_stays_as_it_is(content: str, results: Results, tmp_path: Path) -> None:
+    results.path.parent.mkdir()
+    results.path.write_text(content)
+    with pytest.raises(UsageError, match=r"zoo\.json is no file of results"):
+        run(WANTED, tmp_path, Exporter(), results)
+    assert results.path.read_text() == content
+
+
+def test_the_committed_results_are_what_the_page_and_the_readme_show() -> None:
+    results, everything = Results(ROOT / "docs" / "zoo.json"), list(cells(ZOO))
+    known = results.read(everything)
+    assert set(json.loads(results.path.read_text())) == {str(cell) for cell in known}
+    assert (ROOT / "docs" / "zoo.md").read_text() == render(known)
+    readme = (ROOT / "README.md").read_text()
+    assert into_readme(readme, known) == readme
+
+
+def test_no_committed_cell_failed_and_no_float_one_is_above_its_bound() -> None:
+    known = Results(ROOT / "docs" / "zoo.json").read(cells(ZOO))
+    bad = [str(cell) for cell, o in known.items() if o.error or (o.missed and cell.target.endswith("fp32"))]
+    assert bad == []
 
 
 def test_the_fingerprint_follows_the_family_the_format_and_the_versions(tmp_path: Path) -> None:
@@ -132,28 +164,32 @@ def test_the_fingerprint_follows_the_family_the_format_and_the_versions(tmp_path
         (tmp_path / name).write_text("2")
         assert (fingerprint(cell, tmp_path, tools) != first) is matters, name
         (tmp_path / name).write_text("1")
+    (tmp_path / "core/x.py").write_text('"""Says more."""\n\n1  # one\n')
+    assert fingerprint(cell, tmp_path, tools) == first, "only words differ"
     assert fingerprint(cell, tmp_path, {"torch": "2"}) != first
     assert fingerprint(cell, tmp_path, tools) == first
 
 
 def test_the_page_shows_errors_noise_misses_and_failures() -> None:
     outcomes = {
-        Cell("a", "a", "onnx-fp32"): Outcome("f", 30, "", 2.4e-6, 110.0),
-        Cell("a", "a", "tflite-fp32"): Outcome("f", 30, "", 3e-3, 50.0, missed=True),
-        Cell("a", "a", "onnx-int8"): Outcome("f", 60, "", 0.1, 31.27),
-        Cell("b", "b", "onnx-fp32"): Outcome("f", 60, "exit code -9: nothing was said"),
+        Cell("a", "a", "onnx-fp32"): Outcome("f", 30, "", 2.4e-6, 110.0, commit="abc", machine="a CPU"),
+        Cell("a", "a", "tflite-fp32"): Outcome("f", 30, "", 3e-3, 50.0, missed=True, commit="abc", machine="a CPU"),
+        Cell("a", "a", "onnx-int8"): Outcome("f", 60, "", 0.1, 31.27, commit="def", machine="another"),
+        Cell("b", "b", "onnx-fp32"): Outcome(
+            "f", 60, "exit code -9: nothing was said", commit="def", machine="another"
+        ),
     }
-    page = render(outcomes, ["a CPU, 2 cores", "commit abc"])
-    assert "| a | 2.4e-06 |  | 3.0e-03* | 31.3 |  |  |" in page
+    page = render(outcomes)
+    assert "| a | 2.4e-06 |  | 3.0e-03* | 31.3 |  |  | abc, def |" in page
     assert "| b | failed [1] |" in page
     assert "[1] exit code -9: nothing was said" in page
-    assert "a CPU, 2 cores; commit abc." in page
-    assert "3 of 4 cells that were run have an artifact; 3 minutes." in page
+    assert "- commit abc: a CPU\n- commit def: another\n" in page
+    assert "3 of 4 cells that were run have an artifact." in page
 
 
 def test_other_sizes_have_a_table_of_their_own_on_the_page() -> None:
     cell = Cell("a", "a", "tflite-fp32", (192, 320))
-    page = render({Cell("a", "a", "onnx-fp32"): Outcome("f", 30, "", 2e-6), cell: Outcome("f", 30, "", 3e-6)}, ["m"])
+    page = render({Cell("a", "a", "onnx-fp32"): Outcome("f", 30, "", 2e-6), cell: Outcome("f", 30, "", 3e-6)})
     first, second = page.split("## At other input sizes")
     assert "| a | 2.0e-06 |" in first
     assert "| a at 192x320 |  |  | 3.0e-06 |" in second
@@ -162,16 +198,16 @@ def test_other_sizes_have_a_table_of_their_own_on_the_page() -> None:
 def test_the_readme_shows_the_table_between_its_marks_and_nothing_else_changes() -> None:
     outcomes = {Cell("a", "a", "onnx-fp32"): Outcome("f", 30, "", 2.4e-6, 110.0)}
     readme = f"before\n{MARKS[0]}\nolder\n{MARKS[1]}\nafter\n"
-    shown = into_readme(readme, outcomes, ["a CPU"])
+    shown = into_readme(readme, outcomes)
     assert shown.startswith(f"before\n{MARKS[0]}\n")
     assert shown.endswith(f"{MARKS[1]}\nafter\n")
     assert "| a | 2.4e-06 |" in shown
     assert "older" not in shown
-    assert into_readme(shown, outcomes, ["a CPU"]) == shown
-    assert into_readme("no marks", outcomes, []) == "no marks"
-    assert into_readme(readme, {}, []) == readme
+    assert into_readme(shown, outcomes) == shown
+    assert into_readme("no marks", outcomes) == "no marks"
+    assert into_readme(readme, {}) == readme
 
 
-def test_a_float_cell_above_its_bound_is_marked(tmp_path: Path) -> None:
-    outcomes = run(WANTED[:1], tmp_path, Exporter(relative_error=1e-3))
-    assert outcomes[WANTED[0]].missed
+def test_a_float_cell_above_its_bound_is_marked(results: Results, tmp_path: Path) -> None:
+    run(WANTED[:1], tmp_path, Exporter(relative_error=1e-3), results)
+    assert results.read(WANTED)[WANTED[0]].missed
