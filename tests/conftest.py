@@ -15,6 +15,8 @@ from tests.phones import adb_server, board, device, make_phone, own_places, phon
 __all__ = ["adb_server", "board", "device", "make_phone", "own_places", "phone", "phone_device"]
 
 SPREAD = "test_smallest_of_each_family.py"  # its tests share nothing and take a minute each
+# What takes longest comes first, so that at the end no process works while the others have nothing left.
+LONGEST_FIRST = (SPREAD, "tests/edgedeploy/", "tests/benchmarks/", "tests/android_harness/")
 
 
 class FilesButSpread(LoadFileScheduling):
@@ -27,3 +29,10 @@ class FilesButSpread(LoadFileScheduling):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FilesButSpread | None:
     return FilesButSpread(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return next((i for i, part in enumerate(LONGEST_FIRST) if part in item.nodeid), len(LONGEST_FIRST))
+
+    items.sort(key=place)
