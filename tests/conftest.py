@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A script's background job ignores Ctrl-C, and so would every program that is started here to be interrupted.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 from xdist.scheduler import LoadFileScheduling
