@@ -7,8 +7,6 @@ import signal
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# A script's background job ignores Ctrl-C, and so would every program that is started here to be interrupted.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 from xdist.scheduler import LoadFileScheduling
@@ -16,6 +14,9 @@ from xdist.scheduler import LoadFileScheduling
 from tests.phones import adb_server, board, device, make_phone, own_places, phone, phone_device
 
 __all__ = ["adb_server", "board", "device", "make_phone", "own_places", "phone", "phone_device"]
+
+# A script's background job ignores Ctrl-C, and so would every program that is started here to be interrupted.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SPREAD = "test_smallest_of_each_family.py"  # its tests share nothing and take a minute each
 # What takes longest comes first, so that at the end no process works while the others have nothing left.
