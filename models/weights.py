@@ -186,7 +186,7 @@ def randomize(spec: ModelSpec, seed: int, num_classes: int | None = None) -> nn.
     output's deviation and int8 is at 1 dB (TopFormer-tiny). The positive mean makes channels carry a common signal and
     average out independent errors, as trained ones do: 3e-6 and 36 dB. A dense 3x3 window over many channels gets no mean:
     a thousand like terms in the one running sum of XNNPACK's kernels cost accuracy (XFormer in TFLite: 9e-5 instead of
-    5e-5). The classifier keeps torch's initialisation.
+    2.5e-5). The classifier keeps torch's initialisation.
 
     The caller's random state is left alone.
     """

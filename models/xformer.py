@@ -24,8 +24,8 @@ This project's reading:
 - one head. The context score is a linear layer 96 -> 1 on each key; the feature score is a depthwise convolution of
   kernel 3 over the keys along the tokens, averaged over them. out = temperature * (V f)(c^T Q): an attention map
   f (c^T Q) of 96 x 96 and rank one, which is never formed;
-- the temperature starts at 0.01 (the paper gives no value): the sum over 1024 tokens is 70 times as large as the stream
-  that it is added to when it starts at 1;
+- the temperature starts at 0.01 (the paper gives no value): started at 1, the first sum over 1024 tokens of the random
+  network is 54 to 176 times as large as the stream that it is added to;
 - squeeze-excitation narrows the expanded width to a quarter and gates with a sigmoid;
 - the decoder is SegFormer's (Xie et al. 2021, https://arxiv.org/abs/2105.15203) on the maps at strides 4 to 32, 256 wide,
   with 19 classes as in Cityscapes.

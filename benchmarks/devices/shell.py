@@ -48,7 +48,7 @@ exec 3<&0
 session=$(command -v setsid)
 $session sh -c 'echo $$ >"$1" && shift && exec "$@"' run "$pid_file" {words} </dev/null 3<&- &
 program=$!
-trap '' PIPE
+trap '' PIPE # as in `push_script`; not before, the program would inherit it
 finish() {{ kill -KILL -$program; kill -KILL $program; rm -f "$pid_file"; }} 2>/dev/null
 ( read -r line <&3; finish ) </dev/null >/dev/null 2>&1 &
 watcher=$!

@@ -9,8 +9,7 @@ that the matrix goes on from any clone.
 from __future__ import annotations
 
 import ast
-import fcntl
-import hashlib
+import functools
 import json
 import os
 import subprocess
@@ -21,6 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgedeploy.android_harness.cache import key_of, locked
 from edgedeploy.core.artifact import MANIFEST, Manifest
 from edgedeploy.core.errors import UsageError
 from edgedeploy.core.files import write_json
@@ -117,13 +117,8 @@ class Results:
 
     def add(self, cell: Cell, outcome: Outcome) -> None:
         """Keeps one more."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
+        with locked(self.path):
             write_json(self.path, dict(sorted({**self._content(), str(cell): asdict(outcome)}.items())))
-        finally:
-            os.close(folder)
 
     def _content(self) -> dict[str, Any]:
         try:
@@ -160,13 +155,12 @@ def fingerprint(cell: Cell, package: Path | None = None, tools: dict[str, str] |
     root = package or PACKAGE
     exporter = cell.target.partition("-")[0]
     patterns = (*SHARED, f"models/{cell.family}.py", f"exporters/to_{exporter}.py")
-    digest = hashlib.sha256(json.dumps(tools or versions(), sort_keys=True).encode())
-    for pattern in patterns:
-        for path in sorted(root.glob(pattern)):
-            digest.update(path.name.encode() + _meaning(path.read_text()).encode())
-    return digest.hexdigest()[:16]
+    files = [path for pattern in patterns for path in sorted(root.glob(pattern))]
+    code = [part for path in files for part in (path.name, _meaning(path.read_text()))]
+    return key_of([json.dumps(tools or versions(), sort_keys=True), *code])
 
 
+@functools.cache  # of the same text; most files are every cell's
 def _meaning(source: str) -> str:
     """The program without comments, docstrings and layout: whoever mends a sentence does not export for hours."""
     tree = ast.parse(source)

@@ -189,15 +189,20 @@ def test_an_older_file_stays_until_the_new_one_is_whole(
     assert phone_device.pull("model.bin", tmp_path / "back").read_bytes() == b"old"
 
 
+def interrupt(done: int, total: int) -> None:
+    """Ctrl-C at the first sign of progress."""
+    raise KeyboardInterrupt
+
+
 def test_ctrl_c_while_pushing_leaves_nothing_half_done(device: RemoteDevice, tmp_path: Path) -> None:
     source = write(tmp_path / "model.bin", os.urandom(4_000_000))
 
-    def interrupt(done: int, total: int) -> None:
+    def interrupt_half_way(done: int, total: int) -> None:
         if done > total // 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        device.push(source, "model.bin", progress=interrupt)
+        device.push(source, "model.bin", progress=interrupt_half_way)
     assert eventually(lambda: device.list() == ())
     assert device.push(source, "model.bin").sent_files == 1
 
@@ -223,10 +228,6 @@ def test_the_end_of_a_push_is_not_cut_short_by_the_signal_that_asks_for_it(
 
     monkeypatch.setattr(os, "killpg", kill_late)
     device = RemoteDevice(LocalConnection(tmp_path / "device"))
-
-    def interrupt(done: int, total: int) -> None:
-        raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
         device.push(write(tmp_path / "model.bin", os.urandom(100_000)), "model.bin", progress=interrupt)
     assert eventually(lambda: device.list() == ())
@@ -234,10 +235,6 @@ def test_the_end_of_a_push_is_not_cut_short_by_the_signal_that_asks_for_it(
 
 def test_ctrl_c_while_pulling_leaves_nothing_here(device: RemoteDevice, tmp_path: Path) -> None:
     device.push(write(tmp_path / "model.bin", os.urandom(2_000_000)), "model.bin")
-
-    def interrupt(done: int, total: int) -> None:
-        raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
         device.pull("model.bin", tmp_path / "out" / "model.bin", progress=interrupt)
     assert list((tmp_path / "out").iterdir()) == []
