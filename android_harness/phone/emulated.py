@@ -74,7 +74,8 @@ class Phone:
                 if self.running():
                     os.kill(pid, signal.SIGKILL)
         deadline = time.monotonic() + 10
-        while self.running() and time.monotonic() < deadline:
+        # what ran inside is killed by the kernel, which may take longer on a busy machine; adbd holds the port until then
+        while (self.running() or not _port_is_free(self.port)) and time.monotonic() < deadline:
             with contextlib.suppress(ChildProcessError):  # ours to collect only where we started it
                 os.waitpid(self.pid, os.WNOHANG)
             time.sleep(0.01)

@@ -116,6 +116,13 @@ def test_the_system_of_one_phone_is_not_changed_by_another(phone_device: RemoteD
     assert result.exit_code != 0
 
 
+def test_a_stopped_phone_has_given_its_port_back(make_phone: Callable[..., Phone]) -> None:
+    phone = make_phone()
+    for _ in range(3):
+        phone.stop()
+        phone = make_phone(port=phone.port)
+
+
 def test_a_taken_port_is_told(phone: Phone) -> None:
     with pytest.raises(DeviceError, match=f"port {phone.port} is taken"):
         start_phone(phone.port)
