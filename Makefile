@@ -39,10 +39,10 @@ test-all: setup setup-arm  ## the tests and the long matrices
 	$(BIN)/python -m pytest -n $(JOBS) -m 'slow or not slow'
 
 overhead: setup  ## the wall time of an export over that of the bare converter calls it makes
-	$(BIN)/python -m edgedeploy.overhead
+	$(BIN)/python -m edgedeploy.studies.converter_overhead
 
 zoo: setup  ## every network to every format into docs/zoo.md: hours; the same command goes on after a stop
-	$(BIN)/python -m edgedeploy.zoo_matrix
+	$(BIN)/python -m edgedeploy.studies.zoo_matrix
 
 clean:  ## everything that make made
 	rm -rf $(VENV) build dist artifacts results *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -21,13 +21,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from edgedeploy.core.cache import cache_folder, key_of, locked
 from edgedeploy.core.errors import RunnerFailed, UnknownName
 from edgedeploy.core.files import staged_folder
-from edgedeploy.core.numerics import Array
+from edgedeploy.core.parity import Array
 
-from .bundle import Bundle
-from .cache import cache_folder, key_of, locked
-from .local import Command, InputSets, run_locally
+from .bundles import Bundle
+from .host_runner import Command, InputSets, run_locally
 from .protocol import RunRequest
 from .toolchain import find_program, run_tool
 

@@ -19,13 +19,13 @@ __version__ = "0.1.0"
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
-    from .measuring import bench
-    from .pipeline import create_model, export
-    from .proof import verify
+    from edgedeploy.pipeline.bench import bench
+    from edgedeploy.pipeline.export import create_model, export
+    from edgedeploy.pipeline.verify import verify
 
 __all__ = ["create_model", "export", "verify", "bench", "__version__"]
 
-_HOMES = {"create_model": "pipeline", "export": "pipeline", "verify": "proof", "bench": "measuring"}
+_HOMES = {"create_model": "pipeline.export", "export": "pipeline.export", "verify": "pipeline.verify", "bench": "pipeline.bench"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,5 @@
 """`python -m edgedeploy` is `edgedeploy`."""
 
-from .cli import main
+from edgedeploy.cli.app import main
 
 main()

@@ -20,7 +20,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SPREAD = "test_smallest_of_each_family.py"  # its tests share nothing and take a minute each
 # What takes longest comes first, so that at the end no process works while the others have nothing left.
-LONGEST_FIRST = (SPREAD, "tests/edgedeploy/", "tests/benchmarks/", "tests/android_harness/")
+LONGEST_FIRST = (SPREAD, "tests/pipeline/", "tests/cli/", "tests/benchmarks/", "tests/android_harness/")
 
 
 class FilesButSpread(LoadFileScheduling):

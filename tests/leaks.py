@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 
-from edgedeploy.android_harness.phone import Phone
+from edgedeploy.android_harness.emulated_phone import Phone
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 
 

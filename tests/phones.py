@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from edgedeploy.android_harness.phone import Phone, start_phone
-from edgedeploy.android_harness.phone.build import BUILD_TOOLS
-from edgedeploy.android_harness.phone.emulated import START_TOOLS, free_port
-from edgedeploy.benchmarks.devices.adb import connect, open_adb
-from edgedeploy.benchmarks.devices.local import LocalConnection
+from edgedeploy.android_harness.emulated_phone import Phone, start_phone
+from edgedeploy.android_harness.emulated_phone.build import BUILD_TOOLS
+from edgedeploy.android_harness.emulated_phone.emulated import START_TOOLS, free_port
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
-from edgedeploy.benchmarks.devices.ssh import SshConnection
+from edgedeploy.benchmarks.devices.transports.adb import connect, open_adb
+from edgedeploy.benchmarks.devices.transports.local_shell import LocalConnection
+from edgedeploy.benchmarks.devices.transports.ssh import SshConnection
 
 __all__ = ["adb_server", "board", "device", "make_phone", "own_places", "phone", "phone_device"]
 

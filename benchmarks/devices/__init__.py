@@ -12,23 +12,13 @@ from collections.abc import Mapping
 
 from edgedeploy.core.errors import DeviceError, UsageError
 
-from .adb import connect, is_network_address, list_adb, open_adb
-from .base import (
-    Core,
-    Device,
-    DeviceInfo,
-    DeviceState,
-    FoundDevice,
-    Holder,
-    Progress,
-    PushResult,
-    RunResult,
-)
-from .local import LocalConnection
+from .base import Core, Device, DeviceInfo, DeviceState, FoundDevice, Holder, Progress, PushResult, RunResult
+from .discovery import DeviceName, choose_adb, parse_device, read_aliases
 from .lock import use_device
-from .names import DeviceName, choose_adb, parse_device, read_aliases
 from .remote import Connection, RemoteDevice
-from .ssh import SshConnection
+from .transports.adb import connect, is_network_address, list_adb, open_adb
+from .transports.local_shell import LocalConnection
+from .transports.ssh import SshConnection
 
 __all__ = [
     "open_device",

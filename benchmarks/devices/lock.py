@@ -29,7 +29,7 @@ from platformdirs import user_state_path
 from edgedeploy.core.errors import DeviceBusy, DeviceError, DeviceLost
 from edgedeploy.core.files import output_errors
 
-from . import shell
+from . import shell_scripts as shell
 from .base import Holder
 from .remote import RemoteDevice
 

@@ -21,10 +21,10 @@ from typing import Protocol
 from edgedeploy.core.errors import DeviceError, DeviceFull, DeviceLost, NoDevice, UsageError
 from edgedeploy.core.files import output_errors, sha256_of
 
-from . import shell
+from . import shell_scripts as shell
 from .base import DeviceInfo, Progress, PushResult, RunResult
+from .conversation import PIECE, Answer, converse, with_receipt
 from .describe import DESCRIBE_SCRIPT, parse_description
-from .exchange import PIECE, Answer, converse, with_receipt
 
 SILENCE_SECONDS = 60.0
 LOOKS_AT_ONCE = 12  # files asked for in one script: adb's own limit for a command line was once 4 KiB

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Mapping
 
-from . import shell
+from . import shell_scripts as shell
 from .base import DeviceState
 from .describe import sections
 from .remote import RemoteDevice

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from .errors import ArtifactInvalid
 from .files import sha256_of
-from .numerics import Parity
+from .parity import Parity
 from .spec import TensorSpec
 
 SCHEMA_VERSION = 1

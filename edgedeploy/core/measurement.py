@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .numerics import Parity
+from .parity import Parity
 
 SCHEMA_VERSION = 1
 

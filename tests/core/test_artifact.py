@@ -9,7 +9,7 @@ import pytest
 from edgedeploy.core.artifact import Artifact, Golden, Manifest, dequantize, find_artifacts, quantize
 from edgedeploy.core.errors import ArtifactInvalid
 from edgedeploy.core.files import sha256_of, write_json
-from edgedeploy.core.numerics import compare
+from edgedeploy.core.parity import compare
 from edgedeploy.core.spec import TensorSpec
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from edgedeploy.android_harness.phone import Phone
+from edgedeploy.android_harness.emulated_phone import Phone
 from edgedeploy.benchmarks.devices import list_devices, open_device, require_abi
-from edgedeploy.benchmarks.devices.adb import open_adb
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
+from edgedeploy.benchmarks.devices.transports.adb import open_adb
 from edgedeploy.core.errors import DeviceError, DeviceFull, DeviceLost, NoDevice
 
 from .adb_server import scripted_adb_server
@@ -190,7 +190,7 @@ def test_a_phone_that_does_not_let_us_in_says_what_to_do(
 
 
 def test_a_phone_that_becomes_unauthorized_while_in_use(adb_server: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgedeploy.benchmarks.devices.adb import AdbConnection
+    from edgedeploy.benchmarks.devices.transports.adb import AdbConnection
 
     with scripted_adb_server("SERIAL1 unauthorized usb:1-1 transport_id:1\n") as (port, _):
         monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(port))

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from edgedeploy.android_harness.phone import Phone
+from edgedeploy.android_harness.emulated_phone import Phone
 from edgedeploy.benchmarks.devices import use_device
-from edgedeploy.benchmarks.devices.adb import open_adb
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
+from edgedeploy.benchmarks.devices.transports.adb import open_adb
 from tests.leaks import on_both_sides
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from edgedeploy.android_harness.phone import Phone
+from edgedeploy.android_harness.emulated_phone import Phone
 from edgedeploy.benchmarks.devices import Holder, use_device
-from edgedeploy.benchmarks.devices.adb import open_adb
 from edgedeploy.benchmarks.devices.lock import DeviceLock, lock_file_of
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
+from edgedeploy.benchmarks.devices.transports.adb import open_adb
 from edgedeploy.core.errors import DeviceBusy, NoDevice
 from tests.phones import eventually
 

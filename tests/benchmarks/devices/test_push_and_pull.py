@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edgedeploy.benchmarks.devices.local import LocalConnection
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
+from edgedeploy.benchmarks.devices.transports.local_shell import LocalConnection
 from edgedeploy.core.errors import DeviceError, UsageError
 from tests.phones import eventually
 

@@ -125,7 +125,7 @@ CLIENT = """
 def test_a_client_that_ends_takes_the_program_with_it(
     kind: str, how: signal.Signals, phone_device: RemoteDevice, tmp_path: Path
 ) -> None:
-    from edgedeploy.benchmarks.devices.local import LocalConnection
+    from edgedeploy.benchmarks.devices.transports.local_shell import LocalConnection
 
     word = f"9877{how.value}{len(kind)}"
     name = phone_device.address.removeprefix("adb:") if kind == "adb" else str(tmp_path)

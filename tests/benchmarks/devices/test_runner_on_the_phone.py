@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edgedeploy.android_harness.bundle import build_bundle
+from edgedeploy.android_harness.bundles import build_bundle
 from edgedeploy.android_harness.protocol import RunRequest, parse_answer
-from edgedeploy.android_harness.tensors import read_tensors, write_tensors
+from edgedeploy.android_harness.tensor_files import read_tensors, write_tensors
+from edgedeploy.benchmarks.conditions.session import Hygiene, fair_conditions
 from edgedeploy.benchmarks.devices import require_abi, use_device
-from edgedeploy.benchmarks.devices.hygiene import Hygiene, fair_conditions
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from tests.phones import need
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from edgedeploy.benchmarks.devices import Device, RemoteDevice
-from edgedeploy.benchmarks.devices.local import LocalConnection
+from edgedeploy.benchmarks.devices.transports.local_shell import LocalConnection
 
 VERBS = ["list", "describe", "push", "run", "pull", "remove"]
 
@@ -24,8 +24,8 @@ def test_every_device_has_the_six_verbs_as_the_protocol_has_them(tmp_path: Path)
 
 def test_devices_import_nothing_heavy() -> None:
     code = (
-        "import sys, edgedeploy.benchmarks.devices.hygiene, edgedeploy.benchmarks.devices.scripted, "
-        "edgedeploy.android_harness.phone; "
+        "import sys, edgedeploy.benchmarks.conditions.session, edgedeploy.benchmarks.devices.transports.scripted, "
+        "edgedeploy.android_harness.emulated_phone; "
         "print(sorted({'torch', 'numpy', 'onnxruntime', 'executorch'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from edgedeploy.android_harness.phone.emulated import free_port
+from edgedeploy.android_harness.emulated_phone.emulated import free_port
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
-from edgedeploy.benchmarks.devices.ssh import SshConnection
+from edgedeploy.benchmarks.devices.transports.ssh import SshConnection
 from edgedeploy.core.errors import NoDevice, UsageError
 
 

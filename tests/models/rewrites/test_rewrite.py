@@ -8,9 +8,9 @@ from torch import fx, nn
 
 from edgedeploy.core.errors import RewriteMismatch, RewriteRefused
 from edgedeploy.models import rewrites
+from edgedeploy.models.loading.checkpoints import randomize
 from edgedeploy.models.rewrites.graph import Graph
 from edgedeploy.models.rewrites.rewrite import Exactness
-from edgedeploy.models.weights import randomize
 from edgedeploy.models.zoo import ZOO
 
 from .tools import operators

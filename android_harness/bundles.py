@@ -1,0 +1,188 @@
+"""Bundles: one self-contained folder per runtime and ABI, with the runner in it.
+
+A phone has no glibc. The arm64 bundle therefore brings the loader and the C and C++ libraries of the cross compiler, and
+runs from any folder of any arm64 Linux kernel:
+
+    ./ld-linux-aarch64.so.1 --library-path . ./edgedeploy_runner --runtime ...
+
+The x86-64 bundle is for `--device local` and uses this machine's C library. Folders are named by a hash of what they are
+made from (the runner's sources, the runtime's version and hash, the compiler's version), so a bundle is never stale and
+never built twice.
+
+The second way, for ONNX Runtime only: its own Android build and the NDK (`build_android_bundle`). The project has no NDK
+where its tests run: they hold how it is called, and not what the real one makes of it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgedeploy.core.cache import cache_folder, key_of, locked, text_of_sources
+from edgedeploy.core.errors import RunnerFailed
+from edgedeploy.core.files import output_errors, sha256_of, staged_folder, write_json
+
+from .native_runtimes import RUNTIMES, NativeRuntime, Package, find_package
+from .toolchain import ANDROID_ABI, HOST_ABI, Compiler, find_compiler, find_ndk, find_program, run_tool
+
+RUNNER = "edgedeploy_runner"
+PLUGIN = "libedgedeploy_executorch.so"
+_SOURCES = Path(__file__).parent / "runner"
+_LOADER = "ld-linux-aarch64.so.1"
+_C_LIBRARIES = (
+    _LOADER,
+    "libc.so.6",
+    "libm.so.6",
+    "libdl.so.2",
+    "libpthread.so.0",
+    "librt.so.1",
+    "libgcc_s.so.1",
+    "libstdc++.so.6",
+)
+# Debian keeps the licences of those libraries with these packages.
+_C_LICENCES = ("libc6-arm64-cross", "libgcc-s1-arm64-cross", "libstdc++6-arm64-cross")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A folder that runs models of one runtime on one ABI.
+
+    Attributes:
+        runtime: "onnxruntime", "executorch", "litert", or "null" for the runner alone.
+        abi: "arm64", "x86-64", or "arm64-android".
+        version: of the runtime; "" for null.
+        folder: where it is on this machine.
+    """
+
+    runtime: str
+    abi: str
+    version: str
+    folder: Path
+
+    def files(self) -> list[Path]:
+        """What a device needs of it: all files but the licences, in a fixed order."""
+        return sorted(file for file in self.folder.iterdir() if file.is_file() and file.suffix != ".json")
+
+    def command(self, folder: str | Path | None = None) -> list[str]:
+        """How the runner is started, without its own arguments, when the bundle lies in `folder` (default: here)."""
+        at = str(self.folder if folder is None else folder)
+        if self.abi in (HOST_ABI, ANDROID_ABI):
+            return [f"{at}/{RUNNER}"]
+        return [f"{at}/{_LOADER}", "--library-path", at, f"{at}/{RUNNER}"]
+
+
+def build_bundle(runtime: str, abi: str) -> Bundle:
+    """The bundle of a runtime (or of "null", the runner alone) for an ABI, built unless it is in the cache.
+
+    Raises UnknownName, MissingExtra, or RunnerFailed with what to install.
+    """
+    compiler = find_compiler(abi)
+    if runtime == "null":
+        return _assemble(None, compiler, None, [_built_program(compiler)])
+    spec = RUNTIMES[runtime]
+    package = find_package(spec, abi)
+    built = [_built_program(compiler)]
+    if spec.headers is not None:
+        built.append(_built_plugin(compiler, package))
+    return _assemble(spec, compiler, package, built)
+
+
+def build_all(abi: str) -> list[Bundle]:
+    """All bundles of an ABI, in the order of the table of runtimes."""
+    return [build_bundle(runtime.name, abi) for runtime in RUNTIMES]
+
+
+def build_android_bundle(library: Path, version: str) -> Bundle:
+    """ONNX Runtime's own Android build with a runner made by the NDK in $ANDROID_NDK_HOME; for API level 24 and newer.
+
+    Untested with a real NDK.
+
+    Args:
+        library: `jni/arm64-v8a/libonnxruntime.so` out of the archive (.aar) of ONNX Runtime's Android release.
+        version: of that release.
+    """
+    compiler = find_ndk()
+    if not library.is_file():
+        raise RunnerFailed(f"there is no library {library}", hint="jni/arm64-v8a/libonnxruntime.so of the .aar archive")
+    program = _built(compiler, RUNNER, ["-DANDROID_STL=c++_static"], [])
+    key = key_of(["onnxruntime", version, sha256_of(library), str(program)])
+    folder = cache_folder("bundles") / f"onnxruntime-{compiler.abi}-{key}"
+    bundle = Bundle("onnxruntime", compiler.abi, version, folder)
+    with locked(folder):
+        if not folder.exists():
+            with staged_folder(folder) as stage, output_errors(folder):
+                files = {RUNNER: program, "libonnxruntime.so.1": library}
+                _write(stage, bundle, compiler, files, {})
+    return bundle
+
+
+def _built_program(compiler: Compiler) -> Path:
+    return _built(compiler, RUNNER, [], [])
+
+
+def _built_plugin(compiler: Compiler, package: Package) -> Path:
+    options = [f"-DEXECUTORCH_ROOT={package.root / 'executorch'}", f"-DEXECUTORCH_VERSION={package.version}"]
+    return _built(compiler, PLUGIN, options, [package.version])
+
+
+def _built(compiler: Compiler, product: str, options: list[str], more_key: list[str]) -> Path:
+    """One product of runner/CMakeLists.txt, from the cache or made now."""
+    key = key_of([product, compiler.version, *more_key, *text_of_sources(_SOURCES)])
+    folder = cache_folder("built") / f"{product}-{compiler.abi}-{key}"
+    with locked(folder):
+        if not folder.exists():
+            cmake = find_program("cmake", "cmake", "building the runner")
+            find_program("ninja", "ninja-build", "building the runner")
+            with tempfile.TemporaryDirectory() as build, staged_folder(folder) as stage:
+                configure = [cmake, "-S", str(_SOURCES), "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"]
+                run_tool([*configure, *compiler.cmake_options, *options], "configuring the runner")
+                run_tool([cmake, "--build", build], f"building {product} for {compiler.abi}")
+                shutil.copy2(Path(build) / product, stage / product)
+    return folder / product
+
+
+def _assemble(spec: NativeRuntime | None, compiler: Compiler, package: Package | None, built: list[Path]) -> Bundle:
+    runtime = spec.name if spec else "null"
+    version = package.version if package else ""
+    arm_hash = spec.arm_sha256 if spec and compiler.abi != HOST_ABI else ""
+    key = key_of([runtime, version, arm_hash, compiler.version, *(str(path) for path in built)])
+    bundle = Bundle(runtime, compiler.abi, version, cache_folder("bundles") / f"{runtime}-{compiler.abi}-{key}")
+    with locked(bundle.folder):
+        if not bundle.folder.exists():
+            with staged_folder(bundle.folder) as stage, output_errors(bundle.folder):
+                _fill(stage, bundle, compiler, package, built)
+    return bundle
+
+
+def _fill(stage: Path, bundle: Bundle, compiler: Compiler, package: Package | None, built: list[Path]) -> None:
+    files = {path.name: path for path in built}
+    licences: dict[str, Path] = {}
+    if package is not None:
+        files |= package.libraries()
+        licences |= package.licences()
+    if bundle.abi != HOST_ABI:
+        files |= {name: compiler.library(name) for name in _C_LIBRARIES}
+        documents = {f"{name}.copyright": Path("/usr/share/doc") / name / "copyright" for name in _C_LICENCES}
+        licences |= {name: file for name, file in documents.items() if file.exists()}
+    _write(stage, bundle, compiler, files, licences)
+
+
+def _write(stage: Path, bundle: Bundle, compiler: Compiler, files: dict[str, Path], licences: dict[str, Path]) -> None:
+    (stage / "licences").mkdir()
+    for name, file in files.items():
+        shutil.copyfile(file, stage / name)
+        (stage / name).chmod(0o755)
+    for name, file in licences.items():
+        shutil.copyfile(file, stage / "licences" / name)
+    record = {
+        "schema_version": 1,
+        "runtime": bundle.runtime,
+        "runtime_version": bundle.version,
+        "abi": bundle.abi,
+        "compiler": compiler.version,
+        "licences": sorted(licences),
+        "files": {name: sha256_of(stage / name) for name in sorted(files)},
+    }
+    write_json(stage / "bundle.json", record)

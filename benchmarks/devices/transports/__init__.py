@@ -1,0 +1,1 @@
+"""How a script reaches a device: adb, ssh, this machine's shell, a scripted device."""

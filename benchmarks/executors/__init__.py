@@ -1,0 +1,1 @@
+"""Where an artifact runs: this machine, a device, an emulated Arm CPU."""

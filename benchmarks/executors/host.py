@@ -1,0 +1,154 @@
+"""This machine as a place: the native runner as a child process, the same program and loop as on a phone.
+
+Where the runner cannot be built (no compiler, no CMake) the runtimes' Python bindings measure instead, and the result says
+so. The old runtime, tflite-runtime 2.14.0, runs here too, in an environment of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from edgedeploy.android_harness.bundles import Bundle, build_bundle
+from edgedeploy.android_harness.host_runner import run_locally as run_native
+from edgedeploy.android_harness.legacy_tflite.environment import build_old_runtime
+from edgedeploy.android_harness.protocol import RunRequest
+from edgedeploy.android_harness.toolchain import HOST_ABI
+from edgedeploy.benchmarks.conditions.samples import Attempt, collect
+from edgedeploy.benchmarks.conditions.session import Conditions, fair_conditions
+from edgedeploy.benchmarks.devices.base import Core
+from edgedeploy.benchmarks.devices.remote import RemoteDevice
+from edgedeploy.benchmarks.devices.state import read_state
+from edgedeploy.benchmarks.devices.transports.local_shell import LocalConnection
+from edgedeploy.core.errors import RunnerFailed, UsageError
+from edgedeploy.core.measurement import DeviceInfo, Profile
+
+from . import python_process as local
+from .base import (
+    OLD_RUNTIME,
+    Ran,
+    Says,
+    Steps,
+    Task,
+    Wishes,
+    as_pairs,
+    profile_of,
+    profile_request,
+    state_record,
+    steps_record,
+)
+from .python_process import RunPlan
+
+
+@contextlib.contextmanager
+def open_this_machine(wishes: Wishes) -> Iterator[ThisMachine]:
+    """This machine, under the conditions asked for."""
+    device = RemoteDevice(LocalConnection())
+    info = device.describe()
+    with fair_conditions(device, info, wishes.hygiene) as conditions:
+        described = replace(local.describe(), core_khz=tuple(core.max_khz for core in info.cores))
+        yield ThisMachine(described, info.cores, conditions, wishes.runtime)
+
+
+class ThisMachine:
+    """See the module's docstring."""
+
+    is_host = True
+
+    def __init__(
+        self, info: DeviceInfo, cores: tuple[Core, ...], conditions: Conditions, runtime: str | None = None
+    ) -> None:
+        self.info, self._cores, self._conditions, self._runtime = info, cores, conditions, runtime
+        self._bundles: dict[str, Bundle | None] = {}
+        self._why_not = ""
+
+    @property
+    def undone(self) -> Steps:
+        """What was undone here when the place was left."""
+        return as_pairs(self._conditions.undone)
+
+    def prepare(self, task: Task, reporter: Says) -> None:
+        """Builds the runner, at the first time. Where that cannot be done, says so."""
+        if self._runtime == OLD_RUNTIME and task.runner != "litert":
+            raise UsageError(f"{OLD_RUNTIME} runs tflite-* artifacts only, and {task.name} is none")
+        if task.runner in self._bundles:
+            return
+        with reporter.stage(f"get the {self._runtime or task.runner} runner for this machine"):
+            self._bundles[task.runner] = build_old_runtime() if self._runtime else self._native(task.runner)
+        if self._bundles[task.runner] is None:
+            reporter.note(f"the native runner cannot be built here, so Python's binding measures: {self._why_not}")
+
+    def run(self, task: Task, plan: RunPlan, reporter: Says) -> Ran:
+        """In the native runner, or through the runtime's Python binding."""
+        self.prepare(task, say)
+        bundle = self._bundles[task.runner]
+        return self._run_python(task, plan) if bundle is None else self._run_native(bundle, task, plan, say)
+
+    def profile(self, task: Task, plan: RunPlan, reporter: Says) -> Profile:
+        """From the native runner; Python's bindings and the old runtime tell none."""
+        self.prepare(task, say)
+        bundle = self._bundles[task.runner]
+        if bundle is None:
+            return Profile(not_available="the runtime's Python binding tells no profile")
+        if bundle.runtime == OLD_RUNTIME:
+            return Profile(not_available=f"{OLD_RUNTIME} tells no profile")
+        request = profile_request(plan, self._conditions.mask)
+        return profile_of(run_native(bundle, task.path, task.inputs[:1], request, want_outputs=False).answer)
+
+    def _native(self, runner: str) -> Bundle | None:
+        try:
+            return build_bundle(runner, HOST_ABI)
+        except RunnerFailed as error:
+            self._why_not = error.message
+            return None
+
+    def _run_native(self, bundle: Bundle, task: Task, plan: RunPlan, reporter: Says) -> Ran:
+        before_steps = len(self._conditions.steps)
+        state_before = self._conditions.before_row(reporter.note)
+        old = bundle.runtime == OLD_RUNTIME
+        request = RunRequest(
+            plan.threads, plan.warmup_runs, plan.num_runs, plan.min_secs, plan.max_secs,
+            cpu_mask=None if old else self._conditions.mask,
+        )  # fmt: skip
+
+        def once(wanted: RunRequest) -> Attempt:
+            began = time.time()
+            ran = run_native(bundle, task.path, task.inputs, wanted)
+            return Attempt(ran.answer, ran.outputs, began, [])
+
+        done = collect(once, request, self._cores)
+        answer = done.first.answer
+        notes = ["measured in Python: tflite-runtime has no library of its own"] if old else []
+        return Ran(
+            outputs=done.first.outputs,
+            samples_ns=done.samples_ns,
+            load_ns=answer.load_ns,
+            first_inference_ns=answer.first_inference_ns,
+            peak_rss_bytes=answer.peak_rss_bytes,
+            runner=bundle.runtime,
+            runtime_version=answer.runtime_version or bundle.version,
+            harness="python" if old else "native",
+            cpu_mask=request.cpu_mask,
+            conditions=steps_record(self._conditions, before_steps),
+            slowed=done.slowed,
+            state_before=state_record(state_before),
+            state_after=state_record(read_state(self._conditions.device)),
+            notes=(*notes, *done.notes()),
+        )
+
+    def _run_python(self, task: Task, plan: RunPlan) -> Ran:
+        ran = local.run_locally(task.runner, task.path, task.inputs, plan)
+        notes = [f"measured through the runtime's Python binding: {self._why_not}", *([ran.note] if ran.note else [])]
+        return Ran(
+            outputs=ran.outputs,
+            samples_ns=ran.samples_ns,
+            load_ns=ran.load_ns,
+            first_inference_ns=ran.first_inference_ns,
+            peak_rss_bytes=ran.peak_rss_bytes,
+            runner=task.runner,
+            runtime_version=ran.runtime_version,
+            harness="python",
+            notes=tuple(notes),
+        )

@@ -1,0 +1,70 @@
+"""An emulated Arm CPU as a place: it counts instructions. Its time means nothing, so none is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgedeploy.android_harness.bundles import Bundle, build_bundle
+from edgedeploy.android_harness.qemu import CPUS, DEFAULT_CPU, InstructionCount, count_and_run
+from edgedeploy.core.errors import UnknownName
+from edgedeploy.core.measurement import DeviceInfo, Profile
+
+from .base import Ran, Says, Steps, Task
+from .python_process import RunPlan
+
+# Multiply-accumulates that one instruction can do at best: FMLA on four floats, SDOT on sixteen int8.
+MACS_PER_INSTRUCTION = {"float": 4, "int8": 16}
+
+
+class EmulatedPlace:
+    """A CPU of QEMU's, by name; one thread."""
+
+    is_host = False
+    undone: Steps = ()
+
+    def __init__(self, cpu: str = "") -> None:
+        self.cpu = cpu or DEFAULT_CPU
+        if self.cpu not in CPUS:
+            raise UnknownName("emulated CPU", self.cpu, CPUS, hint=f"one of {', '.join(CPUS)}")
+        model = f"emulated {self.cpu}"
+        self.info = DeviceInfo(kind="qemu", name=f"qemu:{self.cpu}", model=model, abi="arm64-v8a", emulated=True)
+        self._bundles: dict[str, Bundle] = {}
+
+    def prepare(self, task: Task, reporter: Says) -> None:
+        """Builds the runner, at the first time."""
+        if task.runner not in self._bundles:
+            with reporter.stage(f"get the {task.runner} runner for arm64"):
+                self._bundles[task.runner] = build_bundle(task.runner, "arm64")
+
+    def run(self, task: Task, plan: RunPlan, reporter: Says) -> Ran:
+        """Counts one inference of the first set of inputs on one thread; the plan's times do not apply."""
+        self.prepare(task, say)
+        bundle = self._bundles[task.runner]
+        count, outputs = count_and_run(bundle, task.path, task.inputs[0], self.cpu)
+        return Ran(
+            outputs=[outputs],
+            samples_ns=[],
+            load_ns=None,
+            first_inference_ns=None,
+            peak_rss_bytes=None,
+            runner=task.runner,
+            runtime_version=bundle.version,
+            instructions=instructions_record(count, task),
+        )
+
+    def profile(self, task: Task, plan: RunPlan, reporter: Says) -> Profile:
+        """There is none: the runtimes' profiles are of time, and emulated time means nothing."""
+        return Profile(not_available="runtimes profile time, and an emulated CPU's time means nothing")
+
+
+def instructions_record(count: InstructionCount, task: Task) -> dict[str, Any]:
+    """The count beside the fewest instructions that the arithmetic alone could take; None where MACs are not known."""
+    per_instruction = MACS_PER_INSTRUCTION["int8" if task.int8 else "float"]
+    bound = None if not task.macs else task.macs / per_instruction
+    return {
+        **count.to_json(),
+        "macs": task.macs,
+        "macs_per_instruction": per_instruction,
+        "bound": bound,
+        "ratio": count.total / bound if bound else None,
+    }

@@ -1,0 +1,1 @@
+"""From raw samples to the figures that are shown."""

@@ -1,0 +1,134 @@
+"""What torch.export and the converters raise, in the user's words: which module, which operator, what to try."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgedeploy.core.errors import ExportFailed
+from edgedeploy.models.loading.user_code import Trail, line_of, said
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from edgedeploy.exporters.targets import Target
+
+OPERATOR = re.compile(r"\b(aten[.:]+[a-z_0-9]+(?:\.[A-Za-z_0-9]+)?|aten::[a-z_0-9]+)")
+MODULE = re.compile(r"L__self___?([A-Za-z0-9_.]+)|nn_module_stack[^\n]*'([a-z][A-Za-z0-9_.]+)',")
+INTERESTING = re.compile(r"error|not supported|unsupported|cannot|failed|illegal|no (?:decomposition|conversion)", re.I)
+CHATTER = re.compile(r"^Failed to load .*\.so|^[WI]\d{4} ")  # of libraries that load; it says nothing about the network
+SHOWN = 3
+
+COMPLEX = "complex numbers have no place in this format: carry real and imaginary parts apart, in real arithmetic"
+# operator (or the start of its name) -> what to do instead, where people have found something
+INSTEAD = {
+    "fft": "a fixed Fourier transform is a matrix product: multiply by a constant DFT matrix",
+    "_fft": "a fixed Fourier transform is a matrix product: multiply by a constant DFT matrix",
+    "stft": "a fixed Fourier transform is a matrix product: multiply by a constant DFT matrix",
+    "linalg": "a decomposition has no operator on phones: take it out of the network, or compute it beforehand",
+    "nonzero": "its output's size depends on values: use a mask, torch.where or topk with a fixed count",
+    "masked_select": "its output's size depends on values: multiply by the mask instead",
+    "unique": "its output's size depends on values, which these formats cannot express",
+    "grid_sampler": "with a fixed grid, gather with precomputed indices; else try an ONNX target",
+    "sort": "topk with a fixed count lowers where sort does not",
+    "roll": "torch.cat of two slices does the same",
+    "einsum": "matmul with permute does the same",
+    "unfold": "for windows that do not overlap, reshape and permute do the same",
+}
+
+
+def explain_capture(error: Exception, model: str, module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> ExportFailed:
+    """Why torch.export could not capture a network: the module and line of the user's that it stopped at."""
+    text = str(error)
+    place = _place_of_capture(module, inputs)
+    details = [line for line in (place, *line_of(error), said(error)[:200]) if line]
+    operators = _operators(text)
+    if operators:
+        details.insert(0, f"operator: {', '.join(operators)}")
+    kind = type(error).__name__
+    if "DataDependent" in kind or "data-dependent" in text or ".item()" in text:
+        hint = "the network's path depends on values: torch.where chooses between two results without an `if`"
+    elif "Dynamo" in kind or "Unsupported" in kind:
+        hint = "take this Python construct out of forward; shapes may be plain numbers, they are fixed here"
+    else:
+        hint = _instead(operators) or "make torch.export.export(net.eval(), inputs, strict=False) work first"
+    return ExportFailed(f"{model} cannot be captured by torch.export", details=details, hint=hint)
+
+
+def _place_of_capture(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> str:
+    """Captures once more and watches which module it stops in."""
+    import torch
+
+    trail = Trail(module)
+    try:
+        with trail.followed():
+            torch.export.export(module, inputs, strict=False)
+    except Exception:
+        return trail.place
+    return ""
+
+
+def explain(error: Exception, target: Target, model: str, log: Path, module: Any = None) -> ExportFailed:
+    """The converter's complaint as an ExportFailed: the operator, where the network uses it, and its own last words."""
+    text = f"{type(error).__name__}: {error}"
+    printed = log.read_text(errors="replace")[-20_000:] if log.is_file() else ""
+    details = []
+    operators = _operators(text) or _operators(printed[-4000:])
+    if operators:
+        details.append(f"operator: {', '.join(operators)}")
+    modules = list(dict.fromkeys(a or b for a, b in MODULE.findall(text))) or _users_of(operators, module)
+    if modules:
+        more = f" and {len(modules) - SHOWN} more" if len(modules) > SHOWN else ""
+        details.append(f"module: {', '.join(modules[:SHOWN])}{more}")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    spoken = [line for line in lines if INTERESTING.search(line)] or lines
+    if len(spoken) == 1 and spoken[0].endswith(":"):  # what it announces follows
+        spoken = lines[lines.index(spoken[0]) :]
+    if spoken == lines[:1] and printed:
+        spoken += [
+            line.strip() for line in printed.splitlines() if INTERESTING.search(line) and not CHATTER.search(line)
+        ][-3:]
+    details += [line[:200] for line in spoken[:4]]
+    general = "another target (`edgedeploy targets`), or rewrite the module that holds the operator; --debug shows all"
+    hint = COMPLEX if "complex" in text.lower() else _instead(operators) or general
+    return ExportFailed(f"{model} does not lower to {target.name}", details=details, hint=hint)
+
+
+def _operators(text: str) -> list[str]:
+    """Operators that a text names, each in the first of its spellings."""
+    return list({_bare(name): name for name in reversed(OPERATOR.findall(text))}.values())[::-1][:SHOWN]
+
+
+def _bare(operator: str) -> str:
+    """`aten.fft_rfft2.default` and `aten::fft_rfft2` -> `fft_rfft2`."""
+    return re.split(r"[.:]+", operator)[1]
+
+
+def _instead(operators: list[str]) -> str | None:
+    for operator in operators:
+        for start, advice in INSTEAD.items():
+            if _bare(operator).startswith(start):
+                return advice
+    return None
+
+
+def _users_of(operators: list[str], module: Any) -> list[str]:
+    """Paths of the modules in which a captured network calls these operators."""
+    if not operators or module is None or not hasattr(module, "graph"):
+        return []
+    from edgedeploy.models.rewrites.graph import where
+
+    calls = [node for node in module.graph.nodes if node.op == "call_function" and str(node.target).startswith("aten.")]
+    for kind in (_bare, _family):  # converters name what an operator was decomposed into: _fft_r2c for fft_rfft2
+        wanted = {kind(operator) for operator in operators}
+        found = [where(node) or "the top level" for node in calls if kind(str(node.target)) in wanted]
+        if found:
+            return list(dict.fromkeys(found))
+    return []
+
+
+def _family(operator: str) -> str:
+    """`_fft_r2c` and `fft_rfft2` -> `fft`."""
+    return _bare(operator).strip("_").partition("_")[0]

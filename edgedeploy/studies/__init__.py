@@ -1,0 +1,1 @@
+"""What maintainers measure: the zoo matrix, converter overhead, the cost of attention."""

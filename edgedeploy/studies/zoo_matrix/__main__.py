@@ -1,0 +1,72 @@
+"""Fills the matrix with a progress bar, and writes its page and the README's table anew after every cell."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgedeploy.core.errors import EdgedeployError
+from edgedeploy.core.files import write_atomically
+from edgedeploy.models.zoo import ZOO
+
+from .cells import Cell, Outcome, Results, cells, export_in_a_process, run
+from .page import cell_text, commit, into_readme, machine_facts, render
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns 1 where a cell failed or a float one missed its floor."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    parser = argparse.ArgumentParser(prog="python -m edgedeploy.studies.zoo_matrix", description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path("build/zoo"), help="where artifacts are kept")
+    parser.add_argument("--results", type=Path, default=Path("docs/zoo.json"), help="what became of each cell")
+    parser.add_argument("--page", type=Path, default=Path("docs/zoo.md"), help="the page that is written")
+    parser.add_argument("--readme", type=Path, default=Path("README.md"), help="the file whose marked table is written")
+    parser.add_argument(
+        "--only", default="", help="only cells whose name contains this: edgevit, onnx-int8, 'at 256x256'"
+    )
+    options = parser.parse_args(arguments)
+    everything = list(cells(ZOO))
+    wanted = [cell for cell in everything if options.only in str(cell)]
+    if not wanted:
+        parser.error(f"no cell is called like {options.only!r}")
+    results, outcomes = Results(options.results), dict[Cell, Outcome]()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn()) as bar:
+        task = bar.add_task(str(wanted[0]), total=len(wanted))
+
+        def on_cell(cell: Cell, outcome: Outcome, fresh: bool) -> None:
+            outcomes[cell] = outcome
+            known = results.read(everything)
+            write_atomically(options.page, render(known))
+            if options.readme.is_file():
+                write_atomically(options.readme, into_readme(options.readme.read_text(), known))
+            text = outcome.error or cell_text(outcome, cell.target, {})
+            bar.print(f"{cell}  {text}  {f'{outcome.seconds:.0f} s' if fresh else 'as before'}")
+            following = wanted[len(outcomes)] if len(outcomes) < len(wanted) else cell
+            bar.update(task, advance=1, description=str(following))
+
+        run(wanted, options.output, export_in_a_process, results, on_cell, (commit(), machine_facts()))
+    bad = [o for cell, o in outcomes.items() if o.error or (o.missed and cell.target.endswith("fp32"))]
+    print(f"{options.page}: {len(outcomes) - len(bad)} of {len(outcomes)} cells are as they should be")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on with the next cell", file=sys.stderr)
+        sys.exit(130)
+    except EdgedeployError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

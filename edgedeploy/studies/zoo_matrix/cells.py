@@ -1,0 +1,228 @@
+"""The cells of the matrix, and what fills them.
+
+Each cell is one export in a process of its own, so that a converter that crashes costs one cell. A cell that is done is not
+done again while the code that makes it is the same: its fingerprint covers the family's file, the format's exporter, what
+all of them share, and the versions of the converters. What became of the cells is kept in one file that is committed, so
+that the matrix goes on from any clone.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgedeploy.core.artifact import MANIFEST, Manifest
+from edgedeploy.core.cache import key_of, locked
+from edgedeploy.core.errors import UsageError
+from edgedeploy.core.files import write_json
+from edgedeploy.core.versions import versions
+
+if TYPE_CHECKING:
+    from edgedeploy.core.spec import ModelSpec
+
+PACKAGE = Path(__file__).parent.parent.parent  # edgedeploy/
+TARGETS = ("onnx-fp32", "executorch-fp32", "tflite-fp32", "onnx-int8", "executorch-int8", "tflite-int8")
+BIG = 30_000_000  # parameters; beyond, one target is enough
+BIG_TARGETS = ("onnx-fp32",)
+# (height, width) beside the official one, for the smallest variant of each of the seed families; the last is not square
+OTHER_SIZES: dict[str, tuple[tuple[int, int], ...]] = {
+    "topformer-tiny": ((480, 480), (384, 512)),
+    "edgenext-xx-small": ((224, 224), (288, 288), (192, 320)),
+    "edgevit-xxs": ((256, 256), (192, 320)),
+    "conv2former-n": ((192, 192), (256, 256), (192, 320)),
+    "xformer": ((192, 320),),
+}
+# below the package, beside the family's and the format's own file: what an artifact depends on
+SHARED = (
+    "core/*.py", "data/*.py", "pipeline/export/*.py", "pipeline/verify.py", "models/layers.py", "models/loading/*.py",
+    "models/adapters/*.py", "models/rewrites/*.py", "exporters/job.py", "exporters/targets.py", "exporters/label_tail.py",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One variant on one target; `size` is (height, width) where it is not the official one."""
+
+    model: str
+    family: str
+    target: str
+    size: tuple[int, int] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.network}/{self.target}"
+
+    @property
+    def network(self) -> str:
+        """As a row of the page calls it: "edgevit-xxs at 256x256"."""
+        return self.model + (f" at {_text(self.size)}" if self.size else "")
+
+    def output(self, folder: Path) -> Path:
+        """The folder that `export --output` is given: each size has one."""
+        return folder / f"at-{_text(self.size)}" if self.size else folder
+
+    def place(self, folder: Path) -> Path:
+        """Where the artifact lies."""
+        return self.output(folder) / self.model / self.target
+
+
+def _text(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a cell.
+
+    Attributes:
+        fingerprint: of the code that made it.
+        seconds: of the whole export.
+        error: in one line, or "" where an artifact was made.
+        relative_error, sqnr_db: of the worst output; None where there is no artifact, or the outputs are equal.
+        missed: below the target's floor, and kept.
+        commit, machine: where and with what it was made, for the page.
+    """
+
+    fingerprint: str
+    seconds: float
+    error: str = ""
+    relative_error: float | None = None
+    sqnr_db: float | None = None
+    missed: bool = False
+    commit: str = ""
+    machine: str = ""
+
+
+class Results:
+    """What became of the cells, in a JSON file. Several runs may fill it at the same time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self, wanted: Iterable[Cell]) -> dict[Cell, Outcome]:
+        """The cells that were ever filled, in the order in which they are wanted. Raises UsageError for a broken file."""
+        known = self._content()
+        try:
+            return {cell: Outcome(**known[str(cell)]) for cell in wanted if str(cell) in known}
+        except TypeError:
+            raise self._broken() from None
+
+    def add(self, cell: Cell, outcome: Outcome) -> None:
+        """Keeps one more."""
+        with locked(self.path):
+            write_json(self.path, dict(sorted({**self._content(), str(cell): asdict(outcome)}.items())))
+
+    def _content(self) -> dict[str, Any]:
+        try:
+            content = json.loads(self.path.read_text())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError):
+            raise self._broken() from None
+        if not isinstance(content, dict):
+            raise self._broken()
+        return content
+
+    def _broken(self) -> UsageError:
+        return UsageError(f"{self.path} is no file of results", hint="restore it, or give another one: --results FILE")
+
+
+Export = Callable[[Cell, Path], str]  # writes <folder>/<model>/<target>/, or returns why it could not
+
+
+def cells(specs: Iterable[ModelSpec]) -> Iterator[Cell]:
+    """The matrix, smallest networks first, so that the table fills quickly; then the other sizes."""
+    specs = list(specs)
+    for spec in sorted(specs, key=lambda spec: spec.parameters):
+        for target in TARGETS if spec.parameters <= BIG else BIG_TARGETS:
+            yield Cell(spec.name, spec.family, target)
+    for spec in specs:
+        for size in OTHER_SIZES.get(spec.name, ()):
+            for target in TARGETS:
+                yield Cell(spec.name, spec.family, target, size)
+
+
+def fingerprint(cell: Cell, package: Path | None = None, tools: dict[str, str] | None = None) -> str:
+    """Of the code and converters that decide a cell's artifact."""
+    root = package or PACKAGE
+    exporter = cell.target.partition("-")[0]
+    patterns = (*SHARED, f"models/{cell.family}.py", f"exporters/to_{exporter}.py")
+    files = [path for pattern in patterns for path in sorted(root.glob(pattern))]
+    code = [part for path in files for part in (path.name, _meaning(path.read_text()))]
+    return key_of([json.dumps(tools or versions(), sort_keys=True), *code])
+
+
+@functools.cache  # of the same text; most files are every cell's
+def _meaning(source: str) -> str:
+    """The program without comments, docstrings and layout: whoever mends a sentence does not export for hours."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            del node.body[0]
+    return ast.dump(tree)
+
+
+def run(
+    wanted: Sequence[Cell],
+    folder: Path,
+    export: Export,
+    results: Results,
+    on_cell: Callable[[Cell, Outcome, bool], None] = lambda *_: None,
+    made_by: tuple[str, str] = ("", ""),
+) -> None:
+    """Fills the cells that are not filled yet. `on_cell` hears of each, and whether it was made now.
+
+    A cell of older code is made again; so is one that failed, since a failure may have been the disk's or the machine's.
+    `made_by` is the commit and the machine.
+    """
+    before = results.read(wanted)
+    for cell in wanted:
+        code, known = fingerprint(cell), before.get(cell)
+        fresh = known is None or known.fingerprint != code or bool(known.error)
+        if known is None or fresh:
+            start = time.monotonic()
+            error = export(cell, folder)
+            judged = _judge(cell.place(folder), code, round(time.monotonic() - start, 1), error)
+            known = replace(judged, commit=made_by[0], machine=made_by[1])
+            results.add(cell, known)
+        on_cell(cell, known, fresh)
+
+
+def _judge(place: Path, code: str, seconds: float, error: str) -> Outcome:
+    if error:
+        return Outcome(code, seconds, error)
+    manifest = Manifest.from_json(json.loads((place / MANIFEST).read_text()))
+    worst = max(manifest.parity, key=lambda parity: parity.relative_error)
+    record = worst.to_json()
+    bound, least = manifest.floor.get("relative_error"), manifest.floor.get("sqnr_db")
+    missed = (bound is not None and not worst.relative_error < bound) or (least is not None and worst.sqnr_db < least)
+    return Outcome(code, seconds, "", worst.relative_error, record["sqnr_db"], missed)
+
+
+def export_in_a_process(cell: Cell, folder: Path) -> str:
+    """One export by the command line. int8 keeps what is below its floor: with random weights that says little."""
+    command = [sys.executable, "-m", "edgedeploy", "export", cell.model, "--target", cell.target]
+    command += ["-o", str(cell.output(folder))]
+    if cell.size:
+        command += ["--input-size", _text(cell.size)]
+    if cell.target.endswith("int8"):
+        command.append("--allow-low-parity")
+    root = str(PACKAGE.resolve().parent)
+    paths = [path for path in (root, os.environ.get("PYTHONPATH", "")) if path]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, check=False
+    )
+    if done.returncode == 0:
+        return ""
+    said = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    last = said or [line for line in done.stderr.splitlines() if line.strip()][-1:] or ["nothing was said"]
+    return f"exit code {done.returncode}: {last[0].removeprefix('error: ')}"

@@ -1,0 +1,99 @@
+"""What the zoo's matrix shows: the page docs/zoo.md, and the same table in the README."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from collections.abc import Mapping
+
+from edgedeploy.core.versions import versions
+
+from .cells import PACKAGE, TARGETS, Cell, Outcome
+
+MARKS = ("<!-- zoo: written by `make zoo` -->", "<!-- zoo: end -->")
+LEGEND = (
+    "Weights are random (seed 0). Float columns: largest error over the output's standard deviation, against the eager",
+    "network; the bound is 1e-4. int8 columns: signal to quantization noise in dB; it says that the network lowers and",
+    "runs, and nothing about the accuracy of trained weights. `*` marks a cell below its target's floor.",
+)
+
+
+def render(outcomes: Mapping[Cell, Outcome]) -> str:
+    """The Markdown page: float cells show the largest error in σ, int8 cells the SQNR in dB."""
+    notes: dict[str, int] = {}
+    own = {cell: outcome for cell, outcome in outcomes.items() if cell.size is None}
+    other = {cell: outcome for cell, outcome in outcomes.items() if cell.size is not None}
+    lines = ["# The zoo, exported", "", "Written by `make zoo`.", "", *LEGEND, "", *_table(own, notes)]
+    if other:
+        lines += ["", "## At other input sizes", "", *_table(other, notes)]
+    if notes:
+        lines += ["", *(f"[{number}] {text}" for text, number in notes.items())]
+    done = [outcome for outcome in outcomes.values() if not outcome.error]
+    lines += ["", f"{len(done)} of {len(outcomes)} cells that were run have an artifact.", "", *_made_by(outcomes)]
+    return "\n".join(lines) + "\n"
+
+
+def into_readme(readme: str, outcomes: Mapping[Cell, Outcome]) -> str:
+    """The README with this table between its marks; as it was where it has none, or where there is nothing to show."""
+    before, mark, rest = readme.partition(MARKS[0])
+    _, end, after = rest.partition(MARKS[1])
+    own = {cell: outcome for cell, outcome in outcomes.items() if cell.size is None}
+    if not (mark and end and own):
+        return readme
+    notes: dict[str, int] = {}
+    lines = [mark, "", *_table(own, notes), "", *(f"[{n}] {text}" for text, n in notes.items()), *_made_by(own), end]
+    return before + "\n".join(lines) + after
+
+
+def _made_by(outcomes: Mapping[Cell, Outcome]) -> list[str]:
+    """One line for each commit and machine, in the order of the rows."""
+    pairs = dict.fromkeys((outcome.commit, outcome.machine) for outcome in outcomes.values())
+    return [f"- commit {commit}: {machine}" for commit, machine in pairs]
+
+
+def _table(outcomes: Mapping[Cell, Outcome], notes: dict[str, int]) -> list[str]:
+    by_place = {(cell.network, cell.target): outcome for cell, outcome in outcomes.items()}
+    lines = ["| network | " + " | ".join(TARGETS) + " | commit |", "| --- |" + " ---: |" * len(TARGETS) + " --- |"]
+    for network in dict.fromkeys(cell.network for cell in outcomes):
+        row = [cell_text(by_place.get((network, target)), target, notes) for target in TARGETS]
+        commits = dict.fromkeys(o.commit for (name, _), o in by_place.items() if name == network)
+        lines.append(f"| {network} | " + " | ".join(row) + f" | {', '.join(commits)} |")
+    return lines
+
+
+def cell_text(outcome: Outcome | None, target: str, notes: dict[str, int]) -> str:
+    """One cell; a failure gets a number in `notes`."""
+    if outcome is None:
+        return ""
+    if outcome.error:
+        return f"failed [{notes.setdefault(outcome.error, len(notes) + 1)}]"
+    mark = "*" if outcome.missed else ""
+    if target.endswith("fp32"):
+        return f"{outcome.relative_error:.1e}{mark}"
+    return ("equal" if outcome.sqnr_db is None else f"{outcome.sqnr_db:.1f}") + mark
+
+
+def machine_facts() -> str:
+    """What a figure depends on beside the commit: machine and versions."""
+    from edgedeploy.benchmarks.executors.python_process import describe
+
+    device = describe()
+    kept = ("torch", "onnxruntime", "executorch", "litert-torch", "ai-edge-litert")
+    tools = ", ".join(f"{name} {version}" for name, version in versions().items() if name in kept)
+    machine = f"{device.model or platform.machine()}, {device.cores} cores, {device.os}"
+    return f"{machine}; Python {platform.python_version()}, {tools}"
+
+
+def commit() -> str:
+    """Of this code, with a word where files differ from it; the page's own files may."""
+    root = str(PACKAGE.resolve().parent)
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        changed = git("status", "--short", "--", ":!docs/zoo.md", ":!docs/zoo.json", ":!README.md")
+        return git("rev-parse", "--short", "HEAD") + (" with changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

@@ -1,1 +1,0 @@
-"""The zoo's matrix: every variant to every format, in float and int8, proven; `python -m edgedeploy.zoo_matrix`."""

@@ -1,0 +1,1 @@
+"""Wrappers that change what a network returns: heads, stage features, flat outputs."""

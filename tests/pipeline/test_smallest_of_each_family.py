@@ -1,0 +1,43 @@
+"""The smallest network of each family through every converter and runtime, at its own size: the short `make zoo`.
+
+A family is one test here, since its targets share one capture; xdist hands the families out one by one (tests/conftest.py).
+ExecuTorch's int8 conversion alone takes as long as the other five targets and is behind `slow`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgedeploy import export
+from edgedeploy.core.spec import ModelSpec
+from edgedeploy.studies.zoo_matrix.cells import TARGETS
+from tests.models.families import SMALLEST
+
+pytestmark = [pytest.mark.timeout(900)]
+SLOW = "executorch-int8"
+
+
+@pytest.mark.parametrize("spec", SMALLEST, ids=str)
+def test_the_smallest_of_a_family_lowers_and_float_computes_what_the_network_computes(
+    spec: ModelSpec, tmp_path: Path
+) -> None:
+    wanted = [name for name in TARGETS if name != SLOW]
+    # int8 keeps what is below its floor: random weights say little of quality, and every cell must lower and run
+    made = export(spec.name, wanted, num_calib=8, output=tmp_path, allow_low_parity=True)
+    assert [artifact.manifest.target for artifact in made] == wanted
+    for artifact in made:
+        assert artifact.manifest.inputs[0].shape == spec.input_shape()
+        for parity in artifact.manifest.parity:
+            if artifact.manifest.target.endswith("fp32"):
+                assert parity.relative_error < 1e-4, artifact.manifest.target
+            else:
+                assert parity.sqnr_db > 3, artifact.manifest.target  # more signal than noise by half
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", SMALLEST, ids=str)
+def test_the_smallest_of_a_family_lowers_to_executorch_in_int8(spec: ModelSpec, tmp_path: Path) -> None:
+    (artifact,) = export(spec.name, SLOW, num_calib=8, output=tmp_path, allow_low_parity=True)
+    assert all(parity.sqnr_db > 3 for parity in artifact.manifest.parity)

@@ -1,0 +1,213 @@
+"""The matrix with an exporter that is a fake: what is done again and what is not, and the page."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from edgedeploy.core.artifact import MANIFEST, Manifest
+from edgedeploy.core.errors import UsageError
+from edgedeploy.core.parity import Parity
+from edgedeploy.core.spec import TensorSpec
+from edgedeploy.models.zoo import ZOO
+from edgedeploy.studies.zoo_matrix.cells import (
+    BIG,
+    OTHER_SIZES,
+    TARGETS,
+    Cell,
+    Outcome,
+    Results,
+    cells,
+    fingerprint,
+    run,
+)
+from edgedeploy.studies.zoo_matrix.page import MARKS, into_readme, render
+
+ROOT = Path(__file__).parents[2]
+WANTED = [Cell("topformer-tiny", "topformer", "onnx-fp32"), Cell("topformer-tiny", "topformer", "tflite-int8")]
+
+
+class Exporter:
+    """Writes a manifest with the parity that it is told, and remembers what it was asked for."""
+
+    def __init__(self, relative_error: float = 1e-6, error: str = "") -> None:
+        self.asked: list[str] = []
+        self.relative_error, self.error = relative_error, error
+
+    def __call__(self, cell: Cell, folder: Path) -> str:
+        self.asked.append(str(cell))
+        if self.error:
+            return self.error
+        place = cell.place(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "model.bin").write_bytes(b"x")
+        parity = Parity(0.1, 0.1, self.relative_error, 31.25, 1.0, None, 10)
+        floor = {"relative_error": 1e-4} if cell.target.endswith("fp32") else {"sqnr_db": 20.0}
+        tensor = (TensorSpec("x", (1,)),)
+        manifest = Manifest(cell.model, cell.target, "r", "model.bin", "", 1, tensor, tensor, (parity,), floor)
+        (place / MANIFEST).write_text(json.dumps(manifest.to_json()))
+        return ""
+
+
+def test_every_variant_up_to_30_million_parameters_goes_everywhere_and_the_big_ones_somewhere() -> None:
+    wanted = list(cells(ZOO))
+    for spec in ZOO:
+        targets = [cell.target for cell in wanted if cell.network == spec.name]
+        assert targets == list(TARGETS) if spec.parameters <= BIG else len(targets) >= 1
+    sizes = [ZOO[cell.model].parameters for cell in wanted if cell.size is None]
+    assert sizes == sorted(sizes)
+
+
+def test_other_sizes_are_exported_to_every_target_into_folders_of_their_own(tmp_path: Path) -> None:
+    others = [cell for cell in cells(ZOO) if cell.size]
+    assert len(others) == sum(map(len, OTHER_SIZES.values())) * len(TARGETS)
+    for cell in others:
+        assert cell.size in OTHER_SIZES[cell.model]
+        assert ZOO[cell.model].input_shape(cell.size)[2:] == cell.size != ZOO[cell.model].input_size
+    assert len({cell.place(tmp_path) for cell in cells(ZOO)}) == len(list(cells(ZOO)))
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    return Results(tmp_path / "docs" / "zoo.json")
+
+
+def test_a_second_run_makes_nothing_again_even_where_the_artifacts_are_gone(results: Results, tmp_path: Path) -> None:
+    first, second = Exporter(), Exporter()
+    run(WANTED, tmp_path / "here", first, results)
+    assert first.asked == ["topformer-tiny/onnx-fp32", "topformer-tiny/tflite-int8"]
+    made = results.read(WANTED)
+    run(WANTED, tmp_path / "elsewhere", second, results)
+    assert second.asked == []
+    assert results.read(WANTED) == made
+
+
+def test_an_interrupted_run_goes_on_with_the_next_cell(results: Results, tmp_path: Path) -> None:
+    run(WANTED[:1], tmp_path, Exporter(), results)
+    rest = Exporter()
+    heard: list[tuple[str, bool]] = []
+    run(WANTED, tmp_path, rest, results, lambda cell, _, fresh: heard.append((cell.target, fresh)))
+    assert rest.asked == ["topformer-tiny/tflite-int8"]
+    assert heard == [("onnx-fp32", False), ("tflite-int8", True)]
+
+
+def test_a_cell_of_other_code_and_one_that_failed_are_made_again(results: Results, tmp_path: Path) -> None:
+    results.add(WANTED[0], Outcome("older", 1.0, "", 1e-6, 30.0))
+    run(WANTED[1:], tmp_path, Exporter(error="exit code -9: killed"), results)
+    again = Exporter()
+    run(WANTED, tmp_path, again, results, made_by=("abc", "a CPU"))
+    assert again.asked == [str(cell) for cell in WANTED]
+    assert [(o.error, o.commit, o.machine) for o in results.read(WANTED).values()] == [("", "abc", "a CPU")] * 2
+
+
+def test_failures_and_cells_of_older_code_stay_among_the_results(results: Results, tmp_path: Path) -> None:
+    results.add(WANTED[0], Outcome("older", 1.0, "", 1e-6, 30.0))
+    run(WANTED[1:], tmp_path, Exporter(error="exit code 1: below the floor"), results)
+    assert [outcome.error for outcome in results.read(WANTED).values()] == ["", "exit code 1: below the floor"]
+
+
+def test_runs_side_by_side_lose_no_cell(results: Results) -> None:
+    wanted = list(cells(ZOO))[:40]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda cell: results.add(cell, Outcome(cell.target, 1.0)), wanted))
+    assert {cell: outcome.fingerprint for cell, outcome in results.read(wanted).items()} == {
+        cell: cell.target for cell in wanted
+    }
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"topformer-tiny/onnx-fp32": {"speed": 1}}'])
+def test_a_broken_file_of_results_is_named_and_stays_as_it_is(content: str, results: Results, tmp_path: Path) -> None:
+    results.path.parent.mkdir()
+    results.path.write_text(content)
+    with pytest.raises(UsageError, match=r"zoo\.json is no file of results"):
+        run(WANTED, tmp_path, Exporter(), results)
+    assert results.path.read_text() == content
+
+
+def test_the_committed_results_are_what_the_page_and_the_readme_show() -> None:
+    results, everything = Results(ROOT / "docs" / "zoo.json"), list(cells(ZOO))
+    known = results.read(everything)
+    assert set(json.loads(results.path.read_text())) == {str(cell) for cell in known}
+    assert (ROOT / "docs" / "zoo.md").read_text() == render(known)
+    readme = (ROOT / "README.md").read_text()
+    assert into_readme(readme, known) == readme
+
+
+def test_no_committed_cell_failed_and_no_float_one_is_above_its_bound() -> None:
+    known = Results(ROOT / "docs" / "zoo.json").read(cells(ZOO))
+    bad = [str(cell) for cell, o in known.items() if o.error or (o.missed and cell.target.endswith("fp32"))]
+    assert bad == []
+
+
+def test_the_fingerprint_follows_the_family_the_format_and_the_versions(tmp_path: Path) -> None:
+    for name in (
+        "models/topformer.py",
+        "models/swin.py",
+        "exporters/to_onnx.py",
+        "exporters/to_tflite.py",
+        "core/x.py",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("1")
+    cell, tools = WANTED[0], {"torch": "1"}
+    first = fingerprint(cell, tmp_path, tools)
+    for name, matters in (
+        ("models/swin.py", False),
+        ("exporters/to_tflite.py", False),
+        ("models/topformer.py", True),
+        ("exporters/to_onnx.py", True),
+        ("core/x.py", True),
+    ):
+        (tmp_path / name).write_text("2")
+        assert (fingerprint(cell, tmp_path, tools) != first) is matters, name
+        (tmp_path / name).write_text("1")
+    (tmp_path / "core/x.py").write_text('"""Says more."""\n\n1  # one\n')
+    assert fingerprint(cell, tmp_path, tools) == first, "only words differ"
+    assert fingerprint(cell, tmp_path, {"torch": "2"}) != first
+    assert fingerprint(cell, tmp_path, tools) == first
+
+
+def test_the_page_shows_errors_noise_misses_and_failures() -> None:
+    outcomes = {
+        Cell("a", "a", "onnx-fp32"): Outcome("f", 30, "", 2.4e-6, 110.0, commit="abc", machine="a CPU"),
+        Cell("a", "a", "tflite-fp32"): Outcome("f", 30, "", 3e-3, 50.0, missed=True, commit="abc", machine="a CPU"),
+        Cell("a", "a", "onnx-int8"): Outcome("f", 60, "", 0.1, 31.27, commit="def", machine="another"),
+        Cell("b", "b", "onnx-fp32"): Outcome(
+            "f", 60, "exit code -9: nothing was said", commit="def", machine="another"
+        ),
+    }
+    page = render(outcomes)
+    assert "| a | 2.4e-06 |  | 3.0e-03* | 31.3 |  |  | abc, def |" in page
+    assert "| b | failed [1] |" in page
+    assert "[1] exit code -9: nothing was said" in page
+    assert "- commit abc: a CPU\n- commit def: another\n" in page
+    assert "3 of 4 cells that were run have an artifact." in page
+
+
+def test_other_sizes_have_a_table_of_their_own_on_the_page() -> None:
+    cell = Cell("a", "a", "tflite-fp32", (192, 320))
+    page = render({Cell("a", "a", "onnx-fp32"): Outcome("f", 30, "", 2e-6), cell: Outcome("f", 30, "", 3e-6)})
+    first, second = page.split("## At other input sizes")
+    assert "| a | 2.0e-06 |" in first
+    assert "| a at 192x320 |  |  | 3.0e-06 |" in second
+
+
+def test_the_readme_shows_the_table_between_its_marks_and_nothing_else_changes() -> None:
+    outcomes = {Cell("a", "a", "onnx-fp32"): Outcome("f", 30, "", 2.4e-6, 110.0)}
+    readme = f"before\n{MARKS[0]}\nolder\n{MARKS[1]}\nafter\n"
+    shown = into_readme(readme, outcomes)
+    assert shown.startswith(f"before\n{MARKS[0]}\n")
+    assert shown.endswith(f"{MARKS[1]}\nafter\n")
+    assert "| a | 2.4e-06 |" in shown
+    assert "older" not in shown
+    assert into_readme(shown, outcomes) == shown
+    assert into_readme("no marks", outcomes) == "no marks"
+    assert into_readme(readme, {}) == readme
+
+
+def test_a_float_cell_above_its_bound_is_marked(results: Results, tmp_path: Path) -> None:
+    run(WANTED[:1], tmp_path, Exporter(relative_error=1e-3), results)
+    assert results.read(WANTED)[WANTED[0]].missed
