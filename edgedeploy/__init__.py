@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["create_model", "export", "verify", "bench", "__version__"]
 
-_HOMES = {"create_model": "pipeline.export", "export": "pipeline.export", "verify": "pipeline.verify", "bench": "pipeline.bench"}
+_HOMES = {
+    "create_model": "pipeline.export",
+    "export": "pipeline.export",
+    "verify": "pipeline.verify",
+    "bench": "pipeline.bench",
+}
 
 
 def __getattr__(name: str) -> Any:

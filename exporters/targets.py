@@ -12,26 +12,26 @@ from .job import Exporter
 # What every target wants. Which of them fire is the network's matter.
 COMMON = (
     "fold_constants",
-    "window_gather",
-    "low_rank_permutes",
-    "plain_attention",
-    "split_projections",
-    "splits_as_slices",
-    "query_scale",
-    "reciprocal_norm",
-    "late_norm",
+    "window_shift_to_gather",
+    "collapse_permute_dims",
+    "decompose_sdpa",
+    "split_qkv_projection",
+    "split_to_slices",
+    "fold_attention_scale",
+    "l2_norm_to_rsqrt",
+    "defer_l2_norm",
     "fold_batch_norm",
     "linear_to_conv",
     "cancel_permutes",
-    "strided_pick",
-    "fixed_pool",
-    "fixed_resize",
-    "whole_hard_activations",
+    "pool1x1_to_stride",
+    "adaptive_pool_to_fixed",
+    "resize_to_fixed_size",
+    "fuse_hard_activations",
 )
 
 
 @dataclass(frozen=True)
-class Floor:
+class Threshold:
     """The parity below which an export fails.
 
     Attributes:
@@ -73,7 +73,7 @@ class Target:
     file: str
     recipe: QuantRecipe
     rewrites: tuple[str, ...]
-    floor: Floor
+    floor: Threshold
 
     def __str__(self) -> str:
         return self.name
@@ -93,25 +93,25 @@ class Target:
         return to_tflite
 
 
-FLOAT = Floor(relative_error=1e-4, label_agreement=0.99)
-HALF = Floor(sqnr_db=50, label_agreement=0.98)  # 11 bits of mantissa in the weights
-INT8 = Floor(sqnr_db=20, label_agreement=0.9)  # noise a tenth of the signal's amplitude
-LABELS = ("cheap_labels",)
-CLIPPED = ("clipped_hard_sigmoid",)
+FLOAT = Threshold(relative_error=1e-4, label_agreement=0.99)
+HALF = Threshold(sqnr_db=50, label_agreement=0.98)  # 11 bits of mantissa in the weights
+INT8 = Threshold(sqnr_db=20, label_agreement=0.9)  # noise a tenth of the signal's amplitude
+LABELS = ("argmax_over_candidates",)
+CLIPPED = ("fold_hard_sigmoid_gate",)
 # In float, on runtimes that are channel-first: in int8 a norm spelled out would be rounded at every step.
-CHANNEL_FIRST = ("channel_first_norm",)
-ONLY_TFLITE = ("centred_norm", "spread_by_shuffle")
+CHANNEL_FIRST = ("channels_first_layer_norm",)
+ONLY_TFLITE = ("center_before_variance", "transposed_conv_to_shuffle")
 
 
-def _onnx(name: str, recipe: QuantRecipe, floor: Floor, *more: str) -> Target:
+def _onnx(name: str, recipe: QuantRecipe, floor: Threshold, *more: str) -> Target:
     return Target(name, "onnx", "onnxruntime", "model.onnx", recipe, COMMON + LABELS + more, floor)
 
 
-def _executorch(name: str, recipe: QuantRecipe, floor: Floor, *more: str) -> Target:
+def _executorch(name: str, recipe: QuantRecipe, floor: Threshold, *more: str) -> Target:
     return Target(name, "executorch", "executorch", "model.pte", recipe, COMMON + LABELS + more, floor)
 
 
-def _tflite(name: str, recipe: QuantRecipe, floor: Floor, *more: str) -> Target:
+def _tflite(name: str, recipe: QuantRecipe, floor: Threshold, *more: str) -> Target:
     return Target(
         name, "tflite", "litert", "model.tflite", recipe, COMMON + LABELS + CLIPPED + ONLY_TFLITE + more, floor
     )

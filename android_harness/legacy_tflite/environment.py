@@ -29,7 +29,7 @@ _WORKER = Path(__file__).parent / "worker.py"
 
 
 @dataclass(frozen=True)
-class OldRuntime(Bundle):
+class LegacyTfliteBundle(Bundle):
     """A Python environment with the old runtime, started as a bundle is."""
 
     def command(self, folder: str | Path | None = None) -> list[str]:
@@ -39,7 +39,7 @@ class OldRuntime(Bundle):
         return [str(self.folder / "bin" / "python"), "-I", str(_WORKER)]
 
 
-def build_old_runtime() -> OldRuntime:
+def build_legacy_tflite() -> LegacyTfliteBundle:
     """The environment, from the cache or made now. Raises RunnerFailed with what is missing."""
     python = _old_enough_python()
     folder = cache_folder("environments") / f"tflite-runtime-{VERSION}-{key_of([python, *_REQUIREMENTS])}"
@@ -50,7 +50,7 @@ def build_old_runtime() -> OldRuntime:
                 pip = [sys.executable, "-m", "pip", "--python", str(stage / "bin" / "python"), "--quiet"]
                 install = ["install", "--only-binary=:all:", "--no-deps", "--disable-pip-version-check"]
                 run_tool([*pip, *install, *_REQUIREMENTS], f"installing {' and '.join(_REQUIREMENTS)}")
-    return OldRuntime("tflite-runtime", HOST_ABI, VERSION, folder)
+    return LegacyTfliteBundle("tflite-runtime", HOST_ABI, VERSION, folder)
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Refusal:
 
 def refusal_of(model: Path) -> Refusal | None:
     """Why the old runtime cannot load a .tflite file, in its own words where it has any; None where it can."""
-    command = [*build_old_runtime().command(), "--runtime", "tflite-runtime", "--model", str(model), "--load-only"]
+    command = [*build_legacy_tflite().command(), "--runtime", "tflite-runtime", "--model", str(model), "--load-only"]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=ENVIRONMENT, check=False)
     lines = done.stdout.splitlines()
     try:

@@ -1,11 +1,11 @@
 """Fair conditions on an unrooted phone, each one recorded and undone.
 
-    with fair_conditions(device, info, Hygiene(cores="big", max_start_temperature_c=35)) as conditions:
+    with fair_conditions(device, info, MeasurementConditions(cores="big", max_start_temperature_c=35)) as conditions:
         conditions.before_row()                                   # cooldown, start temperature
         with Watch(device) as watch:
             result = device.run(conditions.pinned(["./runner", ...]))
         throttled = watch.throttled(sample_times_s)               # one bool a sample
-    conditions.steps, conditions.undone                           # what was done and undone, for the Measurement
+    conditions.steps, conditions.restored                           # what was done and undone, for the Measurement
 
 A step that the device does not offer is recorded as "not available"; none is claimed that was not done.
 """
@@ -32,7 +32,7 @@ FULL_CLOCK = 0.9
 
 
 @dataclass(frozen=True)
-class Hygiene:
+class MeasurementConditions:
     """What is asked for.
 
     Attributes:
@@ -101,14 +101,14 @@ class Conditions:
     Attributes:
         mask: None when no cores were chosen.
         steps: what was done, for the Measurement.
-        undone: what was undone, or could not be and why; empty as long as the conditions are in force.
+        restored: what was undone, or could not be and why; empty as long as the conditions are in force.
     """
 
     device: RemoteDevice
-    options: Hygiene
+    options: MeasurementConditions
     mask: int | None
     steps: list[Step] = field(default_factory=list)
-    undone: list[Step] = field(default_factory=list)
+    restored: list[Step] = field(default_factory=list)
     _rows: int = 0
 
     def pinned(self, command: Sequence[str]) -> list[str]:
@@ -147,7 +147,7 @@ class Conditions:
 
 
 @contextlib.contextmanager
-def fair_conditions(device: RemoteDevice, info: DeviceInfo, options: Hygiene) -> Iterator[Conditions]:
+def fair_conditions(device: RemoteDevice, info: DeviceInfo, options: MeasurementConditions) -> Iterator[Conditions]:
     """Sets up what `options` asks for and undoes it afterwards, also after an error or a Ctrl-C."""
     mask = core_mask(info.cores, options.cores)
     conditions = Conditions(device, options, mask)
@@ -161,14 +161,14 @@ def fair_conditions(device: RemoteDevice, info: DeviceInfo, options: Hygiene) ->
         yield conditions
     finally:
         if options.fixed_performance and fixed is not False:
-            conditions.undone.append(Step(FIXED_PERFORMANCE, _undo_fixed_performance(device, info)))
+            conditions.restored.append(Step(FIXED_PERFORMANCE, _undo_fixed_performance(device, info)))
 
 
 def _undo_fixed_performance(device: RemoteDevice, info: DeviceInfo) -> str:
     try:
-        return "undone" if _set_fixed_performance(device, info, on=False) else "not undone: the device refused"
+        return "undone" if _set_fixed_performance(device, info, on=False) else "not restored: the device refused"
     except DeviceError as error:  # it forgets the mode when it restarts
-        return f"not undone: {error.message}"
+        return f"not restored: {error.message}"
 
 
 def _set_fixed_performance(device: RemoteDevice, info: DeviceInfo, *, on: bool) -> bool:

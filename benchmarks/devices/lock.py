@@ -150,7 +150,7 @@ class DeviceLock:
 
 
 def _lock_script(folder: str, token: str, me: str) -> str:
-    """Says `held [stale holder]` and waits for the end of stdin, or says `busy HOLDER`.
+    """Reporter `held [stale holder]` and waits for the end of stdin, or says `busy HOLDER`.
 
     The lock file is made with noclobber, which is O_EXCL. Its line: pid of the holding shell, token, holder; that shell is
     alive when its own command line has the token in it, as this very text has.

@@ -1,8 +1,8 @@
 """A place is where artifacts are measured: this machine, a device, an emulated Arm CPU. All give the same plain result.
 
-with open_place("adb:pixel7", Wishes(hygiene=Hygiene(cores="big"))) as place:
-    place.prepare(task, say)            # builds and pushes what is not there yet
-    ran = place.run(task, plan, say)
+with open_executor("adb:pixel7", ExecutorOptions(hygiene=MeasurementConditions(cores="big"))) as place:
+    place.prepare(task, reporter)            # builds and pushes what is not there yet
+    ran = place.run(task, plan, reporter)
 
 on_this_machine.py   the native runner as a child, or the runtimes' Python bindings where it cannot be built
 on_device.py         the native runner on a phone or a board, through the six verbs
@@ -18,21 +18,21 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from edgedeploy.android_harness.protocol import RunnerAnswer, RunRequest
-from edgedeploy.benchmarks.conditions.session import Conditions, Hygiene, Step
+from edgedeploy.benchmarks.conditions.session import Conditions, MeasurementConditions, Step
 from edgedeploy.benchmarks.devices import base, parse_device, read_aliases
 from edgedeploy.benchmarks.devices.base import DeviceState
 from edgedeploy.core.errors import UsageError
 from edgedeploy.core.measurement import DeviceInfo, Profile
 from edgedeploy.core.parity import Array
 
-from .python_process import RunPlan
+from .python_process import RunOptions
 
-OLD_RUNTIME = "tflite-runtime"
+LEGACY_RUNTIME = "tflite-runtime"
 Steps = tuple[tuple[str, str], ...]  # (what, how it went)
 PROFILE_RUNS = 20  # the mean of an operator settles soon, and every run of a profile is one that measures nothing
 
 
-class Says(Protocol):
+class Reporter(Protocol):
     """Who hears of the progress; `edgedeploy.reporter.Reporter` is one."""
 
     def stage(self, text: str) -> contextlib.AbstractContextManager[None]:
@@ -68,7 +68,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Ran:
+class RunOutput:
     """What a run gave; the names are those of Measurement.
 
     Attributes:
@@ -96,7 +96,7 @@ class Ran:
     notes: tuple[str, ...] = ()
 
 
-class Place(Protocol):
+class Executor(Protocol):
     """Where artifacts are measured.
 
     Attributes:
@@ -107,21 +107,21 @@ class Place(Protocol):
     is_host: bool
 
     @property
-    def undone(self) -> Steps:
+    def restored(self) -> Steps:
         """Once the place was left: what was undone there, or could not be and why."""
 
-    def prepare(self, task: Task, reporter: Says) -> None:
+    def prepare(self, task: Task, reporter: Reporter) -> None:
         """Brings what the task needs to where it is needed; what is there already costs nothing."""
 
-    def run(self, task: Task, plan: RunPlan, reporter: Says) -> Ran:
+    def run(self, task: Task, plan: RunOptions, reporter: Reporter) -> RunOutput:
         """Runs a prepared task. Raises RunnerFailed, or a DeviceError."""
 
-    def profile(self, task: Task, plan: RunPlan, reporter: Says) -> Profile:
+    def profile(self, task: Task, plan: RunOptions, reporter: Reporter) -> Profile:
         """Where a prepared task's time goes, in a run that gives no latency. Raises as `run`."""
 
 
 @dataclass(frozen=True)
-class Wishes:
+class ExecutorOptions:
     """What is asked of a place beside its name.
 
     Attributes:
@@ -129,11 +129,11 @@ class Wishes:
         runtime: "tflite-runtime" for the old one; None for the one that the artifact names.
     """
 
-    hygiene: Hygiene = field(default_factory=Hygiene)
+    hygiene: MeasurementConditions = field(default_factory=MeasurementConditions)
     runtime: str | None = None
 
 
-def profile_request(plan: RunPlan, cpu_mask: int | None) -> RunRequest:
+def profile_request(plan: RunOptions, cpu_mask: int | None) -> RunRequest:
     """A profiled run as short as a profile needs, under the row's own conditions."""
     runs = min(plan.num_runs, PROFILE_RUNS)
     return RunRequest(plan.threads, plan.warmup_runs, runs, 0.0, plan.max_secs, profile=True, cpu_mask=cpu_mask)
@@ -145,34 +145,34 @@ def profile_of(answer: RunnerAnswer) -> Profile:
 
 
 @contextlib.contextmanager
-def open_place(text: str, wishes: Wishes | None = None) -> Iterator[Place]:
+def open_executor(text: str, options: ExecutorOptions | None = None) -> Iterator[Executor]:
     """The place that a person means by `text`, held while the block runs.
 
     Raises UnknownName, UsageError, NoDevice, DeviceBusy.
     """
-    wishes = wishes or Wishes()
+    options = options or ExecutorOptions()
     name = parse_device(text, read_aliases())
-    if wishes.runtime not in (None, OLD_RUNTIME):
-        raise UsageError(f"--runtime {wishes.runtime}: the choice is {OLD_RUNTIME}, or none for the artifact's own")
-    if wishes.runtime and name.kind != "local":
-        raise UsageError(f"{OLD_RUNTIME} is a Python package and runs on this machine only", hint="--device local")
+    if options.runtime not in (None, LEGACY_RUNTIME):
+        raise UsageError(f"--runtime {options.runtime}: the choice is {LEGACY_RUNTIME}, or none for the artifact's own")
+    if options.runtime and name.kind != "local":
+        raise UsageError(f"{LEGACY_RUNTIME} is a Python package and runs on this machine only", hint="--device local")
     if name.kind == "local":
-        from .host import open_this_machine
+        from .host import open_host_executor
 
-        with open_this_machine(wishes) as place:
+        with open_host_executor(options) as place:
             yield place
     elif name.kind == "qemu":
-        from .qemu import EmulatedPlace
+        from .qemu import QemuExecutor
 
-        if wishes.hygiene != Hygiene():
+        if options.hygiene != MeasurementConditions():
             raise UsageError(
                 "an emulated CPU has no cores to choose and no temperature", hint="leave these options out"
             )
-        yield EmulatedPlace(name.name)
+        yield QemuExecutor(name.name)
     else:
-        from .device import open_device_place
+        from .device import open_device_executor
 
-        with open_device_place(text, wishes) as place:
+        with open_device_executor(text, options) as place:
             yield place
 
 

@@ -20,7 +20,7 @@ from edgedeploy.android_harness.host_runner import by_set
 from edgedeploy.android_harness.protocol import RunnerAnswer, RunRequest, parse_answer
 from edgedeploy.android_harness.tensor_files import read_tensors, write_tensors
 from edgedeploy.benchmarks.conditions.samples import Attempt, Collected, collect
-from edgedeploy.benchmarks.conditions.session import Conditions, Hygiene, Watch, fair_conditions
+from edgedeploy.benchmarks.conditions.session import Conditions, MeasurementConditions, Watch, fair_conditions
 from edgedeploy.benchmarks.devices import base, open_device, parse_device, read_aliases, require_abi, use_device
 from edgedeploy.benchmarks.devices.lock import DeviceLock
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
@@ -29,11 +29,11 @@ from edgedeploy.core.files import private_folder
 from edgedeploy.core.measurement import Profile
 
 from .base import (
-    Ran,
-    Says,
+    ExecutorOptions,
+    Reporter,
+    RunOutput,
     Steps,
     Task,
-    Wishes,
     as_pairs,
     info_record,
     profile_of,
@@ -41,7 +41,7 @@ from .base import (
     state_record,
     steps_record,
 )
-from .python_process import RunPlan
+from .python_process import RunOptions
 
 T = TypeVar("T")
 
@@ -53,13 +53,13 @@ LOSSES = 3  # of one row; a device that goes more often is not fit
 
 
 @contextlib.contextmanager
-def open_device_place(text: str, wishes: Wishes) -> Iterator[DevicePlace]:
+def open_device_executor(text: str, options: ExecutorOptions) -> Iterator[DeviceExecutor]:
     """The device that `text` means, locked, under the conditions asked for. Raises NoDevice, DeviceBusy, DeviceError."""
     device = open_device(text)
     info = device.describe()
     abi = bundle_abi(info)
     with use_device(device) as lock:
-        place = DevicePlace(device, info, abi, lock, wishes.hygiene, parse_device(text, read_aliases()).kind)
+        place = DeviceExecutor(device, info, abi, lock, options.hygiene, parse_device(text, read_aliases()).kind)
         try:
             place.enter_conditions()
             yield place
@@ -76,13 +76,19 @@ def bundle_abi(info: base.DeviceInfo) -> str:
     raise AssertionError("unreachable: require_abi refuses what is not listed")
 
 
-class DevicePlace:
-    """See the module's docstring; made by `open_device_place`."""
+class DeviceExecutor:
+    """See the module's docstring; made by `open_device_executor`."""
 
     is_host = False
 
     def __init__(
-        self, device: RemoteDevice, info: base.DeviceInfo, abi: str, lock: DeviceLock, hygiene: Hygiene, kind: str
+        self,
+        device: RemoteDevice,
+        info: base.DeviceInfo,
+        abi: str,
+        lock: DeviceLock,
+        hygiene: MeasurementConditions,
+        kind: str,
     ) -> None:
         self.device, self.info = device, info_record(kind, device.address, info)
         self._described, self._abi, self._lock, self._hygiene = info, abi, lock, hygiene
@@ -93,9 +99,9 @@ class DevicePlace:
         self._interruptions = 0
 
     @property
-    def undone(self) -> Steps:
+    def restored(self) -> Steps:
         """What was undone on the device when the place was closed."""
-        return as_pairs(self._conditions.undone) if self._conditions else ()
+        return as_pairs(self._conditions.restored) if self._conditions else ()
 
     # --- conditions --------------------------------------------------------------------------------------------------
 
@@ -106,7 +112,7 @@ class DevicePlace:
 
     @property
     def _in_force(self) -> Conditions:
-        assert self._conditions is not None, "open_device_place sets the conditions up"
+        assert self._conditions is not None, "open_device_executor sets the conditions up"
         return self._conditions
 
     def close(self) -> None:
@@ -117,22 +123,22 @@ class DevicePlace:
 
     # --- the work ----------------------------------------------------------------------------------------------------
 
-    def prepare(self, task: Task, reporter: Says) -> None:
+    def prepare(self, task: Task, reporter: Reporter) -> None:
         """Builds the runner and brings it and the file there; what lies there already is not sent again."""
         if task.runner not in self._bundles:
             with reporter.stage(f"get the {task.runner} runner for {self._abi}"):
                 self._bundles[task.runner] = build_bundle(task.runner, self._abi)
         with reporter.stage(f"bring {task.name} to {self.device.address}"):
-            self._persist(lambda: self._bring(task, say), say)
+            self._persist(lambda: self._bring(task, reporter), reporter)
 
-    def run(self, task: Task, plan: RunPlan, reporter: Says) -> Ran:
+    def run(self, task: Task, plan: RunOptions, reporter: Reporter) -> RunOutput:
         """Runs a prepared task there and brings its outputs here."""
         lost_before = self._interruptions
         with private_folder() as here:
             write_tensors(here / "inputs", [tensor for one_set in task.inputs for tensor in one_set])
-            done, steps, mask = self._persist(lambda: self._row(task, plan, here, say), say)
+            done, steps, mask = self._persist(lambda: self._row(task, plan, here, reporter), reporter)
         answer, bundle = done.first.answer, self._bundles[task.runner]
-        return Ran(
+        return RunOutput(
             outputs=done.first.outputs,
             samples_ns=done.samples_ns,
             load_ns=answer.load_ns,
@@ -152,23 +158,23 @@ class DevicePlace:
             notes=tuple(done.notes()),
         )
 
-    def profile(self, task: Task, plan: RunPlan, reporter: Says) -> Profile:
+    def profile(self, task: Task, plan: RunOptions, reporter: Reporter) -> Profile:
         """From one more start of the runner there, which leaves nothing behind."""
         with private_folder() as here:
             write_tensors(here / "inputs", task.inputs[0])
-            return self._persist(lambda: self._profiled(task, plan, here, say), say)
+            return self._persist(lambda: self._profiled(task, plan, here, reporter), reporter)
 
-    def _profiled(self, task: Task, plan: RunPlan, here: Path, reporter: Says) -> Profile:
-        self._bring(task, say)
+    def _profiled(self, task: Task, plan: RunOptions, here: Path, reporter: Reporter) -> Profile:
+        self._bring(task, reporter)
         self.device.push(here / "inputs", f"{WORK}/inputs")
         answer, _ = self._start(task, profile_request(plan, self._in_force.mask), scratch=f"{UP}/{WORK}")
         self.device.remove(WORK)
         return profile_of(answer)
 
-    def _row(self, task: Task, plan: RunPlan, here: Path, reporter: Says) -> tuple[Collected, Steps, int | None]:
+    def _row(self, task: Task, plan: RunOptions, here: Path, reporter: Reporter) -> tuple[Collected, Steps, int | None]:
         """One row from its beginning, with the conditions it had; whatever an earlier try left is overwritten."""
         conditions = self._in_force
-        self._bring(task, say)
+        self._bring(task, reporter)
         self.device.push(here / "inputs", f"{WORK}/inputs")
         request = RunRequest(
             plan.threads, plan.warmup_runs, plan.num_runs, plan.min_secs, plan.max_secs, cpu_mask=conditions.mask
@@ -208,7 +214,7 @@ class DevicePlace:
         answer = parse_answer(result.stdout, exit_code=result.exit_code, stderr=result.stderr, what=what)
         return answer, first_line[0]
 
-    def _bring(self, task: Task, reporter: Says) -> None:
+    def _bring(self, task: Task, reporter: Reporter) -> None:
         """Pushes what is not there yet. Under our lock nobody changes it, so it is looked at once, and after each loss."""
         bundle = self._bundles[task.runner]
         for local, remote in ((bundle.folder, _bundle_place(bundle)), (task.path, _model_place(task))):
@@ -216,7 +222,7 @@ class DevicePlace:
                 self.device.push(local, remote, progress=reporter.advance)
                 self._brought.add(remote)
 
-    def _persist(self, work: Callable[[], T], reporter: Says) -> T:
+    def _persist(self, work: Callable[[], T], reporter: Reporter) -> T:
         """Does the work, again from its beginning after each return of a lost device.
 
         Raises DeviceLost or NoDevice when it does not come back in time, or goes LOSSES times.

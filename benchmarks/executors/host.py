@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from edgedeploy.android_harness.bundles import Bundle, build_bundle
 from edgedeploy.android_harness.host_runner import run_locally as run_native
-from edgedeploy.android_harness.legacy_tflite.environment import build_old_runtime
+from edgedeploy.android_harness.legacy_tflite.environment import build_legacy_tflite
 from edgedeploy.android_harness.protocol import RunRequest
 from edgedeploy.android_harness.toolchain import HOST_ABI
 from edgedeploy.benchmarks.conditions.samples import Attempt, collect
@@ -27,32 +27,32 @@ from edgedeploy.core.measurement import DeviceInfo, Profile
 
 from . import python_process as local
 from .base import (
-    OLD_RUNTIME,
-    Ran,
-    Says,
+    LEGACY_RUNTIME,
+    ExecutorOptions,
+    Reporter,
+    RunOutput,
     Steps,
     Task,
-    Wishes,
     as_pairs,
     profile_of,
     profile_request,
     state_record,
     steps_record,
 )
-from .python_process import RunPlan
+from .python_process import RunOptions
 
 
 @contextlib.contextmanager
-def open_this_machine(wishes: Wishes) -> Iterator[ThisMachine]:
+def open_host_executor(options: ExecutorOptions) -> Iterator[HostExecutor]:
     """This machine, under the conditions asked for."""
     device = RemoteDevice(LocalConnection())
     info = device.describe()
-    with fair_conditions(device, info, wishes.hygiene) as conditions:
+    with fair_conditions(device, info, options.hygiene) as conditions:
         described = replace(local.describe(), core_khz=tuple(core.max_khz for core in info.cores))
-        yield ThisMachine(described, info.cores, conditions, wishes.runtime)
+        yield HostExecutor(described, info.cores, conditions, options.runtime)
 
 
-class ThisMachine:
+class HostExecutor:
     """See the module's docstring."""
 
     is_host = True
@@ -65,35 +65,35 @@ class ThisMachine:
         self._why_not = ""
 
     @property
-    def undone(self) -> Steps:
+    def restored(self) -> Steps:
         """What was undone here when the place was left."""
-        return as_pairs(self._conditions.undone)
+        return as_pairs(self._conditions.restored)
 
-    def prepare(self, task: Task, reporter: Says) -> None:
+    def prepare(self, task: Task, reporter: Reporter) -> None:
         """Builds the runner, at the first time. Where that cannot be done, says so."""
-        if self._runtime == OLD_RUNTIME and task.runner != "litert":
-            raise UsageError(f"{OLD_RUNTIME} runs tflite-* artifacts only, and {task.name} is none")
+        if self._runtime == LEGACY_RUNTIME and task.runner != "litert":
+            raise UsageError(f"{LEGACY_RUNTIME} runs tflite-* artifacts only, and {task.name} is none")
         if task.runner in self._bundles:
             return
         with reporter.stage(f"get the {self._runtime or task.runner} runner for this machine"):
-            self._bundles[task.runner] = build_old_runtime() if self._runtime else self._native(task.runner)
+            self._bundles[task.runner] = build_legacy_tflite() if self._runtime else self._native(task.runner)
         if self._bundles[task.runner] is None:
             reporter.note(f"the native runner cannot be built here, so Python's binding measures: {self._why_not}")
 
-    def run(self, task: Task, plan: RunPlan, reporter: Says) -> Ran:
+    def run(self, task: Task, plan: RunOptions, reporter: Reporter) -> RunOutput:
         """In the native runner, or through the runtime's Python binding."""
-        self.prepare(task, say)
+        self.prepare(task, reporter)
         bundle = self._bundles[task.runner]
-        return self._run_python(task, plan) if bundle is None else self._run_native(bundle, task, plan, say)
+        return self._run_python(task, plan) if bundle is None else self._run_native(bundle, task, plan, reporter)
 
-    def profile(self, task: Task, plan: RunPlan, reporter: Says) -> Profile:
+    def profile(self, task: Task, plan: RunOptions, reporter: Reporter) -> Profile:
         """From the native runner; Python's bindings and the old runtime tell none."""
-        self.prepare(task, say)
+        self.prepare(task, reporter)
         bundle = self._bundles[task.runner]
         if bundle is None:
             return Profile(not_available="the runtime's Python binding tells no profile")
-        if bundle.runtime == OLD_RUNTIME:
-            return Profile(not_available=f"{OLD_RUNTIME} tells no profile")
+        if bundle.runtime == LEGACY_RUNTIME:
+            return Profile(not_available=f"{LEGACY_RUNTIME} tells no profile")
         request = profile_request(plan, self._conditions.mask)
         return profile_of(run_native(bundle, task.path, task.inputs[:1], request, want_outputs=False).answer)
 
@@ -104,10 +104,10 @@ class ThisMachine:
             self._why_not = error.message
             return None
 
-    def _run_native(self, bundle: Bundle, task: Task, plan: RunPlan, reporter: Says) -> Ran:
+    def _run_native(self, bundle: Bundle, task: Task, plan: RunOptions, reporter: Reporter) -> RunOutput:
         before_steps = len(self._conditions.steps)
         state_before = self._conditions.before_row(reporter.note)
-        old = bundle.runtime == OLD_RUNTIME
+        old = bundle.runtime == LEGACY_RUNTIME
         request = RunRequest(
             plan.threads, plan.warmup_runs, plan.num_runs, plan.min_secs, plan.max_secs,
             cpu_mask=None if old else self._conditions.mask,
@@ -121,7 +121,7 @@ class ThisMachine:
         done = collect(once, request, self._cores)
         answer = done.first.answer
         notes = ["measured in Python: tflite-runtime has no library of its own"] if old else []
-        return Ran(
+        return RunOutput(
             outputs=done.first.outputs,
             samples_ns=done.samples_ns,
             load_ns=answer.load_ns,
@@ -138,10 +138,10 @@ class ThisMachine:
             notes=(*notes, *done.notes()),
         )
 
-    def _run_python(self, task: Task, plan: RunPlan) -> Ran:
+    def _run_python(self, task: Task, plan: RunOptions) -> RunOutput:
         ran = local.run_locally(task.runner, task.path, task.inputs, plan)
         notes = [f"measured through the runtime's Python binding: {self._why_not}", *([ran.note] if ran.note else [])]
-        return Ran(
+        return RunOutput(
             outputs=ran.outputs,
             samples_ns=ran.samples_ns,
             load_ns=ran.load_ns,

@@ -25,7 +25,7 @@ Sample = Sequence[NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class RunPlan:
+class RunOptions:
     """How long to measure. The names are those of TFLite's benchmark_model.
 
     Attributes:
@@ -60,7 +60,7 @@ class RunResult:
     note: str
 
 
-def run_locally(runner: str, path: Path, samples: Sequence[Sample], plan: RunPlan) -> RunResult:
+def run_locally(runner: str, path: Path, samples: Sequence[Sample], plan: RunOptions) -> RunResult:
     """Runs every sample once and measures the first. Raises RunnerFailed with what the runtime said."""
     with private_folder() as folder:
         inputs, outputs = folder / "inputs.npz", folder / "outputs.npz"

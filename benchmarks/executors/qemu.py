@@ -9,18 +9,18 @@ from edgedeploy.android_harness.qemu import CPUS, DEFAULT_CPU, InstructionCount,
 from edgedeploy.core.errors import UnknownName
 from edgedeploy.core.measurement import DeviceInfo, Profile
 
-from .base import Ran, Says, Steps, Task
-from .python_process import RunPlan
+from .base import Reporter, RunOutput, Steps, Task
+from .python_process import RunOptions
 
 # Multiply-accumulates that one instruction can do at best: FMLA on four floats, SDOT on sixteen int8.
 MACS_PER_INSTRUCTION = {"float": 4, "int8": 16}
 
 
-class EmulatedPlace:
+class QemuExecutor:
     """A CPU of QEMU's, by name; one thread."""
 
     is_host = False
-    undone: Steps = ()
+    restored: Steps = ()
 
     def __init__(self, cpu: str = "") -> None:
         self.cpu = cpu or DEFAULT_CPU
@@ -30,18 +30,18 @@ class EmulatedPlace:
         self.info = DeviceInfo(kind="qemu", name=f"qemu:{self.cpu}", model=model, abi="arm64-v8a", emulated=True)
         self._bundles: dict[str, Bundle] = {}
 
-    def prepare(self, task: Task, reporter: Says) -> None:
+    def prepare(self, task: Task, reporter: Reporter) -> None:
         """Builds the runner, at the first time."""
         if task.runner not in self._bundles:
             with reporter.stage(f"get the {task.runner} runner for arm64"):
                 self._bundles[task.runner] = build_bundle(task.runner, "arm64")
 
-    def run(self, task: Task, plan: RunPlan, reporter: Says) -> Ran:
+    def run(self, task: Task, plan: RunOptions, reporter: Reporter) -> RunOutput:
         """Counts one inference of the first set of inputs on one thread; the plan's times do not apply."""
-        self.prepare(task, say)
+        self.prepare(task, reporter)
         bundle = self._bundles[task.runner]
         count, outputs = count_and_run(bundle, task.path, task.inputs[0], self.cpu)
-        return Ran(
+        return RunOutput(
             outputs=[outputs],
             samples_ns=[],
             load_ns=None,
@@ -52,7 +52,7 @@ class EmulatedPlace:
             instructions=instructions_record(count, task),
         )
 
-    def profile(self, task: Task, plan: RunPlan, reporter: Says) -> Profile:
+    def profile(self, task: Task, plan: RunOptions, reporter: Reporter) -> Profile:
         """There is none: the runtimes' profiles are of time, and emulated time means nothing."""
         return Profile(not_available="runtimes profile time, and an emulated CPU's time means nothing")
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgedeploy import __version__
-from edgedeploy.core.reporter import NullReporter, Reporter
 from edgedeploy.core.artifact import Artifact, find_artifacts
 from edgedeploy.core.errors import (
     DeviceBusy,
@@ -25,13 +24,14 @@ from edgedeploy.core.errors import (
 from edgedeploy.core.files import write_json
 from edgedeploy.core.measurement import Measurement, Profile, measurements_to_json
 from edgedeploy.core.parity import Parity
+from edgedeploy.core.reporter import NullReporter, Reporter
 from edgedeploy.core.versions import versions
 
-from .verify import HostRuns, parity_of, task_of
+from .verify import HostReference, parity_of, task_of
 
 if TYPE_CHECKING:
-    from edgedeploy.benchmarks.executors.base import Place, Wishes
-    from edgedeploy.benchmarks.executors.python_process import RunPlan
+    from edgedeploy.benchmarks.executors.base import Executor, ExecutorOptions
+    from edgedeploy.benchmarks.executors.python_process import RunOptions
 
 ARTIFACTS = Path("artifacts")
 ENDS_THE_BENCH = (DeviceLost, NoDevice, DeviceBusy, DeviceTooHot)  # the next artifact would meet the same
@@ -73,28 +73,30 @@ def bench(
     An artifact that cannot be run does not stop the others; RunnerFailed is raised at the end. A device that does not
     come back, or stays too hot, ends it; what was measured by then is in `json_file`.
     """
-    from edgedeploy.benchmarks.conditions.session import Hygiene
-    from edgedeploy.benchmarks.executors.base import Wishes
-    from edgedeploy.benchmarks.executors.python_process import RunPlan
+    from edgedeploy.benchmarks.conditions.session import MeasurementConditions
+    from edgedeploy.benchmarks.executors.base import ExecutorOptions
+    from edgedeploy.benchmarks.executors.python_process import RunOptions
 
     _check_plan(threads, num_runs, warmup_runs, min_secs, max_secs)
     if cooldown < 0:
         raise UsageError("--cooldown must not be negative")
     reporter = reporter or NullReporter()
     found = [a if isinstance(a, Artifact) else Artifact.load(a) for a in _places(artifacts)]
-    found = _for_runtime(found, runtime, say)
-    wishes = Wishes(Hygiene(cores=cores, max_start_temperature_c=max_start_temp, cooldown_s=cooldown), runtime)
+    found = _for_runtime(found, runtime, reporter)
+    options = ExecutorOptions(
+        MeasurementConditions(cores=cores, max_start_temperature_c=max_start_temp, cooldown_s=cooldown), runtime
+    )
     rows: list[Measurement] = [] if into is None else into
     failures: list[str] = []
-    with _place_of(rows, device, wishes, json_file) as place, HostRuns() as host:
-        counts = _threads_of(place, threads, say)
+    with _place_of(rows, device, options, json_file) as place, HostReference() as host:
+        counts = _threads_of(place, threads, reporter)
         for artifact, count in ((artifact, count) for artifact in found for count in counts):
-            plan = RunPlan(count, warmup_runs, num_runs, min_secs, max_secs)
+            plan = RunOptions(count, warmup_runs, num_runs, min_secs, max_secs)
             try:
-                rows.append(measure(artifact, place, plan, host, say))
+                rows.append(measure(artifact, place, plan, host, reporter))
                 _save(rows, json_file)
                 if profile:
-                    rows[-1] = replace(rows[-1], profile=profile_of(artifact, place, plan, say))
+                    rows[-1] = replace(rows[-1], profile=profile_of(artifact, place, plan, reporter))
                     _save(rows, json_file)
             except ENDS_THE_BENCH:
                 raise
@@ -107,17 +109,19 @@ def bench(
 
 
 @contextlib.contextmanager
-def _place_of(rows: list[Measurement], device: str, wishes: Wishes, json_file: str | Path | None) -> Iterator[Place]:
+def _place_of(
+    rows: list[Measurement], device: str, options: ExecutorOptions, json_file: str | Path | None
+) -> Iterator[Executor]:
     """The place; when it is left, however that happens, the rows are completed with what was undone there."""
-    from edgedeploy.benchmarks.executors.base import open_place
+    from edgedeploy.benchmarks.executors.base import open_executor
 
-    place: Place | None = None
+    place: Executor | None = None
     try:
-        with open_place(device, wishes) as place:
+        with open_executor(device, options) as place:
             yield place
     finally:
-        if place is not None and place.undone and rows:
-            rows[:] = [replace(row, conditions=(*row.conditions, *place.undone)) for row in rows]
+        if place is not None and place.restored and rows:
+            rows[:] = [replace(row, conditions=(*row.conditions, *place.restored)) for row in rows]
             _save(rows, json_file)
 
 
@@ -126,17 +130,19 @@ def _save(rows: list[Measurement], json_file: str | Path | None) -> None:
         write_json(Path(json_file), measurements_to_json(rows, tool()))
 
 
-def measure(artifact: Artifact, place: Place, plan: RunPlan, host: HostRuns, reporter: Reporter) -> Measurement:
+def measure(
+    artifact: Artifact, place: Executor, plan: RunOptions, host: HostReference, reporter: Reporter
+) -> Measurement:
     """One artifact in one place. Raises RunnerFailed, ArtifactInvalid or a DeviceError."""
     from edgedeploy.benchmarks.statistics.summary import summarise
 
     manifest, golden, task = artifact.manifest, artifact.golden(), task_of(artifact)
-    place.prepare(task, say)
+    place.prepare(task, reporter)
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     with reporter.stage(f"measure {artifact} with {plan.threads} thread{'s' if plan.threads > 1 else ''}"):
-        ran = place.run(task, plan, say)
+        ran = place.run(task, plan, reporter)
     parity = parity_of(golden, ran.outputs, manifest) if golden else None
-    agreement = None if place.is_host else host.agreement(task, manifest, ran.outputs, say)
+    agreement = None if place.is_host else host.agreement(task, manifest, ran.outputs, reporter)
     notes = [*ran.notes]
     if place.info.emulated and ran.instructions is None:
         notes.append("an emulator: its times mean nothing and are not shown; --device qemu counts instructions")
@@ -161,11 +167,11 @@ def measure(artifact: Artifact, place: Place, plan: RunPlan, host: HostRuns, rep
     )
 
 
-def profile_of(artifact: Artifact, place: Place, plan: RunPlan, reporter: Reporter) -> Profile:
+def profile_of(artifact: Artifact, place: Executor, plan: RunOptions, reporter: Reporter) -> Profile:
     """The profile of a measured artifact. A runner that fails under it costs the profile, not the row."""
     with reporter.stage(f"profile {artifact}"):
         try:
-            return place.profile(task_of(artifact), plan, say)
+            return place.profile(task_of(artifact), plan, reporter)
         except RunnerFailed as error:
             return Profile(not_available=error.message)
 
@@ -186,7 +192,7 @@ def _for_runtime(artifacts: list[Artifact], runtime: str | None, reporter: Repor
     return fitting
 
 
-def _threads_of(place: Place, threads: Sequence[int], reporter: Reporter) -> Sequence[int]:
+def _threads_of(place: Executor, threads: Sequence[int], reporter: Reporter) -> Sequence[int]:
     """Instructions are counted on one thread: how work is shared out changes nothing of the work."""
     if place.info.kind != "qemu":
         return threads

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgedeploy.core.reporter import NullReporter, Reporter
 from edgedeploy.core.errors import DeviceError, UsageError
+from edgedeploy.core.reporter import NullReporter, Reporter
 
 
 def devices(reporter: Reporter | None = None) -> list[dict[str, Any]]:

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgedeploy.core.reporter import NullReporter, Reporter
 from edgedeploy.core.artifact import GOLDEN, Artifact, Golden, Manifest, dequantize, quantize
 from edgedeploy.core.errors import EdgedeployError, ParityFailed, UsageError
 from edgedeploy.core.parity import Parity, compare
 from edgedeploy.core.recipe import DYNAMIC_INT8, STATIC_INT8
+from edgedeploy.core.reporter import NullReporter, Reporter
 
 if TYPE_CHECKING:
-    from edgedeploy.benchmarks.executors.base import Place, Task
+    from edgedeploy.benchmarks.executors.base import Executor, Task
 
 
 @dataclass(frozen=True)
-class Proved:
+class VerifiedOutput:
     """One output, held against the float network's, and against the same file's output on this machine."""
 
     parity: Parity
@@ -39,31 +39,31 @@ def verify(artifact: str | Path, *, device: str = "local", threads: int = 1) -> 
 
 def examine(
     artifact: str | Path, *, device: str = "local", threads: int = 1, reporter: Reporter | None = None
-) -> list[Proved]:
+) -> list[VerifiedOutput]:
     """As `verify`; on a device each output is also compared with that of the same file on this machine."""
-    from edgedeploy.benchmarks.executors.python_process import RunPlan, run_locally
+    from edgedeploy.benchmarks.executors.python_process import RunOptions, run_locally
 
     reporter = reporter or NullReporter()
     loaded = Artifact.load(Path(artifact))
     golden, manifest = loaded.golden(), loaded.manifest
     if golden is None:
         raise UsageError(f"{loaded.folder} has no {GOLDEN} to verify against", hint="export the model again")
-    task, plan = task_of(loaded), RunPlan(threads=threads, warmup_runs=0, num_runs=0, min_secs=0)
+    task, plan = task_of(loaded), RunOptions(threads=threads, warmup_runs=0, num_runs=0, min_secs=0)
     agreement: Sequence[Parity | None]
     if device == "local":
         outputs = run_locally(manifest.runner, loaded.path, task.inputs, plan).outputs
         agreement = [None] * len(manifest.outputs)
     else:
-        from edgedeploy.benchmarks.executors.base import open_place
+        from edgedeploy.benchmarks.executors.base import open_executor
 
-        with open_place(device) as place, HostRuns() as host:
-            place.prepare(task, say)
+        with open_executor(device) as place, HostReference() as host:
+            place.prepare(task, reporter)
             with reporter.stage(f"run {loaded} on {place.info.name}"):
-                outputs = place.run(task, plan, say).outputs
-            agreement = host.agreement(task, manifest, outputs, say) or [None] * len(manifest.outputs)
+                outputs = place.run(task, plan, reporter).outputs
+            agreement = host.agreement(task, manifest, outputs, reporter) or [None] * len(manifest.outputs)
     parity = parity_of(golden, outputs, manifest)
-    check_floor(str(loaded), manifest.floor, parity, allow=False, say=NullReporter())
-    return [Proved(*pair) for pair in zip(parity, agreement, strict=True)]
+    check_thresholds(str(loaded), manifest.floor, parity, allow=False, reporter=NullReporter())
+    return [VerifiedOutput(*pair) for pair in zip(parity, agreement, strict=True)]
 
 
 def task_of(artifact: Artifact) -> Task:
@@ -87,15 +87,15 @@ def task_of(artifact: Artifact) -> Task:
     )
 
 
-class HostRuns:
+class HostReference:
     """What artifacts give on this machine, for comparing a device with it: each is run once."""
 
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
-        self._place: Place | None = None
+        self._place: Executor | None = None
         self._outputs: dict[str, list[list[Any]] | None] = {}
 
-    def __enter__(self) -> HostRuns:
+    def __enter__(self) -> HostReference:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -106,7 +106,7 @@ class HostRuns:
     ) -> list[Parity] | None:
         """One Parity for each output, this machine's being the reference; None where the file does not run here."""
         if task.sha256 not in self._outputs:
-            self._outputs[task.sha256] = self._run(task, say)
+            self._outputs[task.sha256] = self._run(task, reporter)
         mine = self._outputs[task.sha256]
         if mine is None:
             return None
@@ -114,17 +114,19 @@ class HostRuns:
         return parity_of(Golden(list(map(list, task.inputs)), real), outputs, manifest)
 
     def _run(self, task: Task, reporter: Reporter) -> list[list[Any]] | None:
-        from edgedeploy.benchmarks.executors.base import open_place
-        from edgedeploy.benchmarks.executors.python_process import RunPlan
+        from edgedeploy.benchmarks.executors.base import open_executor
+        from edgedeploy.benchmarks.executors.python_process import RunOptions
 
         try:
             if self._place is None:
-                self._place = self._stack.enter_context(open_place("local"))
-            self._place.prepare(task, say)
+                self._place = self._stack.enter_context(open_executor("local"))
+            self._place.prepare(task, reporter)
             with reporter.stage(f"run {task.name} on this machine, to compare with"):
-                return self._place.run(task, RunPlan(warmup_runs=0, num_runs=0, min_secs=0), say).outputs
+                return self._place.run(task, RunOptions(warmup_runs=0, num_runs=0, min_secs=0), reporter).outputs
         except EdgedeployError as error:
-            reporter.note(f"{task.name} does not run on this machine, so there is nothing to compare with: {error.message}")
+            reporter.note(
+                f"{task.name} does not run on this machine, so there is nothing to compare with: {error.message}"
+            )
             return None
 
 
@@ -138,7 +140,7 @@ def parity_of(golden: Golden, outputs: Sequence[Sequence[Any]], manifest: Manife
     return found
 
 
-def check_floor(
+def check_thresholds(
     name: str, floor: Mapping[str, float | None], parity: Sequence[Parity], *, allow: bool, reporter: Reporter
 ) -> None:
     """Raises ParityFailed, or tells it, when an output is below its target's floor. Labels are held to their agreement."""

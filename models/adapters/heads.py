@@ -2,7 +2,7 @@
 
 logits      (B, C, h/8, w/8) float     default; the caller resizes, as the authors do
 upsampled   (B, C, h, w)     float     resized bilinearly; 150 classes at 512x512 take 157 MB
-labels      (B, h, w)        uint8     largest class per pixel; see rewrites/cheap_labels.py for its cost
+labels      (B, h, w)        uint8     largest class per pixel; see rewrites/argmax_over_candidates.py for its cost
 """
 
 from __future__ import annotations

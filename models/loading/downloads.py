@@ -27,9 +27,9 @@ from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
 from edgedeploy import __version__
-from edgedeploy.core.reporter import NullReporter, Reporter
 from edgedeploy.core.errors import EdgedeployError, UsageError, WeightsInvalid
 from edgedeploy.core.files import output_errors, sha256_of, write_json
+from edgedeploy.core.reporter import NullReporter, Reporter
 
 PIECE = 1 << 18
 TIMEOUT_S = 30
@@ -59,7 +59,7 @@ def download(address: str, *, folder: Path | None = None, reporter: Reporter | N
     parts = urlsplit(address)
     if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
         raise UsageError(f"'{address}' is no address to download from", hint="https://..., or a file's name")
-    folder, say = folder or cache_folder(), reporter or NullReporter()
+    folder, reporter = folder or cache_folder(), reporter or NullReporter()
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", unquote(Path(parts.path).name)) or "weights"
     final = folder / f"{hashlib.sha256(address.encode()).hexdigest()[:12]}-{name}"
     pins = Pins(folder / "pins.json")
@@ -71,7 +71,7 @@ def download(address: str, *, folder: Path | None = None, reporter: Reporter | N
             return final
         part = Part(final.with_name(f"{final.name}.part"))
         with reporter.stage(f"download {address}"):
-            _fetch_all(address, part, say)
+            _fetch_all(address, part, reporter)
         actual = sha256_of(part.path)
         try:
             pins.check(address, actual)
@@ -172,7 +172,7 @@ def _fetch_all(address: str, part: Part, reporter: Reporter) -> None:
     for attempt in range(TRIES):
         before = part.size()
         try:
-            _fetch(address, part, say)
+            _fetch(address, part, reporter)
             return
         except _Cut as cut:
             if attempt == TRIES - 1:
@@ -194,7 +194,7 @@ def _fetch(address: str, part: Part, reporter: Reporter) -> None:
         headers |= {"Range": f"bytes={start}-", "If-Range": part.validator()}
     try:
         with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=TIMEOUT_S) as response:
-            _receive(response, address, part, start, say)
+            _receive(response, address, part, start, reporter)
     except urllib.error.HTTPError as error:
         if error.code == 416:  # what is here is longer than what is there
             part.forget()

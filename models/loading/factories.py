@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 from edgedeploy.core.errors import MissingExtra, ModelInvalid, UnknownName, UsageError
 from edgedeploy.core.spec import Preprocessing
 
-from .user_code import line_of, running_users_code, said
+from .user_code import describe_exception, running_users_code, user_line_of
 
 if TYPE_CHECKING:
     import torch
@@ -126,12 +126,14 @@ def _import(model: str, source: str) -> tuple[ModuleType, str]:
             ) from None
         raise ModelInvalid(
             f"{source} imports '{error.name}', which is not installed here",
-            details=line_of(error),
+            details=user_line_of(error),
             hint=f"pip install {error.name}" if error.name else None,
         ) from None
     except (Exception, SystemExit) as error:
         raise ModelInvalid(
-            f"{source} cannot be imported for {model}", details=[*line_of(error), said(error)], hint="--debug shows all"
+            f"{source} cannot be imported for {model}",
+            details=[*user_line_of(error), describe_exception(error)],
+            hint="--debug shows all",
         ) from error
 
 
@@ -177,7 +179,9 @@ def _call(held: Any, model: str, num_classes: int | None, seed: int) -> Any:
             return held(**arguments)
     except (Exception, SystemExit) as error:
         raise ModelInvalid(
-            f"{model} could not be built", details=[*line_of(error), said(error)], hint="--debug shows all"
+            f"{model} could not be built",
+            details=[*user_line_of(error), describe_exception(error)],
+            hint="--debug shows all",
         ) from error
 
 
@@ -252,7 +256,7 @@ def _from_library(library: str, name: str, num_classes: int | None, official: bo
     except Exception as error:  # a torchvision that was built for another torch raises RuntimeError
         raise ModelInvalid(
             f"{library} is installed but does not load",
-            details=[said(error)],
+            details=[describe_exception(error)],
             hint=f"install the torchvision that was built for torch {torch.__version__}",
         ) from error
     try:
@@ -264,11 +268,11 @@ def _from_library(library: str, name: str, num_classes: int | None, official: bo
     except OSError as error:  # URLError, and what the hub's client raises without a network
         raise ModelInvalid(
             f"the weights of {library}:{name} cannot be downloaded",
-            details=[said(error)],
+            details=[describe_exception(error)],
             hint="without --weights official the weights are random; or --weights FILE",
         ) from error
     except Exception as error:
-        raise ModelInvalid(f"{library}:{name} could not be built", details=[said(error)]) from error
+        raise ModelInvalid(f"{library}:{name} could not be built", details=[describe_exception(error)]) from error
     kind = {"kind": "pretrained", "library": library} if official else {"kind": "random", "seed": seed}
     made.random = not official
     made.weights = {**kind, "num_classes": num_classes, **made.weights}
@@ -347,7 +351,7 @@ def _from_program(path: Path) -> UserModel:
         with _only_weights():
             program = torch.export.load(path)
     except Exception as error:  # torch raises many kinds for a damaged or newer file
-        raise ModelInvalid(f"{path} does not load", details=[said(error)], hint=hint) from error
+        raise ModelInvalid(f"{path} does not load", details=[describe_exception(error)], hint=hint) from error
     finally:
         logger.disabled = False
     _refuse_training_mode(program, path)

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedeploy.core.reporter import Reporter
 from edgedeploy.core.errors import ModelInvalid, UsageError
+from edgedeploy.core.reporter import Reporter
 from edgedeploy.core.spec import ModelSpec, Preprocessing, TensorSpec
 
 from . import factories as user_models
 from .official_weights import OFFICIAL, weights_file
-from .user_code import Trail, line_of, said
+from .user_code import ModuleTracker, describe_exception, user_line_of
 
 if TYPE_CHECKING:
     import torch
@@ -288,7 +288,7 @@ def _with_flat_outputs(network: Network, keywords: bool) -> Network:
     module = network.module
     inputs = tuple(torch.from_numpy(array) for array in _first_inputs(network))
     names = tuple(spec.name for spec in network.inputs) if keywords else ()
-    trail = Trail(module)
+    trail = ModuleTracker(module)
     try:
         with torch.no_grad(), trail.followed():
             output = module(**dict(zip(names, inputs, strict=True))) if names else module(*inputs)
@@ -296,7 +296,7 @@ def _with_flat_outputs(network: Network, keywords: bool) -> Network:
         shapes = ", ".join("x".join(map(str, shape)) for shape in network.input_shapes)
         raise ModelInvalid(
             f"{network.name} does not run on an input of {shapes}",
-            details=[line for line in (trail.place, *line_of(error), said(error)) if line],
+            details=[line for line in (trail.place, *user_line_of(error), describe_exception(error)) if line],
             hint="--input says what it takes, once for each input; batch first",
         ) from error
     leaves = flatten(output)

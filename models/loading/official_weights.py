@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from edgedeploy.core.reporter import Reporter
 from edgedeploy.core.errors import UsageError
+from edgedeploy.core.reporter import Reporter
 
 from .downloads import download, is_address
 from .factories import LIBRARIES, is_users

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def line_of(error: BaseException) -> list[str]:
+def user_line_of(error: BaseException) -> list[str]:
     """The innermost line of the user's own code that an error went through: `net.py:12 in forward: x = self.a(x)`.
 
     Empty where there is none.
@@ -28,13 +28,13 @@ def line_of(error: BaseException) -> list[str]:
     return [f"{_near(frame.filename)}:{frame.lineno} in {frame.name}: {(frame.line or '').strip()}"]
 
 
-def said(error: BaseException) -> str:
+def describe_exception(error: BaseException) -> str:
     """`ValueError: the first line of what it says`."""
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
-class Trail:
+class ModuleTracker:
     """Follows a running network: after an exception, `place` is the path of the innermost module that was running."""
 
     def __init__(self, network: nn.Module) -> None:

@@ -50,7 +50,7 @@ class Spelled:
 
 
 class WholeHardActivations(Rewrite):
-    name = "whole_hard_activations"
+    name = "fuse_hard_activations"
     why = "one operator instead of add, clamp, multiply and divide"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
@@ -89,7 +89,7 @@ class Gate:
 
 
 class ClippedHardSigmoid(Rewrite):
-    name = "clipped_hard_sigmoid"
+    name = "fold_hard_sigmoid_gate"
     why = "no CPU delegate has an int8 hard-sigmoid; a convolution's own clamp and the next weights can do all of it"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:

@@ -41,7 +41,7 @@ class Normalised:
 
 
 class ReciprocalNorm(Rewrite):
-    name = "reciprocal_norm"
+    name = "l2_norm_to_rsqrt"
     why = "no runtime then divides by a norm that is a quantized zero"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
@@ -79,7 +79,7 @@ class Side:
 
 
 class LateNorm(Rewrite):
-    name = "late_norm"
+    name = "defer_l2_norm"
     why = "scaling the d x d product costs less than scaling both d x N factors"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:

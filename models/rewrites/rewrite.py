@@ -86,7 +86,7 @@ class Declined:
 
 
 @dataclass(frozen=True)
-class Applied:
+class RewriteOutcome:
     """What a rewrite did to a network.
 
     Attributes:
@@ -123,22 +123,22 @@ def rewrite_once(rewrite: Rewrite, module: fx.GraphModule) -> tuple[fx.GraphModu
     return (graph.finish() if fired else module), fired, tuple(declined)
 
 
-class Prover:
+class RewriteVerifier:
     """Runs a network before and after each rewrite on the same inputs.
 
     Args:
         module: the captured network as it was.
-        proof_inputs: several sets of inputs.
+        verification_inputs: several sets of inputs.
     """
 
-    def __init__(self, module: fx.GraphModule, proof_inputs: Sequence[Inputs]) -> None:
-        self.inputs = proof_inputs
-        self.expected = [_run(module, inputs) for inputs in proof_inputs]
+    def __init__(self, module: fx.GraphModule, verification_inputs: Sequence[Inputs]) -> None:
+        self.inputs = verification_inputs
+        self.expected = [_run(module, inputs) for inputs in verification_inputs]
         # the error that rounding alone may cause in this network, over the output's deviation
         self.rounding = LAYERS_DISTURBED * max(
             (
                 _relative_error(reference, moved)
-                for inputs, outputs in zip(proof_inputs, self.expected, strict=True)
+                for inputs, outputs in zip(verification_inputs, self.expected, strict=True)
                 for reference, moved in zip(outputs, _run(module, _moved_by_one_ulp(inputs)), strict=True)
                 if reference.is_floating_point()
             ),
@@ -160,14 +160,16 @@ class Prover:
         return relative, differing, outputs
 
 
-def apply(rewrites: Sequence[Rewrite], module: fx.GraphModule, proof_inputs: Sequence[Inputs]) -> RewrittenModule:
+def apply(
+    rewrites: Sequence[Rewrite], module: fx.GraphModule, verification_inputs: Sequence[Inputs]
+) -> RewrittenModule:
     """Applies rewrites in order, each proven against the network before it.
 
     An exact rewrite that moves an output by more than its bound is a bug: RewriteMismatch names it. An approximate one
     that is too coarse for this network is left out, and the log says so.
     """
-    prover = Prover(module, proof_inputs)
-    log: list[Applied] = []
+    prover = RewriteVerifier(module, verification_inputs)
+    log: list[RewriteOutcome] = []
     for rewrite in rewrites:
         candidate, fired, declined = rewrite_once(rewrite, module)
         promise = rewrite.exactness
@@ -188,7 +190,7 @@ def apply(rewrites: Sequence[Rewrite], module: fx.GraphModule, proof_inputs: Seq
                 ],
                 hint=f"--without-rewrite {rewrite.name}, and please report the network",
             )
-        log.append(Applied(rewrite.name, promise, fired, relative, differing, declined))
+        log.append(RewriteOutcome(rewrite.name, promise, fired, relative, differing, declined))
     return RewrittenModule(module, tuple(log), prover.rounding)
 
 
@@ -197,7 +199,7 @@ class RewrittenModule:
     """A rewritten network, what was done to it, and the error that rounding alone may cause in it."""
 
     module: fx.GraphModule
-    log: tuple[Applied, ...]
+    log: tuple[RewriteOutcome, ...]
     rounding: float
 
 

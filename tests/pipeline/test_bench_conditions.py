@@ -15,10 +15,10 @@ import edgedeploy
 from edgedeploy.benchmarks.conditions.session import Clock, Watch
 from edgedeploy.benchmarks.devices.transports.scripted import ScriptedDevice
 from edgedeploy.benchmarks.executors import device as on_device
-from edgedeploy.core.reporter import NullReporter
 from edgedeploy.core.artifact import Artifact
 from edgedeploy.core.errors import DeviceLost, DeviceTooHot
 from edgedeploy.core.measurement import Measurement
+from edgedeploy.core.reporter import NullReporter
 from tests.scripted_phone import ADDRESS, BIG, when_a_runner_starts
 from tests.small_artifacts import convolution
 
@@ -134,8 +134,8 @@ def test_a_phone_that_is_gone_at_the_end_leaves_the_word_that_nothing_was_undone
     with pytest.raises(DeviceLost):
         edgedeploy.bench([small, small], into=made, json_file=tmp_path / "r.json", **QUICK)  # type: ignore[arg-type]
     (record,) = json.loads((tmp_path / "r.json").read_text())["measurements"]
-    assert record["conditions"] == [[FIXED, "done"], [FIXED, f"not undone: {ADDRESS} is gone"]]
-    assert made[0].conditions[-1][1] == f"not undone: {ADDRESS} is gone"
+    assert record["conditions"] == [[FIXED, "done"], [FIXED, f"not restored: {ADDRESS} is gone"]]
+    assert made[0].conditions[-1][1] == f"not restored: {ADDRESS} is gone"
 
 
 def test_a_phone_without_the_mode_has_nothing_to_undo(pixel: ScriptedDevice, small: Artifact) -> None:

@@ -22,11 +22,11 @@ from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.transports.adb import open_adb
 from edgedeploy.benchmarks.executors import device as on_device
 from edgedeploy.cli import tables
-from edgedeploy.core.reporter import NullReporter
 from edgedeploy.core.artifact import Artifact
 from edgedeploy.core.measurement import Measurement
+from edgedeploy.core.reporter import NullReporter
 from edgedeploy.exporters.targets import TARGETS
-from edgedeploy.pipeline.verify import check_floor
+from edgedeploy.pipeline.verify import check_thresholds
 from tests.leaks import on_both_sides
 from tests.phones import eventually, need
 from tests.scripted_phone import when_a_runner_starts
@@ -192,7 +192,7 @@ def run_on(device: RemoteDevice, artifacts: Sequence[Artifact], file: Path, num_
         for parity in (row.parity, row.host_agreement):
             assert parity is not None
             floor = asdict(TARGETS[row.target].floor)
-            check_floor(f"{artifact} on the phone", floor, [parity], allow=False, say=NullReporter())
+            check_thresholds(f"{artifact} on the phone", floor, [parity], allow=False, reporter=NullReporter())
     assert left_on(device) == []
     return made
 

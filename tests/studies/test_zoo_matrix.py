@@ -164,7 +164,7 @@ def test_the_fingerprint_follows_the_family_the_format_and_the_versions(tmp_path
         (tmp_path / name).write_text("2")
         assert (fingerprint(cell, tmp_path, tools) != first) is matters, name
         (tmp_path / name).write_text("1")
-    (tmp_path / "core/x.py").write_text('"""Says more."""\n\n1  # one\n')
+    (tmp_path / "core/x.py").write_text('"""Reporter more."""\n\n1  # one\n')
     assert fingerprint(cell, tmp_path, tools) == first, "only words differ"
     assert fingerprint(cell, tmp_path, {"torch": "2"}) != first
     assert fingerprint(cell, tmp_path, tools) == first

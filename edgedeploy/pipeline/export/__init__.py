@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgedeploy import __version__
-from edgedeploy.core.reporter import NullReporter, Reporter
 from edgedeploy.core.artifact import GOLDEN, MANIFEST, Artifact, Golden, Manifest, quantize
 from edgedeploy.core.errors import EdgedeployError, ExportFailed, ParityFailed, UsageError
 from edgedeploy.core.files import check_writable, output_errors, private_folder, sha256_of, staged_folder, write_json
+from edgedeploy.core.reporter import NullReporter, Reporter
 from edgedeploy.core.versions import versions
 from edgedeploy.data.calibration import CalibrationSet
 from edgedeploy.models.loading.networks import Network, network_for, with_features
 from edgedeploy.models.loading.official_weights import weights_file
-from edgedeploy.pipeline.verify import check_floor, parity_of
+from edgedeploy.pipeline.verify import check_thresholds, parity_of
 
 from .minimum_runtime import check_min_runtime, require_loads
 
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from torch import nn
 
     from edgedeploy.exporters.job import Lowered, Shared
-    from edgedeploy.exporters.targets import Floor, Target
+    from edgedeploy.exporters.targets import Target, Threshold
     from edgedeploy.models.rewrites import RewrittenModule
 
 NUM_CALIB = 32
-NUM_PROOF = 4  # held-out images that parity is measured on; the first is stored beside the artifact
+NUM_VERIFICATION_SAMPLES = 4  # held-out images that parity is measured on; the first is stored beside the artifact
 HEADS = ("logits", "upsampled", "labels", "features")
 
 
@@ -94,16 +94,16 @@ def export(
     _check_names(head, without_rewrites)
     check_min_runtime(min_runtime)
     check_writable(Path(output))
-    weights = weights_file(weights, model, say)
+    weights = weights_file(weights, model, reporter)
     with reporter.stage(f"build {model}"):
         network = network_for(model, weights=weights, input_size=input_size, inputs=inputs, num_classes=num_classes)
     if head == "features":
         network = with_features(network)
     elif head != "logits" and network.task != "segmentation":
         raise UsageError(f"{network.name} is no segmentation network: it has no --head {head}")
-    calibration = _calibration(network, chosen, calib, num_calib, say)
+    calibration = _calibration(network, chosen, calib, num_calib, reporter)
     if network.random:
-        _settle_random_weights(network, calibration, say)
+        _settle_random_weights(network, calibration, reporter)
 
     golden = _golden(network, head)
     failures: list[tuple[str, EdgedeployError]] = []
@@ -119,10 +119,10 @@ def export(
                 if names not in rewritten:
                     with reporter.stage(f"rewrite for {target.name}"), quiet(shared.log):
                         rewritten[names] = _rewrite(network, head, names, golden)
-                    _tell_rewrites(rewritten[names], say)
+                    _tell_rewrites(rewritten[names], reporter)
                 artifacts.append(
                     _export_one(
-                        network, head, target, rewritten[names], calibration, golden, shared, say,
+                        network, head, target, rewritten[names], calibration, golden, shared, reporter,
                         int8_io=int8_io, allow_low_parity=allow_low_parity, min_runtime=min_runtime, output=Path(output),
                     )
                 )  # fmt: skip
@@ -187,7 +187,9 @@ def _calibration(
         return found
     found = from_photographs(size, network.preprocessing, count)
     if any(target.recipe.needs_calibration for target in targets):
-        reporter.note(f"int8 ranges come from {len(found)} {found.name}; for a network that ships use your own: --calib DIR")
+        reporter.note(
+            f"int8 ranges come from {len(found)} {found.name}; for a network that ships use your own: --calib DIR"
+        )
     return found
 
 
@@ -214,10 +216,12 @@ def _golden(network: Network, head: str) -> Golden:
 
     size = network.image_size
     if size is not None:
-        samples: list[list[Any]] = [[image] for image in held_out(size, network.preprocessing, NUM_PROOF)]
+        samples: list[list[Any]] = [
+            [image] for image in held_out(size, network.preprocessing, NUM_VERIFICATION_SAMPLES)
+        ]
     else:
         rng = np.random.default_rng(0)
-        samples = [network.draw(rng) for _ in range(NUM_PROOF)]
+        samples = [network.draw(rng) for _ in range(NUM_VERIFICATION_SAMPLES)]
     # a network with the features head is its own reference: with_features took its classifier off
     reference = network.module if head == "features" else with_head(network.module, head)
     with torch.no_grad():
@@ -255,7 +259,9 @@ def _tell_rewrites(rewritten: RewrittenModule, reporter: Reporter) -> None:
         if step.fired:
             reporter.detail(f"{step.rewrite}: {step.fired} places, largest error {step.relative_error:.1g} σ")
         for place in step.declined:
-            reporter.detail(f"{step.rewrite} declines {place.operator} at {place.where or 'the top level'}: {place.reason}")
+            reporter.detail(
+                f"{step.rewrite} declines {place.operator} at {place.where or 'the top level'}: {place.reason}"
+            )
 
 
 def _export_one(
@@ -275,7 +281,7 @@ def _export_one(
 ) -> Artifact:
     import torch
 
-    from edgedeploy.benchmarks.executors.python_process import RunPlan, run_locally
+    from edgedeploy.benchmarks.executors.python_process import RunOptions, run_locally
     from edgedeploy.exporters.job import ExportJob
 
     final = output / network.name / target.name
@@ -298,10 +304,12 @@ def _export_one(
         require_loads(min_runtime, target.runner, job.path, f"{network.name}/{target.name}")
         with reporter.stage(f"prove {target.name} in {target.runner}"):
             inputs = [[quantize(a, s) for a, s in zip(x, lowered.inputs, strict=True)] for x in golden.inputs]
-            ran = run_locally(target.runner, job.path, inputs, RunPlan(warmup_runs=0, num_runs=0))
+            ran = run_locally(target.runner, job.path, inputs, RunOptions(warmup_runs=0, num_runs=0))
         parity = parity_of(golden, ran.outputs, manifest)
         manifest = Manifest(**{**_fields(manifest), "parity": tuple(parity)})
-        check_floor(f"{network.name}/{target.name}", manifest.floor, parity, allow=allow_low_parity, reporter=reporter)
+        check_thresholds(
+            f"{network.name}/{target.name}", manifest.floor, parity, allow=allow_low_parity, reporter=reporter
+        )
         write_json(stage / MANIFEST, manifest.to_json())
         with output_errors(final):
             Golden(golden.inputs[:1], golden.outputs[:1]).save(stage / GOLDEN)
@@ -354,7 +362,7 @@ def _manifest(
         inputs=lowered.inputs,
         outputs=lowered.outputs,
         parity=(),
-        floor=_floor_record(target.floor),
+        floor=_threshold_record(target.floor),
         macs=count_macs(network.module, [torch.from_numpy(a) for a in network.draw(np.random.default_rng(0))]),
         task=network.task,
         preprocessing=asdict(network.preprocessing) if network.image_size else {},
@@ -379,7 +387,7 @@ def _fields(manifest: Manifest) -> dict[str, Any]:
     return {name: getattr(manifest, name) for name in Manifest.__dataclass_fields__}
 
 
-def _floor_record(floor: Floor) -> dict[str, float | None]:
+def _threshold_record(floor: Threshold) -> dict[str, float | None]:
     return {
         "relative_error": floor.relative_error,
         "sqnr_db": floor.sqnr_db,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedeploy.core.errors import ExportFailed
-from edgedeploy.models.loading.user_code import Trail, line_of, said
+from edgedeploy.models.loading.user_code import ModuleTracker, describe_exception, user_line_of
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +43,7 @@ def explain_capture(error: Exception, model: str, module: nn.Module, inputs: tup
     """Why torch.export could not capture a network: the module and line of the user's that it stopped at."""
     text = str(error)
     place = _place_of_capture(module, inputs)
-    details = [line for line in (place, *line_of(error), said(error)[:200]) if line]
+    details = [line for line in (place, *user_line_of(error), describe_exception(error)[:200]) if line]
     operators = _operators(text)
     if operators:
         details.insert(0, f"operator: {', '.join(operators)}")
@@ -61,7 +61,7 @@ def _place_of_capture(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> st
     """Captures once more and watches which module it stops in."""
     import torch
 
-    trail = Trail(module)
+    trail = ModuleTracker(module)
     try:
         with trail.followed():
             torch.export.export(module, inputs, strict=False)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgedeploy.android_harness.host_runner import run_locally
-from edgedeploy.android_harness.legacy_tflite.environment import VERSION, build_old_runtime, refusal_of
+from edgedeploy.android_harness.legacy_tflite.environment import VERSION, build_legacy_tflite, refusal_of
 from edgedeploy.android_harness.protocol import RunRequest
 from edgedeploy.core.errors import RunnerFailed
 
@@ -14,7 +14,7 @@ from edgedeploy.core.errors import RunnerFailed
 def test_the_old_runtime_computes_what_the_new_one_does(litert_artifact):
     request = RunRequest(warmup_runs=2, num_runs=5)
     sets = [litert_artifact.inputs, [-litert_artifact.inputs[0]]]
-    run = run_locally(build_old_runtime(), litert_artifact.path, sets, request)
+    run = run_locally(build_legacy_tflite(), litert_artifact.path, sets, request)
     assert (run.answer.runtime, run.answer.runtime_version) == ("tflite-runtime", VERSION)
     assert [len(run.answer.first), len(run.answer.warmup), len(run.answer.runs)] == [1, 2, 5]
     assert run.answer.runs.cpu_before == (None,) * 5
@@ -32,7 +32,7 @@ def test_an_operator_that_the_old_runtime_lacks_is_named_before_anybody_ships_it
     newer.write_bytes(with_a_newer_mean(litert_artifact.path.read_bytes()))
     assert "MEAN" in str(refusal_of(newer))
     with pytest.raises(RunnerFailed, match=r"stage 'load'.*MEAN"):
-        run_locally(build_old_runtime(), newer, [litert_artifact.inputs], RunRequest())
+        run_locally(build_legacy_tflite(), newer, [litert_artifact.inputs], RunRequest())
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path):
@@ -42,12 +42,12 @@ def test_a_file_that_is_no_model_is_refused(tmp_path):
 
 def test_inputs_that_do_not_fit_are_told(litert_artifact):
     with pytest.raises(RunnerFailed, match=r"stage 'inputs'.*float32\[1, 8, 16, 16\], given was float64"):
-        run_locally(build_old_runtime(), litert_artifact.path, [[litert_artifact.inputs[0].astype(np.float64)]])
+        run_locally(build_legacy_tflite(), litert_artifact.path, [[litert_artifact.inputs[0].astype(np.float64)]])
 
 
 def test_it_says_that_it_cannot_be_pushed():
     with pytest.raises(RunnerFailed, match="on this machine only"):
-        build_old_runtime().command("/data/local/tmp")
+        build_legacy_tflite().command("/data/local/tmp")
 
 
 def with_a_newer_mean(model: bytes) -> bytes:

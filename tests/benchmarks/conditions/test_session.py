@@ -9,7 +9,7 @@ import pytest
 from edgedeploy.benchmarks.conditions.session import (
     Clock,
     Conditions,
-    Hygiene,
+    MeasurementConditions,
     Step,
     Watch,
     core_mask,
@@ -78,7 +78,9 @@ def test_the_emulated_phone_has_none_of_it_and_says_so(phone_device: RemoteDevic
     told = (state.battery_percent, state.battery_temperature_c, state.plugged, state.screen_on, state.thermal_status)
     assert told == (None,) * 5
     info = phone_device.describe()
-    with fair_conditions(phone_device, info, Hygiene(cores="big", max_start_temperature_c=30)) as conditions:
+    with fair_conditions(
+        phone_device, info, MeasurementConditions(cores="big", max_start_temperature_c=30)
+    ) as conditions:
         assert (conditions.mask is None) == any(core.max_khz is None for core in info.cores)
         conditions.before_row()
     assert Step("fixed performance mode", "not available") in conditions.steps
@@ -112,29 +114,29 @@ def test_of_cores_that_tell_no_clock_none_is_called_big() -> None:
 
 
 def test_a_pinned_command_runs_under_taskset_with_the_mask_in_hexadecimal(pixel: ScriptedDevice) -> None:
-    with fair_conditions(pixel, pixel.describe(), Hygiene(cores="big")) as conditions:
+    with fair_conditions(pixel, pixel.describe(), MeasurementConditions(cores="big")) as conditions:
         assert pixel.run(conditions.pinned(["echo", "ran"])).stdout == "ran\n"
     assert (pixel.root / "taskset.log").read_text() == "c0\n"
 
 
 def test_the_emulated_phone_knows_taskset(phone_device: RemoteDevice) -> None:
-    conditions = Conditions(phone_device, Hygiene(), mask=1)
+    conditions = Conditions(phone_device, MeasurementConditions(), mask=1)
     result = phone_device.run(conditions.pinned(["grep", "Cpus_allowed:", "/proc/self/status"]))
     assert result.exit_code == 0, result.stderr
     assert int(result.stdout.split()[1].replace(",", ""), 16) == 1
 
 
 def test_fixed_performance_is_switched_on_and_off_again(pixel: ScriptedDevice) -> None:
-    with fair_conditions(pixel, pixel.describe(), Hygiene()) as conditions:
+    with fair_conditions(pixel, pixel.describe(), MeasurementConditions()) as conditions:
         assert pixel.commands() == ["power set-fixed-performance-mode-enabled true"]
     assert pixel.commands()[1:] == ["power set-fixed-performance-mode-enabled false"]
     assert conditions.steps == [Step("fixed performance mode", "done")]
-    assert conditions.undone == [Step("fixed performance mode", "undone")]
+    assert conditions.restored == [Step("fixed performance mode", "undone")]
 
 
 def test_fixed_performance_is_undone_after_an_error_and_after_ctrl_c(pixel: ScriptedDevice) -> None:
     for error in (ValueError, KeyboardInterrupt):
-        with pytest.raises(error), fair_conditions(pixel, pixel.describe(), Hygiene()):
+        with pytest.raises(error), fair_conditions(pixel, pixel.describe(), MeasurementConditions()):
             raise error
         assert pixel.commands()[-1].endswith("false")
 
@@ -151,18 +153,18 @@ def test_fixed_performance_is_undone_when_ctrl_c_comes_before_the_phone_has_answ
         return answer
 
     monkeypatch.setattr(RemoteDevice, "ask", interrupted)
-    with pytest.raises(KeyboardInterrupt), fair_conditions(pixel, pixel.describe(), Hygiene()):
+    with pytest.raises(KeyboardInterrupt), fair_conditions(pixel, pixel.describe(), MeasurementConditions()):
         pass
     assert [line.split()[-1] for line in pixel.commands()] == ["true", "false"]
 
 
 def test_a_phone_unplugged_in_between_loses_nothing_but_the_undoing(pixel: ScriptedDevice) -> None:
-    with fair_conditions(pixel, pixel.describe(), Hygiene()) as conditions:
+    with fair_conditions(pixel, pixel.describe(), MeasurementConditions()) as conditions:
         pixel.write("unplugged", "")
         with pytest.raises(DeviceLost):
             conditions.before_row()
     assert conditions.steps == [Step("fixed performance mode", "done")]
-    assert conditions.undone == [Step("fixed performance mode", "not undone: scripted:pixel7 is gone")]
+    assert conditions.restored == [Step("fixed performance mode", "not restored: scripted:pixel7 is gone")]
 
 
 @pytest.mark.parametrize("reason", ["older", "refused"])
@@ -171,16 +173,16 @@ def test_where_fixed_performance_is_missing_it_is_not_claimed(pixel: ScriptedDev
         pixel.properties({"ro.build.version.sdk": "29"})
     else:
         pixel.write("cmd-refuses.txt", "Fixed performance mode is not supported\n")
-    with fair_conditions(pixel, pixel.describe(), Hygiene()) as conditions:
+    with fair_conditions(pixel, pixel.describe(), MeasurementConditions()) as conditions:
         pass
     assert conditions.steps == [Step("fixed performance mode", "not available")]
-    assert conditions.undone == []
+    assert conditions.restored == []
 
 
 def test_a_row_starts_when_the_phone_has_cooled_down(pixel: ScriptedDevice) -> None:
     pixel.heat(status=0, big_c=52.0)
     clock = QuickClock(each=lambda time: pixel.heat(status=0, big_c=52.0 - time))
-    conditions = Conditions(pixel, Hygiene(max_start_temperature_c=40.0), mask=None)
+    conditions = Conditions(pixel, MeasurementConditions(max_start_temperature_c=40.0), mask=None)
     said: list[str] = []
     state = conditions.before_row(said.append, clock)
     assert state.temperatures_c is not None
@@ -192,13 +194,13 @@ def test_a_row_starts_when_the_phone_has_cooled_down(pixel: ScriptedDevice) -> N
 
 def test_a_phone_that_stays_hot_is_given_up(pixel: ScriptedDevice) -> None:
     pixel.heat(status=2, big_c=61.0)
-    conditions = Conditions(pixel, Hygiene(max_start_temperature_c=40.0, start_timeout_s=30.0), mask=None)
+    conditions = Conditions(pixel, MeasurementConditions(max_start_temperature_c=40.0, start_timeout_s=30.0), mask=None)
     with pytest.raises(DeviceTooHot, match=r"at 61\.0 °C after 30 s of waiting"):
         conditions.before_row(clock=QuickClock())
 
 
 def test_cooldown_pauses_before_every_row_but_the_first(pixel: ScriptedDevice) -> None:
-    conditions = Conditions(pixel, Hygiene(cooldown_s=60.0), mask=None)
+    conditions = Conditions(pixel, MeasurementConditions(cooldown_s=60.0), mask=None)
     clock = QuickClock()
     for _ in range(3):
         conditions.before_row(clock=clock)

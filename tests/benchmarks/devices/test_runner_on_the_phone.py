@@ -9,7 +9,7 @@ import numpy as np
 from edgedeploy.android_harness.bundles import build_bundle
 from edgedeploy.android_harness.protocol import RunRequest, parse_answer
 from edgedeploy.android_harness.tensor_files import read_tensors, write_tensors
-from edgedeploy.benchmarks.conditions.session import Hygiene, fair_conditions
+from edgedeploy.benchmarks.conditions.session import MeasurementConditions, fair_conditions
 from edgedeploy.benchmarks.devices import require_abi, use_device
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from tests.phones import need
@@ -22,7 +22,7 @@ def test_the_runner_goes_there_runs_and_its_outputs_come_back(phone_device: Remo
     write_tensors(tmp_path / "inputs", [image])
     info = phone_device.describe()
     require_abi(info, "arm64-v8a")
-    with use_device(phone_device), fair_conditions(phone_device, info, Hygiene()) as conditions:
+    with use_device(phone_device), fair_conditions(phone_device, info, MeasurementConditions()) as conditions:
         first = phone_device.push(bundle.folder, "bundles/null")
         again = phone_device.push(bundle.folder, "bundles/null")
         assert (first.sent_bytes > 0, again.sent_bytes) == (True, 0)

@@ -12,10 +12,10 @@ import pytest
 from onnx import TensorProto, helper
 
 from edgedeploy.benchmarks.executors import python_process as local
-from edgedeploy.benchmarks.executors.python_process import RunPlan, run_locally
+from edgedeploy.benchmarks.executors.python_process import RunOptions, run_locally
 from edgedeploy.core.errors import RunnerFailed
 
-ONCE = RunPlan(warmup_runs=0, num_runs=0)
+ONCE = RunOptions(warmup_runs=0, num_runs=0)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_every_sample_gets_its_own_outputs(doubles: Path) -> None:
 
 
 def test_the_counted_runs_are_as_many_as_asked_for(doubles: Path) -> None:
-    result = run_locally("onnxruntime", doubles, [ones()], RunPlan(num_runs=17, min_secs=0))
+    result = run_locally("onnxruntime", doubles, [ones()], RunOptions(num_runs=17, min_secs=0))
     assert len(result.samples_ns) == 17
     assert all(sample > 0 for sample in result.samples_ns)
     assert result.load_ns > 0
@@ -49,10 +49,10 @@ def test_the_counted_runs_are_as_many_as_asked_for(doubles: Path) -> None:
 
 
 def test_min_secs_adds_runs_and_max_secs_ends_them(doubles: Path) -> None:
-    longer = run_locally("onnxruntime", doubles, [ones()], RunPlan(num_runs=1, min_secs=0.2))
+    longer = run_locally("onnxruntime", doubles, [ones()], RunOptions(num_runs=1, min_secs=0.2))
     assert sum(longer.samples_ns) < 0.2e9
     assert len(longer.samples_ns) > 100
-    shorter = run_locally("onnxruntime", doubles, [ones()], RunPlan(num_runs=10**9, min_secs=0, max_secs=0.2))
+    shorter = run_locally("onnxruntime", doubles, [ones()], RunOptions(num_runs=10**9, min_secs=0, max_secs=0.2))
     assert 1 <= len(shorter.samples_ns) < 10**9
 
 

@@ -70,10 +70,10 @@ def test_swin_has_neither_rolls_nor_masks_to_compute_nor_six_dimensional_values(
 
 def test_edgevit_picks_its_sparse_grid_with_a_stride() -> None:
     _, done = rewritten_for("onnx-fp32", "edgevit-xxs")
-    assert fired(done)["strided_pick"] == 5
+    assert fired(done)["pool1x1_to_stride"] == 5
     assert operators(done.module)["aten.avg_pool2d"] == 0
 
 
 @pytest.mark.parametrize(("name", "blocks"), [("swin-tiny", 12), ("edgevit-xxs", 7), ("mobilevit-s", 9)])
 def test_the_query_scale_of_every_attention_goes_into_a_projection(name: str, blocks: int) -> None:
-    assert fired(rewritten_for("onnx-fp32", name)[1])["query_scale"] == blocks
+    assert fired(rewritten_for("onnx-fp32", name)[1])["fold_attention_scale"] == blocks

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgedeploy.models.rewrites.query_scale import REWRITE
+from edgedeploy.models.rewrites.fold_attention_scale import REWRITE
 
 from .tools import rewritten
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgedeploy.models.rewrites.split_projections import PROJECTIONS, SLICES
+from edgedeploy.models.rewrites.split_qkv_projection import PROJECTIONS, SLICES
 
 from .tools import rewritten
 

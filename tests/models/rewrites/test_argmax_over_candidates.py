@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgedeploy.models.adapters.heads import with_head
-from edgedeploy.models.rewrites.cheap_labels import REWRITE, candidate_labels, corner_weights
+from edgedeploy.models.rewrites.argmax_over_candidates import REWRITE, candidate_labels, corner_weights
 
 from .tools import rewritten
 

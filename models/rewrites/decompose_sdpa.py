@@ -1,7 +1,7 @@
 """scaled_dot_product_attention -> softmax(s q k^T + mask) v, as matrix products and a softmax.
 
 No CPU delegate has the fused operator. Each exporter takes it apart in its own way, ExecuTorch's with guards against rows
-that are masked as a whole; written out here it is one spelling, which `query_scale` and the quantizers see through.
+that are masked as a whole. Written out here it has one form, which `fold_attention_scale` and the quantizers recognise.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Attention:
 
 
 class PlainAttention(Rewrite):
-    name = "plain_attention"
+    name = "decompose_sdpa"
     why = "no CPU delegate has attention as one operator; its parts they have"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:

@@ -44,7 +44,7 @@ class Tail:
 
 
 class CheapLabels(Rewrite):
-    name = "cheap_labels"
+    name = "argmax_over_candidates"
     why = "resizing every class map to full size costs more than the network; at most a few classes can win in a cell"
     # Seeded random networks have far more fragmented labels than trained ones: 118 classes within one photograph, 0.1 %
     # of pixels differ. Maps with the smoothness of real ones do not differ at all.

@@ -4,7 +4,7 @@ import pytest
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgedeploy.models.rewrites.strided_pick import REWRITE
+from edgedeploy.models.rewrites.pool1x1_to_stride import REWRITE
 
 from .tools import rewritten
 

@@ -24,7 +24,7 @@ aten = torch.ops.aten
 
 
 class FixedPool(Rewrite):
-    name = "fixed_pool"
+    name = "adaptive_pool_to_fixed"
     why = "runtimes have no adaptive pooling; converters guess a kernel, which is wrong when the sizes do not divide"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:

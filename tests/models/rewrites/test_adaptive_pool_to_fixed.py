@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from edgedeploy.models.rewrites.fixed_pool import REWRITE, pooling_matrix
+from edgedeploy.models.rewrites.adaptive_pool_to_fixed import REWRITE, pooling_matrix
 
 from .tools import rewritten
 

@@ -20,7 +20,7 @@ aten = torch.ops.aten
 
 
 class CentredNorm(Rewrite):
-    name = "centred_norm"
+    name = "center_before_variance"
     why = "TFLite's converter spells a norm as a difference of large products; the mean comes off first here"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgedeploy.models.rewrites.window_gather import REWRITE
+from edgedeploy.models.rewrites.window_shift_to_gather import REWRITE
 from edgedeploy.models.swin import partition, unpartition
 
 from .tools import Shape, rewritten

@@ -47,7 +47,7 @@ class Rows:
 
 
 class WindowGather(Rewrite):
-    name = "window_gather"
+    name = "window_shift_to_gather"
     why = "a cyclic shift and the cut into windows are one permutation, known beforehand"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:

@@ -35,7 +35,7 @@ class Merged:
 
 
 class LowRankPermutes(Rewrite):
-    name = "low_rank_permutes"
+    name = "collapse_permute_dims"
     why = "delegates beyond XNNPACK take four dimensions, and fewer dimensions mean longer rows"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:

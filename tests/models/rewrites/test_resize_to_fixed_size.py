@@ -4,8 +4,8 @@ import pytest
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgedeploy.models.rewrites.fixed_resize import REWRITE
 from edgedeploy.models.rewrites.graph import argument
+from edgedeploy.models.rewrites.resize_to_fixed_size import REWRITE
 
 from .tools import rewritten
 

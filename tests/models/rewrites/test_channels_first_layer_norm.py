@@ -6,11 +6,11 @@ from torch import Tensor, nn
 
 from edgedeploy.models.layers import ChannelLayerNorm
 from edgedeploy.models.rewrites import ALL, apply, capture, seeded_inputs
-from edgedeploy.models.rewrites.channel_first_norm import REWRITE
+from edgedeploy.models.rewrites.channels_first_layer_norm import REWRITE
 
 from .tools import operators, rewritten
 
-NAMES = ("channel_first_norm", "linear_to_conv", "cancel_permutes")
+NAMES = ("channels_first_layer_norm", "linear_to_conv", "cancel_permutes")
 
 
 class ConvNeXtBlock(nn.Module):

@@ -33,7 +33,7 @@ class Scaled:
 
 
 class QueryScale(Rewrite):
-    name = "query_scale"
+    name = "fold_attention_scale"
     why = "a constant factor on a layer's output belongs into its weights"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:

@@ -31,7 +31,7 @@ POOLS = (aten.avg_pool2d.default, aten.max_pool2d.default)
 
 
 class StridedPick(Rewrite):
-    name = "strided_pick"
+    name = "pool1x1_to_stride"
     why = "a pooling of kernel 1 only picks positions, which a convolution's stride does for free"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:

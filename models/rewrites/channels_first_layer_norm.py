@@ -48,7 +48,7 @@ class Norm:
 
 
 class ChannelFirstNorm(Rewrite):
-    name = "channel_first_norm"
+    name = "channels_first_layer_norm"
     why = "a norm over channels needs no permutes, and as convolutions it stays inside the delegate"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:

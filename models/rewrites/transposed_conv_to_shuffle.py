@@ -22,7 +22,7 @@ aten = torch.ops.aten
 
 
 class SpreadByShuffle(Rewrite):
-    name = "spread_by_shuffle"
+    name = "transposed_conv_to_shuffle"
     why = "TFLite has no depthwise transposed convolution: its converter makes one operator a channel"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
-from edgedeploy.models.rewrites.spread_by_shuffle import REWRITE
+from edgedeploy.models.rewrites.transposed_conv_to_shuffle import REWRITE
 
 from .tools import rewritten
 

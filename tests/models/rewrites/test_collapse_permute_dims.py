@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgedeploy.models.rewrites.low_rank_permutes import REWRITE, merge
+from edgedeploy.models.rewrites.collapse_permute_dims import REWRITE, merge
 from edgedeploy.models.swin import partition, unpartition
 
 from .tools import rewritten

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgedeploy.models.rewrites.centred_norm import REWRITE
+from edgedeploy.models.rewrites.center_before_variance import REWRITE
 
 from .tools import rewritten
 

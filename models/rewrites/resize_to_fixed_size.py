@@ -29,7 +29,7 @@ RESIZES: dict[Any, int] = {
 
 
 class FixedResize(Rewrite):
-    name = "fixed_resize"
+    name = "resize_to_fixed_size"
     why = "with the shapes fixed, a resize needs no scale factor, and often no resize"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:

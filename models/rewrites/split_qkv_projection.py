@@ -4,7 +4,7 @@
 
 The rows of W are dealt out, so the arithmetic is the same. What goes is the copy of the whole (B, N, 3C) value through a
 five-dimensional permute and a split, neither of which XNNPACK takes; each part keeps an int8 range of its own, and a
-factor on q alone (see `query_scale`) has a weight to go into. Two spellings are met:
+factor on q alone (see `fold_attention_scale`) has a weight to go into. Two spellings are met:
 
     linear -> split(last axis)
     linear -> reshape (..., parts, rest) -> permute -> unbind(parts)
@@ -51,7 +51,7 @@ class Projection:
 
 
 class SplitProjections(Rewrite):
-    name = "split_projections"
+    name = "split_qkv_projection"
     why = "q, k and v from a layer each need no five-dimensional permute and no split"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
@@ -88,7 +88,7 @@ class SplitProjections(Rewrite):
 
 
 class SplitsAsSlices(Rewrite):
-    name = "splits_as_slices"
+    name = "split_to_slices"
     why = "no delegate has uneven splits, ExecuTorch's has none at all; all have slices"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgedeploy.models.rewrites.plain_attention import REWRITE
+from edgedeploy.models.rewrites.decompose_sdpa import REWRITE
 
 from .tools import rewritten
 
