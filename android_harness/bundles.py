@@ -20,9 +20,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgedeploy.core.cache import cache_folder, key_of, locked, text_of_sources
 from edgedeploy.core.errors import RunnerFailed
-from edgedeploy.core.files import output_errors, sha256_of, staged_folder, write_json
+from edgedeploy.core.storage.cache import cache_folder, key_of, locked, text_of_sources
+from edgedeploy.core.storage.files import output_errors, sha256_of, staged_folder, write_json
 
 from .native_runtimes import RUNTIMES, NativeRuntime, Package, find_package
 from .toolchain import ANDROID_ABI, HOST_ABI, Compiler, find_compiler, find_ndk, find_program, run_tool

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from edgedeploy.core.cache import cache_folder, locked
 from edgedeploy.core.errors import MissingExtra, RunnerFailed
-from edgedeploy.core.files import staged_folder
 from edgedeploy.core.registry import Registry
+from edgedeploy.core.storage.cache import cache_folder, locked
+from edgedeploy.core.storage.files import staged_folder
 
 from .toolchain import HOST_ABI
 

@@ -21,10 +21,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgedeploy.core.cache import cache_folder, key_of, locked
 from edgedeploy.core.errors import RunnerFailed, UnknownName
-from edgedeploy.core.files import staged_folder
 from edgedeploy.core.parity import Array
+from edgedeploy.core.storage.cache import cache_folder, key_of, locked
+from edgedeploy.core.storage.files import staged_folder
 
 from .bundles import Bundle
 from .host_runner import Command, InputSets, run_locally

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from edgedeploy.core.errors import RunnerFailed
-from edgedeploy.core.files import write_atomically
 from edgedeploy.core.parity import Array
+from edgedeploy.core.storage.files import write_atomically
 
 _MAGIC = b"edgedeploy-tensors 1"
 DTYPES = (

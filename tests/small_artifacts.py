@@ -13,8 +13,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgedeploy.core.artifact import GOLDEN, MANIFEST, Artifact, Golden, Manifest
-from edgedeploy.core.files import sha256_of, write_json
 from edgedeploy.core.spec import TensorSpec
+from edgedeploy.core.storage.files import sha256_of, write_json
 from tests.android_harness import tiny_models
 
 TARGET_OF = {"onnxruntime": "onnx-fp32", "executorch": "executorch-fp32", "litert": "tflite-fp32"}

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from edgedeploy.core.files import staged_folder
+from edgedeploy.core.storage.files import staged_folder
 
 from .sources import VERSIONS, fetch_source
 from .tools import call, require_tools

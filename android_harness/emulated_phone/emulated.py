@@ -22,7 +22,7 @@ from pathlib import Path
 from platformdirs import user_state_path
 
 from edgedeploy.core.errors import DeviceError
-from edgedeploy.core.files import write_json
+from edgedeploy.core.storage.files import write_json
 
 from .build import HERE, build_phone
 from .tools import require_tools

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from edgedeploy.core.errors import DeviceError
-from edgedeploy.core.files import staged_folder
+from edgedeploy.core.storage.files import staged_folder
 
 from .tools import call, require_tools
 

@@ -18,9 +18,9 @@ from pathlib import Path
 from edgedeploy.android_harness.bundles import Bundle
 from edgedeploy.android_harness.host_runner import ENVIRONMENT
 from edgedeploy.android_harness.toolchain import HOST_ABI, run_tool
-from edgedeploy.core.cache import cache_folder, key_of, locked
 from edgedeploy.core.errors import RunnerFailed
-from edgedeploy.core.files import staged_folder
+from edgedeploy.core.storage.cache import cache_folder, key_of, locked
+from edgedeploy.core.storage.files import staged_folder
 
 VERSION = "2.14.0"
 _REQUIREMENTS = (f"tflite-runtime=={VERSION}", "numpy==1.26.4")

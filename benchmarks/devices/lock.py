@@ -27,7 +27,7 @@ from typing import TextIO
 from platformdirs import user_state_path
 
 from edgedeploy.core.errors import DeviceBusy, DeviceError, DeviceLost
-from edgedeploy.core.files import output_errors
+from edgedeploy.core.storage.files import output_errors
 
 from . import shell_scripts as shell
 from .base import Holder

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edgedeploy.core.errors import DeviceError, DeviceFull, DeviceLost, NoDevice, UsageError
-from edgedeploy.core.files import output_errors, sha256_of
+from edgedeploy.core.storage.files import output_errors, sha256_of
 
 from . import shell_scripts as shell
 from .base import DeviceInfo, Progress, PushResult, RunResult

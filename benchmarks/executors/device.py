@@ -25,8 +25,8 @@ from edgedeploy.benchmarks.devices import base, open_device, parse_device, read_
 from edgedeploy.benchmarks.devices.lock import DeviceLock
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.core.errors import DeviceError, DeviceLost
-from edgedeploy.core.files import private_folder
 from edgedeploy.core.measurement import Profile
+from edgedeploy.core.storage.files import private_folder
 
 from .base import (
     ExecutorOptions,

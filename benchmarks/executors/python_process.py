@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 import edgedeploy
 from edgedeploy.core.errors import MissingExtra, RunnerFailed
-from edgedeploy.core.files import private_folder
 from edgedeploy.core.measurement import DeviceInfo
+from edgedeploy.core.storage.files import private_folder
 
 Sample = Sequence[NDArray[Any]]
 

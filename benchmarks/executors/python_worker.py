@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from edgedeploy.core.errors import EdgedeployError
-from edgedeploy.core.files import sha256_of
+from edgedeploy.core.storage.files import sha256_of
 
 from .python_sessions import Session, import_runtime
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgedeploy.core.errors import EdgedeployError, UsageError
-from edgedeploy.core.files import remove_unfinished
+from edgedeploy.core.storage.files import remove_unfinished
 
 if TYPE_CHECKING:
     from edgedeploy.core.measurement import Measurement
@@ -377,7 +377,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
-        from edgedeploy.core.files import explain_os_error
+        from edgedeploy.core.storage.files import explain_os_error
 
         print(f"error: {explain_os_error(error)}", file=sys.stderr)
         sys.exit(3)

@@ -1,18 +1,18 @@
-"""Artifact: a file, and the manifest beside it that says what made it.
+"""Artifact: a file, and the manifest beside it that describes what made it.
 
     artifacts/<model>/<target>/model.tflite | model.pte | model.onnx
                                manifest.json     what made the file; see Manifest
+                               operators.json    every operator of the file, with the module it came from
                                golden.npz        inputs and the float network's outputs for them
 
-Nothing is ever parsed out of a file name. `golden.npz` lets `verify` and `bench` prove the file again, on this machine or
-on a device, without torch.
+Nothing is ever parsed out of a file name. `golden.npz` lets `verify` and `bench` compare the file with the reference again,
+on this machine or on a device, without torch.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,57 +20,74 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ArtifactInvalid
-from .files import sha256_of
-from .parity import Parity
-from .spec import TensorSpec
+from .parity import Parity, Threshold
+from .provenance import OperatorFact, Provenance
+from .spec import Preprocessing, TensorSpec
+from .storage.files import sha256_of
+from .storage.json_records import RecordInvalid, decode, encode, write_record
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
+OPERATORS = "operators.json"
 GOLDEN = "golden.npz"
 
 
 @dataclass(frozen=True)
+class ArtifactFile:
+    """One of the files that a runtime needs; `name` is relative to the artifact's folder."""
+
+    name: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
 class Manifest:
-    """What made an artifact's file, and what it takes and gives.
+    """What an artifact's file takes and gives, and what made it.
 
     Attributes:
-        model, target, runner: names; `runner` is the runtime that runs the file.
-        file: the file's name beside the manifest.
-        inputs, outputs: with quantization where they are integer; `preprocessing` says how an image becomes an input.
+        runtime: the runtime that runs the file: "onnxruntime", "executorch" or "litert".
+        file, sha256, size_bytes: the file that a runtime opens.
+        inputs, outputs: with quantization where they are integer.
         parity: one entry for each output, against the eager float network.
-        floor: the parity that the target demands.
-        made_by: source, weights, head, rewrites with their proofs, recipe, calibration, tool versions.
+        threshold: the parity that the target demands.
+        provenance: what made the file.
+        macs: multiply-accumulates of one inference.
+        task: "classification", "segmentation", "features" or "".
+        preprocessing: how an image becomes the input; None where the network takes no image.
+        more_files: files that must lie beside `file`, such as external weights.
     """
 
+    schema_version: int = field(default=SCHEMA_VERSION, kw_only=True)
     model: str
     target: str
-    runner: str
+    runtime: str
     file: str
     sha256: str
     size_bytes: int
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     parity: tuple[Parity, ...]
-    floor: Mapping[str, float | None]
+    threshold: Threshold
+    provenance: Provenance
     macs: int | None = None
     task: str = ""
-    preprocessing: Mapping[str, Any] = field(default_factory=dict)
-    made_by: Mapping[str, Any] = field(default_factory=dict)
+    preprocessing: Preprocessing | None = None
+    more_files: tuple[ArtifactFile, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    @property
+    def files(self) -> tuple[ArtifactFile, ...]:
+        """Every file that a runtime needs, the one that it opens first."""
+        return (ArtifactFile(self.file, self.sha256, self.size_bytes), *self.more_files)
+
+    def to_json(self) -> str:
         """As `manifest.json` has it."""
-        record = asdict(self)
-        record["parity"] = [parity.to_json() for parity in self.parity]
-        return {"schema_version": SCHEMA_VERSION, **record}
+        return encode(self)
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Manifest:
-        """The inverse; raises KeyError or TypeError for a record that is none. Keys that are new are ignored."""
-        known = {name: record[name] for name in cls.__dataclass_fields__ if name in record}
-        for side in ("inputs", "outputs"):
-            known[side] = tuple(TensorSpec(**{**spec, "shape": tuple(spec["shape"])}) for spec in record[side])
-        known["parity"] = tuple(Parity.from_json(parity) for parity in record["parity"])
-        return cls(**known)
+    def from_json(cls, data: str | bytes) -> Manifest:
+        """The inverse of `to_json`. Raises RecordInvalid, which names the key. Unknown keys are ignored."""
+        return decode(data, cls, schema_version=SCHEMA_VERSION)
 
 
 @dataclass(frozen=True)
@@ -120,36 +137,38 @@ class Artifact:
         return f"{self.manifest.model}/{self.manifest.target}"
 
     @classmethod
-    def load(cls, place: Path) -> Artifact:
+    def load(cls, path: Path) -> Artifact:
         """Reads an artifact from its folder, its manifest or its file. Raises ArtifactInvalid.
 
         The file's hash must be the manifest's: a file that was replaced, cut short or mixed up with another is refused.
         """
-        folder = place if place.is_dir() else place.parent
+        asked, folder = path, path if path.is_dir() else path.parent
         path = folder / MANIFEST
         if not path.is_file():
             raise ArtifactInvalid(
-                f"{place} is no artifact", details=[f"there is no {MANIFEST} in {folder}"], hint="edgedeploy export"
+                f"{asked} is not an artifact", details=[f"there is no {MANIFEST} in {folder}"], hint="edgedeploy export"
             )
         try:
-            manifest = Manifest.from_json(json.loads(path.read_text()))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            manifest = Manifest.from_json(path.read_bytes())
+        except (RecordInvalid, OSError) as error:
             raise ArtifactInvalid(
-                f"{path} is damaged", details=[f"{type(error).__name__}: {error}"], hint="export the model again"
+                f"{path} cannot be read", details=[str(error)], hint="export the model again"
             ) from None
-        artifact = cls(folder, manifest)
-        if Path(manifest.file).name != manifest.file:
-            raise ArtifactInvalid(f"{path} names a file outside its folder: {manifest.file!r}")
-        if not artifact.path.is_file():
-            raise ArtifactInvalid(f"{artifact.path} is missing", hint="export the model again")
-        actual = sha256_of(artifact.path)
-        if actual != manifest.sha256:
+        for file in manifest.files:
+            _check_file(folder, file, path)
+        return cls(folder, manifest)
+
+    def operators(self) -> tuple[OperatorFact, ...]:
+        """Every operator of the file, in the format's order; empty where none were stored. Raises ArtifactInvalid."""
+        path = self.folder / OPERATORS
+        if not path.is_file():
+            return ()
+        try:
+            return decode(path.read_bytes(), tuple[OperatorFact, ...])
+        except (RecordInvalid, OSError) as error:
             raise ArtifactInvalid(
-                f"{artifact.path} and its manifest do not belong together",
-                details=[f"the manifest was written for sha256 {manifest.sha256}", f"the file has {actual}"],
-                hint="export the model again, or put the right file back",
-            )
-        return artifact
+                f"{path} cannot be read", details=[str(error)], hint="export the model again"
+            ) from None
 
     def golden(self) -> Golden | None:
         """The stored inputs and reference outputs, or None where there are none."""
@@ -160,6 +179,28 @@ class Artifact:
             return Golden.load(path)
         except (OSError, ValueError, KeyError) as error:
             raise ArtifactInvalid(f"{path} is damaged", details=[str(error)], hint="export the model again") from None
+
+
+def write_manifest(folder: Path, manifest: Manifest, operators: tuple[OperatorFact, ...]) -> None:
+    """Writes what describes an artifact's file beside it. Raises OutputFailed."""
+    write_record(folder / MANIFEST, manifest)
+    write_record(folder / OPERATORS, operators)
+
+
+def _check_file(folder: Path, file: ArtifactFile, manifest: Path) -> None:
+    """Raises ArtifactInvalid for a file that is missing, outside the folder, or another one than the manifest describes."""
+    if Path(file.name).name != file.name:
+        raise ArtifactInvalid(f"{manifest} names a file outside its folder: {file.name!r}")
+    path = folder / file.name
+    if not path.is_file():
+        raise ArtifactInvalid(f"{path} is missing", hint="export the model again")
+    actual = sha256_of(path)
+    if actual != file.sha256:
+        raise ArtifactInvalid(
+            f"{path} and its manifest do not belong together",
+            details=[f"the manifest was written for sha256 {file.sha256}", f"the file has {actual}"],
+            hint="export the model again, or put the right file back",
+        )
 
 
 def find_artifacts(root: Path) -> Iterator[Path]:

@@ -14,13 +14,12 @@
     ├── ExportFailed               3  a converter gave up
     ├── OutputFailed               3  the disk is full, or the folder cannot be written
     ├── RunnerFailed               3  an artifact could not be run
-    ├── DeviceError                3  a device that is missing, lost or unfit
-    │   ├── NoDevice               3  none is there, several are, or the one that is does not let us in
-    │   ├── DeviceLost             3  it went away while something was being done
-    │   ├── DeviceBusy             3  somebody else measures on it; the holder is named
-    │   ├── DeviceFull             3  no space is left on it
-    │   └── DeviceTooHot           3  it did not cool down in time
-    └── Untrustworthy              4  a measurement that should not be believed
+    └── DeviceError                3  a device that is missing, lost or unfit
+        ├── NoDevice               3  none is there, several are, or the one that is does not let us in
+        ├── DeviceLost             3  it went away while something was being done
+        ├── DeviceBusy             3  somebody else measures on it; the holder is named
+        ├── DeviceFull             3  no space is left on it
+        └── DeviceTooHot           3  it did not cool down in time
 
 `RewriteRefused` is no failure: a rewrite's check raises it to say why it does not apply at one place.
 
@@ -154,9 +153,3 @@ class DeviceFull(DeviceError):
 
 class DeviceTooHot(DeviceError):
     """The device did not reach its start temperature in time."""
-
-
-class Untrustworthy(EdgedeployError):
-    """A measurement was made, and should not be believed."""
-
-    exit_code = 4

@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from .device import DeviceInfo, DeviceState
 from .parity import Parity
+from .storage.json_records import decode, encode
+from .versions import EDGEDEPLOY, versions
 
-SCHEMA_VERSION = 1
-
-
-@dataclass(frozen=True)
-class DeviceInfo:
-    """Where something was measured. Empty and None mean that the device does not tell.
-
-    Attributes:
-        kind: "local", "adb", "ssh" or "qemu".
-        name: as it was asked for.
-        model: the CPU's or the phone's name.
-        soc, build, kernel: the chip, the installed system's fingerprint, the kernel.
-        core_khz: each core's highest clock.
-        emulated: the device is an emulator: its time means nothing.
-    """
-
-    kind: str
-    name: str
-    serial: str = ""
-    model: str = ""
-    abi: str = ""
-    os: str = ""
-    cores: int | None = None
-    soc: str = ""
-    build: str = ""
-    kernel: str = ""
-    memory_bytes: int | None = None
-    core_khz: tuple[int | None, ...] = ()
-    emulated: bool = False
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -63,11 +37,11 @@ class OperatorTime:
 
 @dataclass(frozen=True)
 class Profile:
-    """Where an artifact's time goes, from a run of its own: a profile slows what it looks at.
+    """Where an artifact's time goes, from a run of its own: profiling slows the run.
 
     Attributes:
         runs: profiled inferences; the operators' `calls` and `total_ns` are over all of them.
-        operators: in the runtime's order. What one is, differs: PROTOCOL.md of the runner says it for each runtime.
+        operators: in the runtime's order. What counts as one differs: PROTOCOL.md of the runner defines it for each runtime.
         not_available: why there is none; empty where there is one.
     """
 
@@ -77,33 +51,77 @@ class Profile:
 
 
 @dataclass(frozen=True)
+class InstructionCount:
+    """Executed A64 instructions of one inference under emulation.
+
+    Attributes:
+        cpu: the emulated one; the runtimes choose their kernels by it.
+        total: of one steady inference.
+        by_class: the same by class: integer, branch, load_store (X registers), simd_load_store, float_mac (vector FMLA
+            and FMLS), int8_dot (SDOT and its kin), simd_other (with scalar floating point), other.
+        first_inference: of the first one after loading.
+        startup_and_load: from the start of the process to the first inference.
+        last_change: relative difference of the last two inferences; not 0 where a runtime still settles. A count of
+            the same artifact with the same inputs repeats all the same.
+        macs, macs_per_instruction: of the network, and how many one instruction can do at best: FMLA on four floats, SDOT
+            on sixteen int8.
+        bound: `macs / macs_per_instruction`, the fewest instructions that the arithmetic could take; None without MACs.
+        ratio: `total / bound`.
+    """
+
+    cpu: str
+    total: int
+    by_class: Mapping[str, int]
+    first_inference: int
+    startup_and_load: int
+    last_change: float
+    macs: int | None = None
+    macs_per_instruction: int | None = None
+    bound: float | None = None
+    ratio: float | None = None
+
+
+@dataclass(frozen=True)
+class ConditionLogEntry:
+    """One measurement condition that was set up or restored, and how that went: "done", "not available", a figure."""
+
+    name: str
+    outcome: str
+
+
+@dataclass(frozen=True)
 class Measurement:
     """One artifact on one device with one number of threads.
 
     Attributes:
+        runtime: "onnxruntime", "executorch", "litert" or "tflite-runtime".
         artifact: folder of the artifact.
         latency_ns, samples_ns: of each counted inference; None and empty where instructions were counted: the time of an
             emulated inference means nothing, so none is kept.
-        load_ns, first_inference_ns, peak_rss_bytes: None where they mean nothing, or the device does not tell.
+        sample_launches: for each of `samples_ns`, the launch of the runner that it comes from, from 0.
+        load_ns, first_inference_ns, peak_rss_bytes: None where they mean nothing, or the device does not report it.
         parity: outputs in this very run against the reference that was stored at export; None where none is stored.
         host_agreement: the same outputs against those of the same file on this machine; None for this machine itself.
         harness: what measured: "native" is the C++ runner, the same loop on all devices; "python" the runtime's binding.
         instructions: executed instructions of one inference, where they were counted instead of timed.
         cpu_mask: the cores that the run was bound to, bit n for core n; None leaves it to the system.
-        conditions: what was done for fairness and how it went, in order, as (step, outcome); at the end what was undone
-            when the bench left the device, or could not be and why.
-        throttled, slowed: which of `samples_ns` were taken while the device told a thermal status above none, and which on
-            a core below nine tenths of its highest clock; None where the device does not tell.
+        condition_log: the measurement conditions that were set up, in order; at the end what was restored when the
+            bench left the device, or could not be and why.
+        throttled_samples, slowed_samples: indices into `samples_ns` of those taken while the device reported a thermal
+            status above none, and of those on a core below nine tenths of its highest clock frequency; None where the
+            device does not report it.
         discarded_ns: samples that were taken under throttling and repeated; not in `samples_ns`.
         interruptions: how often the device was lost and this row begun anew.
         profile: None unless it was asked for. On an emulated device its times mean as little as all others there.
-        state_before, state_during, state_after: of the device, as it tells.
+        state_before, state_during, state_after: of the device, as it reports them.
         notes: what a reader of the figures must know.
+        verdict: for `compare`; null until then.
     """
 
+    schema_version: int = field(default=SCHEMA_VERSION, kw_only=True)
     model: str
     target: str
-    runner: str
+    runtime: str
     runtime_version: str
     artifact: str
     artifact_sha256: str
@@ -111,39 +129,66 @@ class Measurement:
     device: DeviceInfo
     threads: int
     latency_ns: Latency | None
-    samples_ns: list[int]
+    samples_ns: tuple[int, ...]
+    sample_launches: tuple[int, ...]
     load_ns: int | None
     first_inference_ns: int | None
     peak_rss_bytes: int | None
     parity: Parity | None = None
     host_agreement: Parity | None = None
     harness: str = "native"
-    instructions: Mapping[str, Any] | None = None
+    instructions: InstructionCount | None = None
     cpu_mask: int | None = None
-    conditions: tuple[tuple[str, str], ...] = ()
-    throttled: list[int] | None = None
-    slowed: list[int] | None = None
-    discarded_ns: list[int] = field(default_factory=list)
+    condition_log: tuple[ConditionLogEntry, ...] = ()
+    throttled_samples: tuple[int, ...] | None = None
+    slowed_samples: tuple[int, ...] | None = None
+    discarded_ns: tuple[int, ...] = ()
     interruptions: int = 0
     profile: Profile | None = None
-    state_before: Mapping[str, Any] = field(default_factory=dict)
-    state_during: tuple[Mapping[str, Any], ...] = ()
-    state_after: Mapping[str, Any] = field(default_factory=dict)
+    state_before: DeviceState | None = None
+    state_during: tuple[DeviceState, ...] = ()
+    state_after: DeviceState | None = None
     notes: tuple[str, ...] = ()
     started_at: str = ""
+    verdict: Mapping[str, str] | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """The record of `bench --json`. `verdict` is filled in by `compare`."""
-        record = asdict(self)
-        record["parity"] = self.parity.to_json() if self.parity else None
-        record["host_agreement"] = self.host_agreement.to_json() if self.host_agreement else None
-        return record | {"verdict": None}
+    def to_json(self) -> str:
+        """One record of `bench --json`."""
+        return encode(self)
+
+    @classmethod
+    def from_json(cls, data: str | bytes) -> Measurement:
+        """The inverse of `to_json`. Raises RecordInvalid, which names the key. Unknown keys are ignored."""
+        return decode(data, cls, schema_version=SCHEMA_VERSION)
 
 
-def measurements_to_json(measurements: list[Measurement], tool: Mapping[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class ToolInfo:
+    """Who wrote a result file: the program, its version, and those of the packages beside it."""
+
+    name: str = "edgedeploy"
+    version: str = EDGEDEPLOY
+    versions: Mapping[str, str] = field(default_factory=versions)
+
+
+@dataclass(frozen=True)
+class ResultFile:
     """What `bench --json FILE` writes."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "tool": dict(tool),
-        "measurements": [measurement.to_json() for measurement in measurements],
-    }
+
+    schema_version: int = field(default=SCHEMA_VERSION, kw_only=True)
+    measurements: tuple[Measurement, ...]
+    tool: ToolInfo = field(default_factory=ToolInfo)
+
+    @classmethod
+    def of(cls, measurements: Sequence[Measurement]) -> ResultFile:
+        """The file of these measurements, written by this edgedeploy."""
+        return cls(tuple(measurements))
+
+    def to_json(self) -> str:
+        """As the file has it."""
+        return encode(self)
+
+    @classmethod
+    def from_json(cls, data: str | bytes) -> ResultFile:
+        """The inverse of `to_json`. Raises RecordInvalid, which names the key. Unknown keys are ignored."""
+        return decode(data, cls, schema_version=SCHEMA_VERSION)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 
+EDGEDEPLOY = "0.1.0"  # of this package; pyproject.toml has the same
+
 PACKAGES = (
     "numpy",
     "torch",

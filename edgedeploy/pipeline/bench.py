@@ -9,7 +9,6 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgedeploy import __version__
 from edgedeploy.core.artifact import Artifact, find_artifacts
 from edgedeploy.core.errors import (
     DeviceBusy,
@@ -21,10 +20,11 @@ from edgedeploy.core.errors import (
     UnknownName,
     UsageError,
 )
-from edgedeploy.core.files import write_json
 from edgedeploy.core.measurement import Measurement, Profile, measurements_to_json
 from edgedeploy.core.parity import Parity
 from edgedeploy.core.reporter import NullReporter, Reporter
+from edgedeploy.core.storage.files import write_json
+from edgedeploy.core.versions import EDGEDEPLOY as __version__
 from edgedeploy.core.versions import versions
 
 from .verify import HostReference, parity_of, task_of

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from edgedeploy.core.errors import MissingExtra, WeightsInvalid
-from edgedeploy.core.files import sha256_of
 from edgedeploy.core.spec import ModelSpec
+from edgedeploy.core.storage.files import sha256_of
 
 # Averaged weights are the ones that the authors evaluated, so they come before the raw ones.
 WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")

@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
-from edgedeploy import __version__
 from edgedeploy.core.errors import EdgedeployError, UsageError, WeightsInvalid
-from edgedeploy.core.files import output_errors, sha256_of, write_json
 from edgedeploy.core.reporter import NullReporter, Reporter
+from edgedeploy.core.storage.files import output_errors, sha256_of, write_json
+from edgedeploy.core.versions import EDGEDEPLOY as __version__
 
 PIECE = 1 << 18
 TIMEOUT_S = 30

@@ -337,7 +337,7 @@ def _from_torchvision(name: str, num_classes: int | None, official: bool) -> Use
 def _from_program(path: Path) -> UserModel:
     import torch
 
-    from edgedeploy.core.files import sha256_of
+    from edgedeploy.core.storage.files import sha256_of
     from edgedeploy.models.rewrites.graph import unlifted
 
     if not path.is_file():

@@ -191,7 +191,7 @@ def _settled(module: nn.Module, model: str) -> nn.Module:
 
 
 def _load_weights(module: nn.Module, path: Path, model: str) -> dict[str, Any]:
-    from edgedeploy.core.files import sha256_of
+    from edgedeploy.core.storage.files import sha256_of
 
     from .checkpoints import load_checkpoint, load_exactly
 

@@ -12,9 +12,9 @@ from edgedeploy.android_harness import native_runtimes as runtimes
 from edgedeploy.android_harness import toolchain
 from edgedeploy.android_harness.bundles import Bundle, build_all, build_android_bundle, build_bundle
 from edgedeploy.android_harness.native_runtimes import RUNTIMES
-from edgedeploy.core.cache import key_of, text_of_sources
 from edgedeploy.core.errors import MissingExtra, RunnerFailed, UnknownName
-from edgedeploy.core.files import sha256_of
+from edgedeploy.core.storage.cache import key_of, text_of_sources
+from edgedeploy.core.storage.files import sha256_of
 
 NAMES = RUNTIMES.names()
 

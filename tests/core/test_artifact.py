@@ -8,9 +8,9 @@ import pytest
 
 from edgedeploy.core.artifact import Artifact, Golden, Manifest, dequantize, find_artifacts, quantize
 from edgedeploy.core.errors import ArtifactInvalid
-from edgedeploy.core.files import sha256_of, write_json
 from edgedeploy.core.parity import compare
 from edgedeploy.core.spec import TensorSpec
+from edgedeploy.core.storage.files import sha256_of, write_json
 
 
 @pytest.fixture

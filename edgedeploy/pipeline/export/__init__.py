@@ -15,11 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgedeploy import __version__
 from edgedeploy.core.artifact import GOLDEN, MANIFEST, Artifact, Golden, Manifest, quantize
 from edgedeploy.core.errors import EdgedeployError, ExportFailed, ParityFailed, UsageError
-from edgedeploy.core.files import check_writable, output_errors, private_folder, sha256_of, staged_folder, write_json
 from edgedeploy.core.reporter import NullReporter, Reporter
+from edgedeploy.core.storage.files import (
+    check_writable,
+    output_errors,
+    private_folder,
+    sha256_of,
+    staged_folder,
+    write_json,
+)
+from edgedeploy.core.versions import EDGEDEPLOY as __version__
 from edgedeploy.core.versions import versions
 from edgedeploy.data.calibration import CalibrationSet
 from edgedeploy.models.loading.networks import Network, network_for, with_features

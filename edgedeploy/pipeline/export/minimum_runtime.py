@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from edgedeploy.core.errors import ExportFailed, UnknownName
-from edgedeploy.core.files import private_folder
+from edgedeploy.core.storage.files import private_folder
 
 MIN_RUNTIMES = ("tflite-2.14",)
 

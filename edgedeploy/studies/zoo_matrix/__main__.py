@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgedeploy.core.errors import EdgedeployError
-from edgedeploy.core.files import write_atomically
+from edgedeploy.core.storage.files import write_atomically
 from edgedeploy.models.zoo import ZOO
 
 from .cells import Cell, Outcome, Results, cells, export_in_a_process, run

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgedeploy.core.artifact import MANIFEST, Manifest
-from edgedeploy.core.cache import key_of, locked
 from edgedeploy.core.errors import UsageError
-from edgedeploy.core.files import write_json
+from edgedeploy.core.storage.cache import key_of, locked
+from edgedeploy.core.storage.files import write_json
 from edgedeploy.core.versions import versions
 
 if TYPE_CHECKING:

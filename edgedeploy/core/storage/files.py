@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .errors import OutputFailed
+from edgedeploy.core.errors import OutputFailed
 
 
 def sha256_of(path: Path) -> str:

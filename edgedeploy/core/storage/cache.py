@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import platformdirs
+from filelock import FileLock
 
 from .files import output_errors
 
@@ -25,9 +25,10 @@ def locked(path: Path) -> Iterator[None]:
     """Holds a lock beside `path`: of several processes that would make it, one does and the others find it made."""
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.with_name(f".{path.name}.lock").open("w")
+        lock = FileLock(path.with_name(f".{path.name}.lock"), mode=0o600)
+        lock.acquire()
     with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.release()  # `with` acquired it once more
         yield
 
 

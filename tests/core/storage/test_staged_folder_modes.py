@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgedeploy.core.files import staged_folder
+from edgedeploy.core.storage.files import staged_folder
 
 
 def test_programs_folders_and_links_keep_their_modes(tmp_path: Path) -> None:

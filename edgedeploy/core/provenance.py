@@ -1,0 +1,164 @@
+"""Provenance: everything that decided what is in an artifact's file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from .recipe import QuantRecipe
+
+WeightsKind = Literal["random", "checkpoint", "factory", "pretrained", "program"]
+
+
+@dataclass(frozen=True)
+class WeightsInfo:
+    """Where a network's weights come from.
+
+    Attributes:
+        kind: "random" (seeded), "checkpoint" (a file), "factory" (as the user's code made them), "pretrained" (downloaded
+            by timm or torchvision) or "program" (stored in a `.pt2` file).
+        sha256: of the checkpoint's or program's file; else of all parameters and buffers.
+        file: of a checkpoint or program.
+        wrapper: the checkpoint's entry that held the weights, such as "state_dict_ema"; "" for none.
+        library: "timm" or "torchvision".
+        factory: as the user named it.
+    """
+
+    kind: WeightsKind
+    sha256: str = ""
+    seed: int | None = None
+    num_classes: int | None = None
+    file: str = ""
+    wrapper: str = ""
+    library: str = ""
+    factory: str = ""
+
+
+@dataclass(frozen=True)
+class SkippedImage:
+    """A calibration image that was not usable, and why."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class CalibrationInfo:
+    """Which inputs the activation ranges come from; `sha256` is of all values, in order."""
+
+    name: str
+    count: int
+    files: int
+    sha256: str
+    skipped: tuple[SkippedImage, ...] = ()
+
+
+@dataclass(frozen=True)
+class Exactness:
+    """What a rewrite promises.
+
+    Attributes:
+        kind: "exact" (bit for bit, or float rounding) or "approximate".
+        relative_error: for real outputs, the largest error over the output's standard deviation.
+        differing_share: for integer outputs (class labels), the share of values that may differ.
+    """
+
+    kind: Literal["exact", "approximate"]
+    relative_error: float
+    differing_share: float
+
+
+@dataclass(frozen=True)
+class Declined:
+    """An operator that a rewrite left as it is: the module that it belongs to, its name, and the reason."""
+
+    module: str
+    operator: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class RewriteOutcome:
+    """What a rewrite did to a network.
+
+    Attributes:
+        applied: how many times it was applied.
+        relative_error, differing_share: as verified on this network, on real and on integer outputs.
+        declined: where its pattern matched and it was not applied.
+    """
+
+    rewrite: str
+    exactness: Exactness
+    applied: int
+    relative_error: float
+    differing_share: float
+    declined: tuple[Declined, ...] = ()
+
+
+@dataclass(frozen=True)
+class OperatorFact:
+    """One operator of an artifact.
+
+    Attributes:
+        name: as the format names the operator or its first output.
+        type: the format's name for the kind, such as "Conv" or "CONV_2D".
+        module: path of the module that it came from in the original network; "" where that cannot be traced.
+        delegated: it runs inside a delegate; None where the format has no delegates.
+        dtype: of its first output, as numpy names it; "" where the format does not tell.
+    """
+
+    name: str
+    type: str
+    module: str = ""
+    delegated: bool | None = None
+    dtype: str = ""
+
+
+@dataclass(frozen=True)
+class GraphSummary:
+    """An artifact's graph in numbers; `operators.json` beside the artifact has every operator.
+
+    Attributes:
+        operators: how many of each type run outside of delegates, the most frequent first.
+        delegates: how many delegate calls there are; None where the format has none.
+        opset: ONNX's, else None.
+    """
+
+    operators: Mapping[str, int]
+    delegates: int | None = None
+    opset: int | None = None
+
+
+def count_types(operators: tuple[OperatorFact, ...]) -> dict[str, int]:
+    """How many operators of each type there are, the most frequent first."""
+    return dict(Counter(operator.type for operator in operators).most_common())
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What made an artifact.
+
+    Attributes:
+        edgedeploy: the version.
+        created_at: UTC, ISO 8601.
+        source: paper, repository and commit of a network of the zoo; `model` of the user's own.
+        head: "logits", "upsampled", "labels" or "features".
+        quantizer_settings: the quantizer's own settings, in its own words; None for float.
+        rounding_error: the error that float rounding alone may cause in this network, over the output's deviation.
+        versions: of Python and every package that took part.
+    """
+
+    edgedeploy: str
+    created_at: str
+    weights: WeightsInfo
+    recipe: QuantRecipe
+    source: Mapping[str, str] = field(default_factory=dict)
+    head: str = "logits"
+    calibration: CalibrationInfo | None = None
+    rewrites: tuple[RewriteOutcome, ...] = ()
+    rounding_error: float = 0.0
+    quantizer_settings: Any = None
+    graph: GraphSummary | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
