@@ -1,4 +1,4 @@
-"""edgedeploy: ship vision networks on Arm CPUs: rewrite, lower, prove and measure them.
+"""edgedeploy: ship vision networks on Arm CPUs: rewrite, lower, verify and measure them.
 
 import edgedeploy
 
@@ -13,7 +13,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from edgedeploy.core.versions import EDGEDEPLOY as __version__
+from edgedeploy.core.versions import EDGEDEPLOY_VERSION
+
+__version__ = EDGEDEPLOY_VERSION
 
 # ONNX Runtime reports home unless told not to before it is loaded.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

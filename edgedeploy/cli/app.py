@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="edgedeploy",
-    help="Ship vision networks on Arm CPUs: rewrite, lower, prove and measure them.",
+    help="Ship vision networks on Arm CPUs: rewrite, lower, verify and measure them.",
     no_args_is_help=True,
     add_completion=True,
     rich_markup_mode=None,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from .device import DeviceInfo, DeviceState
 from .parity import Parity
 from .storage.json_records import decode, encode
-from .versions import EDGEDEPLOY, versions
+from .versions import EDGEDEPLOY_VERSION, versions
 
 SCHEMA_VERSION = 2
 
@@ -41,7 +41,7 @@ class Profile:
 
     Attributes:
         runs: profiled inferences; the operators' `calls` and `total_ns` are over all of them.
-        operators: in the runtime's order. What counts as one differs: PROTOCOL.md of the runner defines it for each runtime.
+        operators: in the runtime's order. PROTOCOL.md of the runner defines what counts as one.
         not_available: why there is none; empty where there is one.
     """
 
@@ -167,7 +167,7 @@ class ToolInfo:
     """Who wrote a result file: the program, its version, and those of the packages beside it."""
 
     name: str = "edgedeploy"
-    version: str = EDGEDEPLOY
+    version: str = EDGEDEPLOY_VERSION
     versions: Mapping[str, str] = field(default_factory=versions)
 
 

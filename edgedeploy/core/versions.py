@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 
-EDGEDEPLOY = "0.1.0"  # of this package; pyproject.toml has the same
+EDGEDEPLOY_VERSION = "0.1.0"  # of this package; pyproject.toml has the same
 
 PACKAGES = (
     "numpy",

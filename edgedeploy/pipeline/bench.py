@@ -24,7 +24,7 @@ from edgedeploy.core.measurement import Measurement, Profile, measurements_to_js
 from edgedeploy.core.parity import Parity
 from edgedeploy.core.reporter import NullReporter, Reporter
 from edgedeploy.core.storage.files import write_json
-from edgedeploy.core.versions import EDGEDEPLOY as __version__
+from edgedeploy.core.versions import EDGEDEPLOY_VERSION
 from edgedeploy.core.versions import versions
 
 from .verify import HostReference, parity_of, task_of
@@ -203,7 +203,7 @@ def _threads_of(place: Executor, threads: Sequence[int], reporter: Reporter) -> 
 
 def tool() -> dict[str, object]:
     """Who made a result file."""
-    return {"name": "edgedeploy", "version": __version__, "versions": versions()}
+    return {"name": "edgedeploy", "version": EDGEDEPLOY_VERSION, "versions": versions()}
 
 
 def _places(artifacts: Iterable[str | Path | Artifact]) -> list[Path | Artifact]:

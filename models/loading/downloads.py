@@ -29,7 +29,7 @@ from urllib.parse import unquote, urlsplit
 from edgedeploy.core.errors import EdgedeployError, UsageError, WeightsInvalid
 from edgedeploy.core.reporter import NullReporter, Reporter
 from edgedeploy.core.storage.files import output_errors, sha256_of, write_json
-from edgedeploy.core.versions import EDGEDEPLOY as __version__
+from edgedeploy.core.versions import EDGEDEPLOY_VERSION
 
 PIECE = 1 << 18
 TIMEOUT_S = 30
@@ -188,7 +188,7 @@ def _fetch_all(address: str, part: Part, reporter: Reporter) -> None:
 
 
 def _fetch(address: str, part: Part, reporter: Reporter) -> None:
-    headers = {"User-Agent": f"edgedeploy/{__version__}", "Accept-Encoding": "identity"}
+    headers = {"User-Agent": f"edgedeploy/{EDGEDEPLOY_VERSION}", "Accept-Encoding": "identity"}
     start = part.size() if part.validator() else 0
     if start:
         headers |= {"Range": f"bytes={start}-", "If-Range": part.validator()}

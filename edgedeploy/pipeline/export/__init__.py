@@ -26,7 +26,7 @@ from edgedeploy.core.storage.files import (
     staged_folder,
     write_json,
 )
-from edgedeploy.core.versions import EDGEDEPLOY as __version__
+from edgedeploy.core.versions import EDGEDEPLOY_VERSION
 from edgedeploy.core.versions import versions
 from edgedeploy.data.calibration import CalibrationSet
 from edgedeploy.models.loading.networks import Network, network_for, with_features
@@ -374,7 +374,7 @@ def _manifest(
         task=network.task,
         preprocessing=asdict(network.preprocessing) if network.image_size else {},
         made_by={
-            "edgedeploy": __version__,
+            "edgedeploy": EDGEDEPLOY_VERSION,
             "created_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "source": network.source,
             "weights": network.weights,
