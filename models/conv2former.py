@@ -144,12 +144,17 @@ VARIANTS: dict[str, Config] = {
 }
 
 
-def conv2former(
-    variant: str, num_classes: int | None = None, *, checkpoint: Mapping[str, Tensor] | None = None
+def conv2former(variant: str, num_classes: int | None = None) -> Conv2Former:
+    """Builds a variant in eval mode."""
+    return Conv2Former(VARIANTS[variant], num_classes or 1000).eval()
+
+
+def conv2former_from_checkpoint(
+    variant: str, state_dict: Mapping[str, Tensor], num_classes: int | None = None
 ) -> Conv2Former:
-    """Builds a variant in eval mode. A checkpoint, where given, decides the kernel size."""
+    """Builds a variant for a checkpoint, which decides the kernel size."""
     config = VARIANTS[variant]
-    kernel = (checkpoint or {}).get("stages.0.0.attn.att.2.weight")
+    kernel = state_dict.get("stages.0.0.attn.att.2.weight")
     if kernel is not None:
         config = replace(config, kernel=kernel.shape[-1])
     return Conv2Former(config, num_classes or 1000).eval()
@@ -182,6 +187,7 @@ def _spec(variant: str) -> ModelSpec:
         family="conv2former",
         task="classification",
         build=partial(conv2former, variant),
+        build_from_checkpoint=partial(conv2former_from_checkpoint, variant),
         num_classes=1000,
         input_size=(224, 224),
         parameters=parameters,

@@ -117,7 +117,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Rewrite, lower and prove a network; write artifacts/MODEL/TARGET/."""
-    from edgedeploy.models.loading.networks import parse_size
+    from edgedeploy.models.loading.inputs import parse_size
     from edgedeploy.pipeline.export import export as run
 
     from . import tables

@@ -26,11 +26,11 @@ def bare(model: str, target_name: str) -> None:
     from edgedeploy.data.images import from_photographs
     from edgedeploy.exporters.job import ExportJob, Shared
     from edgedeploy.exporters.targets import TARGETS
-    from edgedeploy.models.loading.networks import network_for
+    from edgedeploy.models.loading import load_network
     from edgedeploy.models.rewrites import capture
     from edgedeploy.pipeline.export import NUM_CALIB, _settle_random_weights
 
-    target, network = TARGETS[target_name], network_for(model)
+    target, network = TARGETS[target_name], load_network(model)
     assert network.image_size is not None
     images = from_photographs(network.image_size, network.preprocessing, NUM_CALIB)
     _settle_random_weights(network, images, NullReporter())  # the network itself, not part of the export
