@@ -120,9 +120,7 @@ def load_weights(module: nn.Module, path: Path, model: str) -> WeightsInfo:
 
 
 def _info(path: Path, wrapper: str, num_classes: int | None = None) -> WeightsInfo:
-    return WeightsInfo(
-        "checkpoint", sha256=sha256_of(path), num_classes=num_classes, file=str(path), wrapper=wrapper
-    )
+    return WeightsInfo("checkpoint", sha256=sha256_of(path), num_classes=num_classes, file=str(path), wrapper=wrapper)
 
 
 def load_exactly(

@@ -84,9 +84,7 @@ def inputs_of(
             f"{model} does not describe its inputs",
             hint="--input 1x3x224x224 (once for each input), or a factory that returns (module, example_inputs)",
         )
-    specs = tuple(
-        TensorSpec(name, tuple(t.shape), str(t.dtype).removeprefix("torch.")) for name, t in examples.items()
-    )
+    specs = tuple(TensorSpec(name, tuple(t.shape), str(t.dtype).removeprefix("torch.")) for name, t in examples.items())
     if size is not None:
         image = specs[0]
         if len(specs) > 1 or len(image.shape) != 4 or image.shape[1] != 3:

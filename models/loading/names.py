@@ -1,11 +1,11 @@
 """What kind of network a name stands for.
 
-    topformer-tiny         a network of the zoo
-    net.py:make            a function, class or module in a file
-    package.net:make       the same in an importable Python module
-    timm:NAME              timm.create_model(NAME)
-    torchvision:NAME       torchvision.models.get_model(NAME)
-    net.pt2                torch.export.save(torch.export.export(net, inputs), "net.pt2")
+topformer-tiny         a network of the zoo
+net.py:make            a function, class or module in a file
+package.net:make       the same in an importable Python module
+timm:NAME              timm.create_model(NAME)
+torchvision:NAME       torchvision.models.get_model(NAME)
+net.pt2                torch.export.save(torch.export.export(net, inputs), "net.pt2")
 """
 
 from __future__ import annotations

@@ -26,7 +26,6 @@ from .official_weights import OFFICIAL, weights_file
 from .user_code import ModuleTracker, describe_exception, importable, user_line_of
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
     from .user_network import UserNetwork

@@ -36,7 +36,7 @@ class UserNetwork:
     weights: WeightsInfo
     examples: Mapping[str, torch.Tensor] = field(default_factory=dict)
     by_name: bool = False
-    preprocessing: Preprocessing = Preprocessing()
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
     task: str = ""
     classifier: str = ""
     code_folder: Path | None = None

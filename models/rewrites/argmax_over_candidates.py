@@ -27,9 +27,10 @@ import torch.nn.functional as F
 from torch import Tensor, fx
 
 from edgedeploy.core.errors import RewriteRefused
+from edgedeploy.core.provenance import Exactness
 
 from .graph import Graph, argument, shape
-from .rewrite import Exactness, Rewrite
+from .rewrite import Rewrite
 
 aten = torch.ops.aten
 CANDIDATES = 8
@@ -43,9 +44,11 @@ class Tail:
     factor: int
 
 
-class CheapLabels(Rewrite):
+class ArgmaxOverCandidates(Rewrite):
     name = "argmax_over_candidates"
-    why = "resizing every class map to full size costs more than the network; at most a few classes can win in a cell"
+    reason = (
+        "resizing every class map to full size costs more than the network; at most a few classes can win in a cell"
+    )
     # Seeded random networks have far more fragmented labels than trained ones: 118 classes within one photograph, 0.1 %
     # of pixels differ. Maps with the smoothness of real ones do not differ at all.
     exactness = Exactness("approximate", relative_error=0.0, differing_share=0.01)
@@ -119,4 +122,4 @@ def candidate_labels(logits: Tensor, weights: Tensor, candidates: int) -> Tensor
     return labels[:, half : half + h * factor, half : half + w * factor]
 
 
-REWRITE = CheapLabels()
+REWRITE = ArgmaxOverCandidates()

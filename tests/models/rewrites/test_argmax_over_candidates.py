@@ -58,7 +58,7 @@ class Logits(nn.Module):
 
 def test_the_tail_of_a_network_is_found_and_replaced() -> None:
     done = rewritten(REWRITE, with_head(Logits(40, 8), "labels"), (1, 3, 64, 64))
-    assert (done.fired, done.count("upsample_bilinear2d"), done.count("topk")) == (1, 0, 1)
+    assert (done.applied, done.count("upsample_bilinear2d"), done.count("topk")) == (1, 0, 1)
     with torch.no_grad():
         before, after = done.before(*done.inputs), done.after(*done.inputs)
     assert after.dtype == torch.uint8

@@ -31,14 +31,14 @@ def ranks(module: torch.fx.GraphModule) -> int:
 
 def test_windows_are_cut_and_merged_in_four_dimensions() -> None:
     done = rewritten(REWRITE, Windows(), (2, 14, 21, 6))
-    assert done.fired == 2
+    assert done.applied == 2
     assert (ranks(done.before), ranks(done.after)) == (6, 4)
     assert done.error() == 0
 
 
 def test_dimensions_that_all_change_places_are_declined() -> None:
     done = rewritten(REWRITE, FiveWays(), (6, 120))
-    assert done.fired == 0
+    assert done.applied == 0
     assert "different directions" in done.declined[0].reason
 
 
