@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from edgedeploy.core.spec import ModelSpec, Preprocessing, Source
 
-from .layers import ChannelLayerNorm
+from .layers import ChannelLayerNorm, DownsampledStages
 
 MLP_RATIO = 4
 HEAD_WIDTH = 1280
@@ -106,7 +106,7 @@ def _stem(dim: int) -> nn.Sequential:
     )
 
 
-class Conv2Former(nn.Module):
+class Conv2Former(DownsampledStages):
     """(B, 3, H, W) -> class logits (B, classes). Sides are multiples of 32."""
 
     def __init__(self, config: Config, num_classes: int = 1000) -> None:
@@ -121,14 +121,6 @@ class Conv2Former(nn.Module):
         )
         self.head = nn.Sequential(nn.Conv2d(dims[-1], HEAD_WIDTH, 1), nn.GELU(), ChannelLayerNorm(HEAD_WIDTH))
         self.pred = nn.Linear(HEAD_WIDTH, num_classes)
-
-    def forward_features(self, x: Tensor) -> tuple[Tensor, ...]:
-        """The four stage outputs, at strides 4, 8, 16, 32."""
-        maps = []
-        for downsample, stage in zip(self.downsample_layers, self.stages, strict=True):
-            x = stage(downsample(x))
-            maps.append(x)
-        return tuple(maps)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.pred(self.head(self.forward_features(x)[-1]).mean(dim=(2, 3)))
