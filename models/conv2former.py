@@ -6,7 +6,7 @@ https://github.com/HVision-NKU/Conv2Former (commit 94fd1c4, Apache-2.0); state_d
 
 Where the paper and the released code differ, this follows the code, since the weights do:
 
-- the paper says 11x11 kernels everywhere; n and the base model trained on ImageNet-22k (b-22k) have 7x7 ones. A
+- the paper has 11x11 kernels everywhere; n and the base model trained on ImageNet-22k (b-22k) have 7x7 ones. A
   checkpoint's own kernel decides, where one is given;
 - the stem activates before it normalises, and its convolutions have no bias;
 - the head normalises at every position and takes the mean after it.
@@ -44,7 +44,7 @@ class Config:
 
 
 class ConvModulation(nn.Module):
-    """norm, then proj(a * v) with a a large depthwise convolution and v a 1x1 one; nothing else touches the product."""
+    """norm, then proj(a * v) with a a large depthwise convolution and v a 1x1 one; no activation follows the product."""
 
     def __init__(self, dim: int, kernel: int) -> None:
         super().__init__()

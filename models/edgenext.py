@@ -248,8 +248,8 @@ def from_timm(state_dict: dict[str, Any], module: nn.Module | None = None) -> di
         return dict(state_dict)
 
     def rename(key: str) -> str:
-        for pattern, ours in _TIMM_NAMES:
-            key = pattern.sub(ours, key)
+        for pattern, replacement in _TIMM_NAMES:
+            key = pattern.sub(replacement, key)
         return key
 
     return {rename(key): value for key, value in state_dict.items()}

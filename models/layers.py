@@ -92,7 +92,7 @@ def fold_patches(x: Tensor, patch: int, size: tuple[int, int]) -> Tensor:
 
 
 def on_patches(x: Tensor, patch: int, layers: Callable[[Tensor], Tensor]) -> Tensor:
-    """`layers`, (B*p*p, N, C) -> (B*p*p, N, C), among the positions of equal place in the patches of (B, C, H, W)."""
+    """`layers`, (B*p*p, N, C) -> (B*p*p, N, C), among pixels at the same position of the patches of a map (B, C, H, W)."""
     size = (x.shape[2], x.shape[3])
     return fold_patches(layers(unfold_patches(x, patch)), patch, size)
 

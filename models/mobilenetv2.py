@@ -1,4 +1,4 @@
-"""MobileNetV2, a baseline of the articles: inverted residuals with linear bottlenecks.
+"""MobileNetV2, a baseline: inverted residuals with linear bottlenecks.
 
 Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018, https://arxiv.org/abs/1801.04381.
 Keys and shapes are those of torchvision's `mobilenet_v2` checkpoints (BSD-3-Clause), which load as they are.

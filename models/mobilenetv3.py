@@ -1,4 +1,4 @@
-"""MobileNetV3-Large, a baseline of the articles: inverted residuals with squeeze-excitation and hard-swish.
+"""MobileNetV3-Large, a baseline: inverted residuals with squeeze-excitation and hard-swish.
 
 Howard et al., "Searching for MobileNetV3", ICCV 2019, https://arxiv.org/abs/1905.02244. Keys and shapes are those of
 torchvision's `mobilenet_v3_large` checkpoints (BSD-3-Clause), which load as they are. BatchNorm eps is 1e-3.

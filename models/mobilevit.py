@@ -1,4 +1,4 @@
-"""MobileViT, a baseline of the articles: MobileNetV2 blocks, and transformers among pixels of equal place in 2x2 patches.
+"""MobileViT, a baseline: MobileNetV2 blocks, and transformers among pixels at the same position of 2x2 patches.
 
 Mehta and Rastegari, "MobileViT: Light-weight, General-purpose, and Mobile-friendly Vision Transformer", ICLR 2022,
 https://arxiv.org/abs/2110.02178. Keys and shapes are those of timm's `mobilevit_s` (checkpoint

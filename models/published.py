@@ -47,7 +47,7 @@ class Published:
     read_from_chart: bool = False
 
 
-# our name -> the sources' names. Ablations, and networks that only use one of ours as a backbone, are left out.
+# variant -> its names in the sources. Ablations, and networks that only use a variant as their backbone, are left out.
 NAMES: dict[str, tuple[str, ...]] = {
     "topformer-tiny": ("TopFormer-T", "TopFormer-Tiny"),
     "topformer-small": ("TopFormer-S", "TopFormer-Small"),
