@@ -115,7 +115,8 @@ class Graph:
                 mapping[node] = self.call(node.target, *new_args, before=before, **new_kwargs)
             elif node.op == "output":
                 (result,) = node.args[0] if isinstance(node.args[0], tuple | list) else (node.args[0],)
-                return mapping[result]
+                found: fx.Node = mapping[result]
+                return found
         raise AssertionError("a captured graph ends with its output")
 
     def replace(self, old: fx.Node, new: fx.Node) -> None:

@@ -33,7 +33,7 @@ def test_several_inputs_and_a_dictionary_of_outputs_reach_an_artifact(here: Path
 @pytest.mark.parametrize("target", ["onnx-int8", "executorch-int8", "tflite-int8", "tflite-fp32", "executorch-fp32"])
 def test_an_own_network_reaches_every_runtime(target: str, here: Path, tmp_path: Path) -> None:
     (artifact,) = export("net.py:small", target, inputs=["1x3x32x32"], output=tmp_path)
-    assert artifact.manifest.parity[0].sqnr_db > 20
+    assert (artifact.manifest.parity[0].sqnr_db or 0) > 20
 
 
 @pytest.mark.slow
