@@ -129,7 +129,7 @@ def _built_plugin(compiler: Compiler, package: Package) -> Path:
 
 def _built(compiler: Compiler, product: str, options: list[str], more_key: list[str]) -> Path:
     """One product of runner/CMakeLists.txt, from the cache or made now."""
-    key = key_of([product, compiler.version, *more_key, *text_of_sources(_SOURCES)])
+    key = key_of([product, compiler.version, *more_key, *text_of_sources(_SOURCES, "**/*")])
     folder = cache_folder("built") / f"{product}-{compiler.abi}-{key}"
     with locked(folder):
         if not folder.exists():

@@ -17,7 +17,7 @@ import pytest
 
 from edgedeploy.android_harness.emulated_phone import Phone, start_phone
 from edgedeploy.android_harness.emulated_phone.build import BUILD_TOOLS
-from edgedeploy.android_harness.emulated_phone.emulated import START_TOOLS, free_port
+from edgedeploy.android_harness.emulated_phone.phone import START_TOOLS, free_port
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.transports.adb import connect, open_adb
 from edgedeploy.benchmarks.devices.transports.local_shell import LocalConnection

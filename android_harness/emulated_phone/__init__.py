@@ -16,6 +16,6 @@ milliseconds mean nothing. `edgedeploy.benchmarks.devices.transports.scripted` s
 """
 
 from .build import build_phone
-from .emulated import Phone, running_phones, start_phone
+from .phone import Phone, running_phones, start_phone
 
 __all__ = ["build_phone", "start_phone", "running_phones", "Phone"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from edgedeploy.core.errors import EdgedeployError
 
 from .build import build_phone
-from .emulated import DEFAULT_CPU, running_phones, start_phone
+from .phone import DEFAULT_CPU, running_phones, start_phone
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from edgedeploy.android_harness.emulated_phone import Phone, build_phone, emulated, running_phones, start_phone
+from edgedeploy.android_harness.emulated_phone import Phone, build_phone, running_phones, start_phone
+from edgedeploy.android_harness.emulated_phone import phone as phone_module
 from edgedeploy.android_harness.emulated_phone.__main__ import main
 from edgedeploy.android_harness.emulated_phone.build import BUILD_TOOLS, HERE, cache_folder
-from edgedeploy.android_harness.emulated_phone.emulated import START_TOOLS, free_port
+from edgedeploy.android_harness.emulated_phone.phone import START_TOOLS, free_port
 from edgedeploy.android_harness.emulated_phone.sources import mirror_in
 from edgedeploy.android_harness.emulated_phone.tools import PACKAGE_OF, call, require_tools
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
@@ -135,7 +136,7 @@ def test_a_phone_that_cannot_boot_says_what_it_wrote_and_what_it_needs(
     broken.mkdir()
     (broken / "boot.sh").write_text("echo 'mount: permission denied' >&2; exit 32\n")
     (broken / "cpuinfo.txt").write_text("")
-    monkeypatch.setattr(emulated, "HERE", broken)
+    monkeypatch.setattr(phone_module, "HERE", broken)
     with pytest.raises(DeviceError, match="did not start") as caught:
         start_phone()
     assert caught.value.details == ("mount: permission denied",)
@@ -149,10 +150,10 @@ def test_a_phone_dies_with_a_test_run_that_is_killed(phone: Phone) -> None:
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment) as starter:
         assert starter.stdout is not None
         pid, port = map(int, starter.stdout.readline().split())
-        assert emulated._born(pid) != -1
+        assert phone_module._born(pid) != -1
         starter.send_signal(signal.SIGKILL)
         starter.wait()
-    assert eventually(lambda: emulated._born(pid) == -1)
+    assert eventually(lambda: phone_module._born(pid) == -1)
     assert port not in [other.port for other in running_phones()]
 
 

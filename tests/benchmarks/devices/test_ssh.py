@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgedeploy.android_harness.emulated_phone.emulated import free_port
+from edgedeploy.android_harness.emulated_phone.phone import free_port
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.transports.ssh import SshConnection
 from edgedeploy.core.errors import NoDevice, UsageError
