@@ -23,9 +23,9 @@ def require_loads(name: str | None, runner: str, path: Path, what: str) -> None:
     """
     if name is None or runner != "litert":
         return
-    from edgedeploy.android_harness.legacy_tflite.environment import VERSION, refusal_of
+    from edgedeploy.android_harness.legacy_tflite.environment import VERSION, load_failure
 
-    refusal = refusal_of(path)
+    refusal = load_failure(path)
     if refusal is not None:
         reasons = [_with_name(line) for line in refusal.reason.splitlines() if line.strip()][:6]
         raise ExportFailed(
@@ -45,7 +45,7 @@ def _with_name(line: str) -> str:
 
 def _crashing_operator(path: Path) -> str:
     """Which operator the old runtime crashes at, found by halving the file: a crash says no word."""
-    from edgedeploy.android_harness.legacy_tflite.environment import refusal_of
+    from edgedeploy.android_harness.legacy_tflite.environment import load_failure
     from edgedeploy.exporters.tflite_file import first_operators, operators
 
     model = path.read_bytes()
@@ -56,5 +56,5 @@ def _crashing_operator(path: Path) -> str:
         while crashing - fine > 1:
             middle = (fine + crashing) // 2
             beginning.write_bytes(first_operators(model, middle))
-            fine, crashing = (middle, crashing) if refusal_of(beginning) is None else (fine, middle)
+            fine, crashing = (middle, crashing) if load_failure(beginning) is None else (fine, middle)
     return f"the first operator with which it does: {names[crashing - 1]} (number {crashing} of {len(names)})"
