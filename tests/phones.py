@@ -74,7 +74,7 @@ def phone(adb_server: int) -> Iterator[EmulatedPhone]:
 
 @pytest.fixture
 def make_phone(adb_server: int) -> Iterator[Callable[..., EmulatedPhone]]:
-    """Starts emulated phones that a test may break; they are stopped after it. Arguments: a port, EmulatedPhoneOptions' fields."""
+    """Starts emulated phones that a test may break; they are stopped after it. Takes a port and options."""
     need([*BUILD_TOOLS, *START_TOOLS])
     started: list[EmulatedPhone] = []
 
