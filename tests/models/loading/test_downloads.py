@@ -24,7 +24,7 @@ CONTENT = bytes(range(256)) * 4096  # 1 MiB
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `content` at every path, as a file server with ranges does; misbehaves as it is told.
+    """Serves `content` at every path, as a file server with ranges does; misbehaves where a test sets it to.
 
     Attributes:
         cuts: how many bytes each of the next answers sends before its connection is closed.

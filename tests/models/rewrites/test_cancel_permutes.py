@@ -37,7 +37,7 @@ CASES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], int]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_permutes_that_meet_become_one_or_none(case: str) -> None:
+def test_permutes_in_a_row_become_one_or_none(case: str) -> None:
     function, left = CASES[case]
     done = rewritten(REWRITE, Run(function), (2, 4, 5, 6))
     assert done.applied >= 1

@@ -71,11 +71,11 @@ def test_without_running_statistics_it_declines() -> None:
     assert done.applied == 0
 
 
-def test_a_norm_between_activations_says_what_follows() -> None:
+def test_a_norm_between_activations_is_declined_with_the_name_of_what_follows() -> None:
     assert "not a convolution or linear layer" in declines(nn.Sequential(nn.ReLU(), nn.BatchNorm2d(6), nn.ReLU()))
 
 
-def test_the_place_is_named_by_its_module_path() -> None:
+def test_a_declined_operator_is_named_by_its_module_path() -> None:
     class Named(nn.Module):
         def __init__(self) -> None:
             super().__init__()
