@@ -4,8 +4,8 @@
                     ....part, ....part.json               the bytes so far, and the version of the file that they are of
                     pins.json                             address -> SHA-256 of the first download
 
-A later download with another hash than the pinned one is refused. This stands on urllib, because pooch cannot resume, and
-the packages that resume send no If-Range, so that they would join the halves of two versions of a file.
+A later download with another hash than the pinned one is refused. This stands on urllib: pooch cannot resume, and no small
+package was found that resumes with If-Range, without which the halves of two versions of a file could be joined.
 """
 
 from __future__ import annotations
