@@ -69,11 +69,13 @@ def weights(
     as_json: Json = False,
 ) -> None:
     """Tell where a network's official weights are, their licence, and what was published for them."""
-    from edgedeploy.models.loading import official_weights as checkpoints
+    from edgedeploy.core.storage.json_records import to_builtins
+    from edgedeploy.models.loading.official_weights import official_weights
 
     from . import tables
 
-    row = checkpoints.facts(model)
+    row = to_builtins(official_weights(model))
+    row["published"] = [{k: v for k, v in p.items() if v not in (None, False)} for p in row["published"]]
     if as_json:
         print(json.dumps(row, indent=2))
     else:
@@ -117,7 +119,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Rewrite, lower and prove a network; write artifacts/MODEL/TARGET/."""
-    from edgedeploy.models.loading.networks import parse_size
+    from edgedeploy.models.loading.inputs import parse_size
     from edgedeploy.pipeline.export import export as run
 
     from . import tables

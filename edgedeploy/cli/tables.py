@@ -122,7 +122,7 @@ def weights(row: dict[str, Any]) -> None:
     ):
         if row[name]:
             facts.add_row(name.replace("_", " of "), str(row[name]))
-    facts.add_row("made for", f"{'x'.join(map(str, row['input']))}, {row['classes']} classes")
+    facts.add_row("made for", f"{'x'.join(map(str, row['input_shape']))}, {row['num_classes']} classes")
     console.print(facts)
     published(row["published"])
 
