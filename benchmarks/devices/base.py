@@ -33,65 +33,6 @@ class FoundDevice:
 
 
 @dataclass(frozen=True)
-class Core:
-    """One processor core: its number and the highest clock it offers."""
-
-    number: int
-    max_khz: int | None = None
-
-
-@dataclass(frozen=True)
-class DeviceInfo:
-    """What stays the same while a device is used.
-
-    Attributes:
-        address: as in FoundDevice.
-        abis: Android's names, the preferred one first: "arm64-v8a", "armeabi-v7a", "x86_64".
-        system: such as "Android 14" or "Debian GNU/Linux 12 (bookworm)".
-        api_level: Android's, else None.
-        build: fingerprint of the installed system.
-        emulated: it says that it is an emulator, whose time means nothing.
-    """
-
-    address: str
-    serial: str | None
-    manufacturer: str | None
-    model: str | None
-    product: str | None
-    soc: str | None
-    abis: tuple[str, ...]
-    system: str | None
-    api_level: int | None
-    build: str | None
-    kernel: str | None
-    memory_bytes: int | None
-    cores: tuple[Core, ...]
-    emulated: bool = False
-
-
-@dataclass(frozen=True)
-class DeviceState:
-    """What a device was like at one moment.
-
-    Attributes:
-        host_time_s: this machine's clock, seconds since 1970, when the answer came.
-        thermal_status: Android's, 0 none, 1 light, 2 moderate, 3 severe, 4 critical, 5 emergency, 6 shutdown.
-        temperatures_c: by sensor, as the kernel names it.
-        frequencies_khz, governors: by core number.
-    """
-
-    host_time_s: float
-    battery_percent: int | None = None
-    battery_temperature_c: float | None = None
-    plugged: bool | None = None
-    screen_on: bool | None = None
-    thermal_status: int | None = None
-    temperatures_c: Mapping[str, float] | None = None
-    frequencies_khz: Mapping[int, int] | None = None
-    governors: Mapping[int, str] | None = None
-
-
-@dataclass(frozen=True)
 class PushResult:
     """What a push did. `path` is where it lies on the device; bytes that were there already are `skipped`."""
 
@@ -103,7 +44,7 @@ class PushResult:
 
 
 @dataclass(frozen=True)
-class RunResult:
+class CommandResult:
     """What a command on the device did; its exit code and stderr are never dropped.
 
     `exit_code` above 128 is 128 + the signal that ended it, as shells tell it.
@@ -165,7 +106,7 @@ class Device(Protocol):
         environment: Mapping[str, str] | None = None,
         on_line: Callable[[str], None] | None = None,
         timeout: float | None = 600.0,
-    ) -> RunResult:
+    ) -> CommandResult:
         """Runs a program to its end in folder `cwd`; `on_line` hears each line of stdout as it comes."""
 
     def pull(self, remote: str, local: Path, *, progress: Progress | None = None) -> Path:

@@ -18,13 +18,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from edgedeploy.core.device import DeviceInfo, DeviceState
 from edgedeploy.core.errors import DeviceError, DeviceFull, DeviceLost, NoDevice, UsageError
 from edgedeploy.core.storage.files import output_errors, sha256_of
 
 from . import shell_scripts as shell
-from .base import DeviceInfo, Progress, PushResult, RunResult
-from .conversation import PIECE, Answer, converse, with_receipt
-from .describe import DESCRIBE_SCRIPT, parse_description
+from .base import CommandResult, Progress, PushResult
+from .queries import describe_script, parse_description, parse_state, state_script
+from .shell_session import PIECE, Answer, converse, with_receipt
 
 SILENCE_SECONDS = 60.0
 LOOKS_AT_ONCE = 12  # files asked for in one script: adb's own limit for a command line was once 4 KiB
@@ -86,7 +87,7 @@ class RemoteDevice:
 
     def describe(self) -> DeviceInfo:
         """What it is."""
-        out = self._ask(DESCRIBE_SCRIPT.replace("ROOT", shell.quote(self.connection.system_root)))
+        out = self._ask(describe_script(self.system_root))
         return parse_description(self.address, out.decode(errors="replace"))
 
     def push(self, local: Path, remote: str, *, progress: Progress | None = None) -> PushResult:
@@ -118,7 +119,7 @@ class RemoteDevice:
         environment: Mapping[str, str] | None = None,
         on_line: Callable[[str], None] | None = None,
         timeout: float | None = 600.0,
-    ) -> RunResult:
+    ) -> CommandResult:
         """Runs a program to its end in folder `cwd`; `on_line` hears each line of stdout as it comes.
 
         Should this call end early, by Ctrl-C, by `timeout`, by an error in `on_line` or by the death of this process,
@@ -147,7 +148,9 @@ class RemoteDevice:
         lines.finish()
         assert answer.exit_code is not None
         seconds = time.monotonic() - start
-        return RunResult(tuple(command), answer.exit_code, lines.text, answer.stderr.decode(errors="replace"), seconds)
+        return CommandResult(
+            tuple(command), answer.exit_code, lines.text, answer.stderr.decode(errors="replace"), seconds
+        )
 
     def pull(self, remote: str, local: Path, *, progress: Progress | None = None) -> Path:
         """Brings a file back; it appears at `local` whole or not at all."""
@@ -186,6 +189,11 @@ class RemoteDevice:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.5)
+
+    def read_state(self) -> DeviceState:
+        """What it is like now: battery, screen, temperatures, clock frequencies. Raises DeviceLost."""
+        _, text = self.ask(state_script(self.system_root))
+        return parse_state(text, time.time())
 
     def ask(self, script: str, *, timeout: float = 30.0) -> tuple[int, str]:
         """Exit code and stdout of one of this package's own scripts; for hygiene, which asks much and expects refusals."""

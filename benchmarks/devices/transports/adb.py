@@ -15,6 +15,7 @@ import shutil
 import subprocess
 
 from edgedeploy.benchmarks.devices.base import FoundDevice
+from edgedeploy.benchmarks.devices.discovery import choose_adb
 from edgedeploy.core.errors import DeviceError, DeviceLost, NoDevice
 
 FOLDER = "/data/local/tmp/edgedeploy"
@@ -105,6 +106,18 @@ def connect(address: str) -> None:
             details=said.splitlines(),
             hint="is wireless debugging on, and the port the one that the phone shows? It changes; pairing comes first",
         )
+
+
+def connect_adb(name: str) -> AdbConnection:
+    """A connection to the phone that a person means by `name`; one with a network address is connected to first.
+
+    Raises NoDevice, or DeviceError for too old an Android.
+    """
+    found = list_adb()
+    if is_network_address(name) and name not in [device.address.removeprefix("adb:") for device in found]:
+        connect(name)
+        return open_adb(name)
+    return open_adb(choose_adb(name, found))
 
 
 def open_adb(serial: str) -> AdbConnection:

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Sequence
 
 from edgedeploy.benchmarks.devices import shell_scripts as shell
-from edgedeploy.benchmarks.devices.conversation import converse, with_receipt
+from edgedeploy.benchmarks.devices.shell_session import converse, with_receipt
 from edgedeploy.core.errors import DeviceError, DeviceLost, NoDevice, UsageError
 
 
