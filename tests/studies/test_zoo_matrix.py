@@ -10,7 +10,9 @@ import pytest
 
 from edgedeploy.core.artifact import MANIFEST, Manifest
 from edgedeploy.core.errors import UsageError
-from edgedeploy.core.parity import Parity
+from edgedeploy.core.parity import Parity, Threshold
+from edgedeploy.core.provenance import Provenance, WeightsInfo
+from edgedeploy.core.recipe import FP32
 from edgedeploy.core.spec import TensorSpec
 from edgedeploy.models.zoo import ZOO
 from edgedeploy.studies.zoo_matrix.cells import (
@@ -31,7 +33,7 @@ WANTED = [Cell("topformer-tiny", "topformer", "onnx-fp32"), Cell("topformer-tiny
 
 
 class Exporter:
-    """Writes a manifest with the parity that it is told, and remembers what it was asked for."""
+    """Writes a manifest with a given parity, and remembers what it was asked for."""
 
     def __init__(self, relative_error: float = 1e-6, error: str = "") -> None:
         self.asked: list[str] = []
@@ -41,14 +43,17 @@ class Exporter:
         self.asked.append(str(cell))
         if self.error:
             return self.error
-        place = cell.place(folder)
-        place.mkdir(parents=True, exist_ok=True)
-        (place / "model.bin").write_bytes(b"x")
+        path = cell.path(folder)
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "model.bin").write_bytes(b"x")
         parity = Parity(0.1, 0.1, self.relative_error, 31.25, 1.0, None, 10)
-        floor = {"relative_error": 1e-4} if cell.target.endswith("fp32") else {"sqnr_db": 20.0}
+        threshold = Threshold(relative_error=1e-4) if cell.target.endswith("fp32") else Threshold(sqnr_db=20.0)
         tensor = (TensorSpec("x", (1,)),)
-        manifest = Manifest(cell.model, cell.target, "r", "model.bin", "", 1, tensor, tensor, (parity,), floor)
-        (place / MANIFEST).write_text(json.dumps(manifest.to_json()))
+        provenance = Provenance("0", "", WeightsInfo("random"), FP32)
+        manifest = Manifest(
+            cell.model, cell.target, "r", "model.bin", "", 1, tensor, tensor, (parity,), threshold, provenance
+        )
+        (path / MANIFEST).write_text(manifest.to_json())
         return ""
 
 
@@ -67,7 +72,7 @@ def test_other_sizes_are_exported_to_every_target_into_folders_of_their_own(tmp_
     for cell in others:
         assert cell.size in OTHER_SIZES[cell.model]
         assert ZOO[cell.model].input_shape(cell.size)[2:] == cell.size != ZOO[cell.model].input_size
-    assert len({cell.place(tmp_path) for cell in cells(ZOO)}) == len(list(cells(ZOO)))
+    assert len({cell.path(tmp_path) for cell in cells(ZOO)}) == len(list(cells(ZOO)))
 
 
 @pytest.fixture
@@ -122,7 +127,7 @@ def test_runs_side_by_side_lose_no_cell(results: Results) -> None:
 def test_a_broken_file_of_results_is_named_and_stays_as_it_is(content: str, results: Results, tmp_path: Path) -> None:
     results.path.parent.mkdir()
     results.path.write_text(content)
-    with pytest.raises(UsageError, match=r"zoo\.json is no file of results"):
+    with pytest.raises(UsageError, match=r"zoo\.json is not a file of results"):
         run(WANTED, tmp_path, Exporter(), results)
     assert results.path.read_text() == content
 
