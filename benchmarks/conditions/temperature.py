@@ -6,19 +6,10 @@ import time
 from collections.abc import Callable
 
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
-from edgedeploy.core.device import DeviceState
+from edgedeploy.core.device import DeviceState, hottest_c
 from edgedeploy.core.errors import DeviceTooHot
 
 POLL_S = 5.0
-
-PROCESSOR_SENSORS = ("cpu", "big", "mid", "little", "soc", "cluster", "tsens", "apc", "x86_pkg")
-
-
-def hottest_c(state: DeviceState) -> float | None:
-    """The hottest sensor of the processor; where none is known by name the battery's; None where there is neither."""
-    sensors = state.temperatures_c or {}
-    processor = [value for name, value in sensors.items() if any(part in name.lower() for part in PROCESSOR_SENSORS)]
-    return max(processor) if processor else state.battery_temperature_c
 
 
 class Clock:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from edgedeploy.core.device import DeviceInfo
+
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
 

@@ -207,7 +207,7 @@ class DeviceExecutor:
         return answer, line_times[0]
 
     def _push(self, workload: Workload, reporter: Reporter) -> None:
-        """Pushes what is missing. Nobody else changes it while we hold the lock, so it is checked once, and after each loss."""
+        """Pushes what is missing: checked once, and after each loss; nobody else changes it while the lock is held."""
         bundle = self._bundles[workload.runtime]
         for local, remote in ((bundle.folder, _bundle_path(bundle)), (workload.path, _model_path(workload))):
             if remote not in self._pushed:

@@ -96,9 +96,9 @@ def table(costs: dict[tuple[str, int], Cost]) -> str:
 
 def main() -> None:
     """Measures and prints."""
-    from edgedeploy.benchmarks.executors.python_process import describe
+    from edgedeploy.benchmarks.devices import describe_host
 
-    device = describe()
+    device = describe_host()
     print(f"{device.model}, 1 thread, {ROUNDS} rounds in turns; median of one layer's run; ours is cross-feature\n")
     print(table(compare(in_a_process)))
 

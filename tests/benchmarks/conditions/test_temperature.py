@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edgedeploy.benchmarks.conditions.session import Conditions, MeasurementConditions
-from edgedeploy.benchmarks.conditions.temperature import hottest_c
 from edgedeploy.benchmarks.devices.transports.scripted import ScriptedDevice
-from edgedeploy.core.device import DeviceState
+from edgedeploy.core.device import DeviceState, hottest_c
 from edgedeploy.core.errors import DeviceTooHot
 from edgedeploy.core.measurement import ConditionLogEntry
 

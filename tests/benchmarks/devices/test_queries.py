@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from edgedeploy.benchmarks.conditions.temperature import hottest_c
 from edgedeploy.benchmarks.devices.host import describe_host
 from edgedeploy.benchmarks.devices.queries import parse_state
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.transports.scripted import PIXEL_7_CLOCKS_KHZ, ScriptedDevice, pixel_7
-from edgedeploy.core.device import Core
+from edgedeploy.core.device import Core, hottest_c
 
 PIXEL_CORES = tuple(Core(number, clock) for number, clock in enumerate(PIXEL_7_CLOCKS_KHZ))
 
