@@ -20,9 +20,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
-from edgedeploy.core.device import DeviceInfo, DeviceState
+from edgedeploy.core.device import ConditionLogEntry, DeviceInfo, DeviceState
 from edgedeploy.core.errors import DeviceError
-from edgedeploy.core.measurement import ConditionLogEntry
 
 from .cores import core_mask
 from .modes import FIXED_PERFORMANCE, restore_fixed_performance, set_fixed_performance

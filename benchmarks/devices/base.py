@@ -1,7 +1,4 @@
-"""What a device is to the rest of edgedeploy: six verbs, and the plain data that they give back.
-
-None always means that the device does not tell; nothing is guessed in its place.
-"""
+"""The Device protocol: list, describe, push, run, pull, remove; and the records that they return."""
 
 from __future__ import annotations
 
@@ -17,12 +14,12 @@ Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
 @dataclass(frozen=True)
 class FoundDevice:
-    """One line of a listing.
+    """One row of a list of devices.
 
     Attributes:
         address: what `--device` takes: "adb:R5CT10XYZ", "local".
-        state: "device" when it can be used, else the tool's word: "offline", "unauthorized", "no permissions".
-        model, product: as the device calls itself, or "".
+        state: "device" when it can be used, else as adb reports it: "offline", "unauthorized", "no permissions".
+        model, product: as the device reports them, or "".
     """
 
     address: str
@@ -36,7 +33,13 @@ class FoundDevice:
 
 @dataclass(frozen=True)
 class PushResult:
-    """What a push did. `path` is where it lies on the device; bytes that were there already are `skipped`."""
+    """What a push did.
+
+    Attributes:
+        path: absolute, on the device.
+        sent_bytes, sent_files: what was sent.
+        skipped_bytes, skipped_files: what was there already.
+    """
 
     path: str
     sent_bytes: int = 0
@@ -47,9 +50,10 @@ class PushResult:
 
 @dataclass(frozen=True)
 class CommandResult:
-    """What a command on the device did; its exit code and stderr are never dropped.
+    """How a command on the device ended.
 
-    `exit_code` above 128 is 128 + the signal that ended it, as shells tell it.
+    Attributes:
+        exit_code: above 128 it is 128 + the signal that ended the command, as shells report it.
     """
 
     command: tuple[str, ...]
@@ -78,9 +82,10 @@ class Holder:
 
 
 class Device(Protocol):
-    """A place where artifacts run. Paths on it are relative to its one folder, `folder`; `remove("")` removes that.
+    """What files are copied to and programs run on.
 
-    All verbs raise DeviceLost when the device goes away, and DeviceError for what it refuses.
+    Paths on it are relative to `folder`, which holds all of edgedeploy's files; `remove("")` removes that folder. All
+    methods raise DeviceLost when the device goes away, and DeviceError where a command on it fails.
     """
 
     @property
@@ -89,16 +94,16 @@ class Device(Protocol):
 
     @property
     def folder(self) -> str:
-        """The absolute path of the one folder in which everything of edgedeploy lies."""
+        """The absolute path of the one folder that holds all of edgedeploy's files."""
 
     def list(self) -> tuple[str, ...]:
         """The files in the folder, by relative name."""
 
     def describe(self) -> DeviceInfo:
-        """What it is."""
+        """What the device is."""
 
     def push(self, local: Path, remote: str, *, progress: Progress | None = None) -> PushResult:
-        """Brings a file, or a folder of files, to `remote`; what is there already is not sent again."""
+        """Copies a file, or a folder of files, to `remote`; what is there already is not sent again."""
 
     def run(
         self,
@@ -106,13 +111,13 @@ class Device(Protocol):
         *,
         cwd: str = "",
         environment: Mapping[str, str] | None = None,
-        on_line: Callable[[str], None] | None = None,
+        on_line: Callable[[str], object] | None = None,
         timeout: float | None = 600.0,
     ) -> CommandResult:
-        """Runs a program to its end in folder `cwd`; `on_line` hears each line of stdout as it comes."""
+        """Runs a program to its end in folder `cwd`; `on_line` receives each line of stdout as it comes."""
 
     def pull(self, remote: str, local: Path, *, progress: Progress | None = None) -> Path:
-        """Brings a file back; it appears at `local` whole or not at all."""
+        """Copies a file to this machine; it appears at `local` whole or not at all."""
 
     def remove(self, remote: str) -> None:
-        """Removes a file or folder; none there is fine."""
+        """Removes a file or folder; a missing one is no error."""

@@ -1,7 +1,7 @@
-"""One conversation with a program of this machine (adb, ssh, sh) that speaks for a device: feed it, hear it, end it.
+"""Runs a script in a device's shell, through a program of this machine (adb, ssh or sh) that is connected to it.
 
-A conversation ends in one of three ways: the far side says with which exit code its script ended; it does not say, then the
-connection was lost; or this side gives up (Ctrl-C, timeout), then the program is ended here, which the far side notices.
+A script ends in one of three ways: it exits, and its exit code arrives; no exit code arrives, then the connection was lost;
+or this side gives up (Ctrl-C, timeout), then the program is ended here, which closes the script's stdin.
 """
 
 from __future__ import annotations
@@ -18,50 +18,65 @@ from dataclasses import dataclass
 
 from edgedeploy.core.errors import DeviceError
 
-PIECE = 1 << 16
+CHUNK_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came back. `exit_code` is None where the far side never told: the connection was lost."""
+class ShellResult:
+    """How a script ended. `exit_code` is None where none arrived: the connection was lost."""
 
     exit_code: int | None
     stderr: bytes
-    program_exit_code: int
+
+    @property
+    def stderr_text(self) -> str:
+        """stderr as text, without spaces at its ends."""
+        return self.stderr.decode(errors="replace").strip()
 
 
-def with_receipt(script: str) -> tuple[str, str]:
-    """The script followed by a receipt on stderr, and the receipt's token.
+@dataclass(frozen=True)
+class Limits:
+    """When a script is given up; None for never.
 
-    Exit codes of adb and ssh themselves (1 and 255 for a lost connection) could be the script's own; a receipt could not.
+    Attributes:
+        total_s: after this long.
+        silence_s: when no byte came or went for this long.
     """
-    token = secrets.token_hex(8)
-    return f"(\n{script}\n)\nprintf '\\n%s %d\\n' receipt-{token} $? >&2", token
+
+    total_s: float | None = None
+    silence_s: float | None = None
 
 
-def converse(
-    argv: Sequence[str],
+NO_LIMITS = Limits()
+
+
+def _ignore(chunk: bytes) -> None:
+    return None
+
+
+def run_script(
+    argv: Callable[[str], Sequence[str]],
+    script: str,
     *,
-    token: str,
-    feed: Iterable[bytes] = (),
+    stdin: Iterable[bytes] = (),
     hold_stdin: bool = False,
-    on_stdout: Callable[[bytes], None] = lambda piece: None,
-    timeout: float | None = None,
-    silence: float | None = None,
-) -> Answer:
-    """Runs `argv` on this machine, writes `feed` to it, hands its stdout on, and collects stderr and the receipt.
+    on_stdout: Callable[[bytes], object] = _ignore,
+    limits: Limits = NO_LIMITS,
+) -> ShellResult:
+    """Runs a script on a device to its end.
 
     Args:
-        token: of `with_receipt`.
-        hold_stdin: keep stdin open to the end; the far side takes its closing for our death.
-        timeout: seconds for all of it.
-        silence: seconds without a byte in either direction.
+        argv: gives the command of this machine that runs a script on the device; see `remote.Connection`.
+        stdin: what the script reads.
+        hold_stdin: keep stdin open to the end, for a script that ends its work when stdin is closed.
+        on_stdout: receives stdout as it arrives.
 
-    Raises DeviceError for a timeout. Whatever is raised, the program is gone by then.
+    Raises DeviceError at a limit. Whatever is raised, the program has ended by then.
     """
-    # A session of its own: a Ctrl-C in the terminal reaches this process alone, which then ends the conversation in order.
+    text, token = with_exit_code_marker(script)
+    # A session of its own: a Ctrl-C in the terminal reaches this process alone, which then ends the program in order.
     process = subprocess.Popen(
-        list(argv),
+        list(argv(text)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -70,37 +85,52 @@ def converse(
     )
     stderr = bytearray()
     try:
-        for moment in _pump(process, iter(feed), hold_stdin, on_stdout, stderr):
-            if timeout is not None and moment.running > timeout:
-                raise DeviceError(f"not finished after {timeout:g} s; it was ended")
-            if silence is not None and moment.silent > silence:
-                raise DeviceError(f"no byte moved for {silence:g} s; the device may be out of reach")
-        program_exit_code = process.wait()
+        for elapsed in _transfer(process, iter(stdin), hold_stdin, on_stdout, stderr):
+            if limits.total_s is not None and elapsed.total_s > limits.total_s:
+                raise DeviceError(f"not finished after {limits.total_s:g} s; it was ended")
+            if limits.silence_s is not None and elapsed.silence_s > limits.silence_s:
+                raise DeviceError(f"no byte moved for {limits.silence_s:g} s; the device may be out of reach")
+        process.wait()
     finally:
         _end(process)
-    text, exit_code = _take_receipt(bytes(stderr), token)
-    return Answer(exit_code, text, program_exit_code)
+    return _split_marker(bytes(stderr), token)
+
+
+def with_exit_code_marker(script: str) -> tuple[str, str]:
+    """The script, with a last line on stderr that holds its exit code and a random token; and the token.
+
+    Exit codes of adb and ssh themselves (1 and 255 for a lost connection) could be the script's own; the marker could not.
+    """
+    token = secrets.token_hex(8)
+    return f"(\n{script}\n)\nprintf '\\n%s %d\\n' exit-code-{token} $? >&2", token
+
+
+def _split_marker(stderr: bytes, token: str) -> ShellResult:
+    before, marker, after = stderr.rpartition(f"\nexit-code-{token} ".encode())
+    if not marker:
+        return ShellResult(None, stderr)
+    return ShellResult(int(after.split(b"\n")[0]), before)
 
 
 @dataclass(frozen=True)
-class _Moment:
-    running: float
-    silent: float
+class _Elapsed:
+    total_s: float
+    silence_s: float
 
 
-def _pump(
+def _transfer(
     process: subprocess.Popen[bytes],
-    feed: Iterator[bytes],
+    chunks: Iterator[bytes],
     hold_stdin: bool,
-    on_stdout: Callable[[bytes], None],
+    on_stdout: Callable[[bytes], object],
     stderr: bytearray,
-) -> Iterator[_Moment]:
+) -> Iterator[_Elapsed]:
     """Moves bytes until stdout and stderr are closed; yields at least ten times a second."""
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
     start = last = time.monotonic()
-    waiting = memoryview(b"")
+    unsent = memoryview(b"")
     os.set_blocking(process.stdin.fileno(), False)
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
@@ -111,34 +141,34 @@ def _pump(
             for key, _ in selector.select(0.1):
                 if key.fileobj is process.stdin:
                     try:
-                        waiting = waiting or memoryview(next(feed, b""))
-                        if waiting:
-                            waiting = waiting[os.write(process.stdin.fileno(), waiting) :]
+                        unsent = unsent or memoryview(next(chunks, b""))
+                        if unsent:
+                            unsent = unsent[os.write(process.stdin.fileno(), unsent) :]
                             last = time.monotonic()
                             continue
                     except BlockingIOError:
                         continue
-                    except BrokenPipeError:  # the far side has heard enough; it says why in its own way
+                    except BrokenPipeError:  # the script reads no more; its exit code and stderr give the reason
                         pass
                     selector.unregister(process.stdin)
                     if not hold_stdin:
                         process.stdin.close()
                     continue
-                piece = os.read(key.fd, PIECE)
+                chunk = os.read(key.fd, CHUNK_BYTES)
                 last = time.monotonic()
-                if not piece:
+                if not chunk:
                     selector.unregister(key.fileobj)
                     open_outputs -= 1
                 elif key.fileobj is process.stdout:
-                    on_stdout(piece)
+                    on_stdout(chunk)
                 else:
-                    stderr += piece
+                    stderr += chunk
             now = time.monotonic()
-            yield _Moment(now - start, now - last)
+            yield _Elapsed(now - start, now - last)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ends the program and what it started here, and closes our ends of its pipes."""
+    """Ends the program and its child processes, and closes the pipes to it."""
     with contextlib.suppress(OSError):
         if process.stdin:
             process.stdin.close()
@@ -154,10 +184,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     for stream in (process.stdout, process.stderr):
         if stream:
             stream.close()
-
-
-def _take_receipt(stderr: bytes, token: str) -> tuple[bytes, int | None]:
-    before, mark, after = stderr.rpartition(f"\nreceipt-{token} ".encode())
-    if not mark:
-        return stderr, None
-    return before, int(after.split(b"\n")[0])

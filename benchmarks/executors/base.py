@@ -21,8 +21,8 @@ from typing import Protocol
 from edgedeploy.android_harness.protocol import RunnerAnswer, RunRequest
 from edgedeploy.benchmarks.conditions.samples import Collected
 from edgedeploy.benchmarks.conditions.session import MeasurementConditions
-from edgedeploy.core.device import DeviceInfo, DeviceState
-from edgedeploy.core.measurement import ConditionLogEntry, InstructionCount, Profile
+from edgedeploy.core.device import ConditionLogEntry, DeviceInfo, DeviceState
+from edgedeploy.core.measurement import InstructionCount, Profile
 from edgedeploy.core.parity import Array
 from edgedeploy.core.reporter import Reporter
 

@@ -30,9 +30,9 @@ from edgedeploy.benchmarks.conditions.session import (
 from edgedeploy.benchmarks.devices import DeviceName, open_device, require_abi, use_device
 from edgedeploy.benchmarks.devices.lock import DeviceLock
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
-from edgedeploy.core.device import DeviceInfo
+from edgedeploy.core.device import ConditionLogEntry, DeviceInfo
 from edgedeploy.core.errors import DeviceError, DeviceLost
-from edgedeploy.core.measurement import ConditionLogEntry, Profile
+from edgedeploy.core.measurement import Profile
 from edgedeploy.core.reporter import Reporter
 from edgedeploy.core.storage.files import private_folder
 

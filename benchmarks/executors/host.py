@@ -19,9 +19,9 @@ from edgedeploy.android_harness.toolchain import HOST_ABI
 from edgedeploy.benchmarks.conditions.samples import Attempt, collect
 from edgedeploy.benchmarks.conditions.session import Conditions, apply_conditions
 from edgedeploy.benchmarks.devices import DeviceName, describe_host, open_device
-from edgedeploy.core.device import DeviceInfo
+from edgedeploy.core.device import ConditionLogEntry, DeviceInfo
 from edgedeploy.core.errors import RunnerFailed, UsageError
-from edgedeploy.core.measurement import ConditionLogEntry, Profile
+from edgedeploy.core.measurement import Profile
 from edgedeploy.core.reporter import Reporter
 
 from .base import (

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from edgedeploy.android_harness.bundles import Bundle, build_bundle
 from edgedeploy.android_harness.qemu import CPUS, DEFAULT_CPU, count_and_run
-from edgedeploy.core.device import DeviceInfo
+from edgedeploy.core.device import ConditionLogEntry, DeviceInfo
 from edgedeploy.core.errors import UnknownName
-from edgedeploy.core.measurement import ConditionLogEntry, InstructionCount, Profile
+from edgedeploy.core.measurement import InstructionCount, Profile
 from edgedeploy.core.reporter import Reporter
 
 from .base import RunOptions, RunOutput, Workload

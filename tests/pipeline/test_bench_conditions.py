@@ -18,8 +18,9 @@ from edgedeploy.benchmarks.conditions.temperature import Clock
 from edgedeploy.benchmarks.devices.transports.scripted import ScriptedDevice
 from edgedeploy.benchmarks.executors import device as on_device
 from edgedeploy.core.artifact import Artifact
+from edgedeploy.core.device import ConditionLogEntry
 from edgedeploy.core.errors import DeviceLost, DeviceTooHot
-from edgedeploy.core.measurement import ConditionLogEntry, Measurement
+from edgedeploy.core.measurement import Measurement
 from tests.reporters import NoteReporter
 from tests.scripted_phone import ADDRESS, BIG, when_a_runner_starts
 from tests.small_artifacts import convolution

@@ -14,8 +14,9 @@ from edgedeploy.benchmarks.devices import use_device
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.transports.scripted import ScriptedDevice
 from edgedeploy.core.artifact import Artifact
+from edgedeploy.core.device import ConditionLogEntry
 from edgedeploy.core.errors import DeviceBusy, ParityFailed, RunnerFailed
-from edgedeploy.core.measurement import ConditionLogEntry, Measurement
+from edgedeploy.core.measurement import Measurement
 from tests.leaks import children, descriptors
 from tests.scripted_phone import ADDRESS, opened, processes_on, when_a_runner_starts
 from tests.small_artifacts import convolution

@@ -8,9 +8,8 @@ from edgedeploy.benchmarks.conditions.cores import core_mask
 from edgedeploy.benchmarks.conditions.session import MeasurementConditions, apply_conditions
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.transports.scripted import PIXEL_7_CLOCKS_KHZ, ScriptedDevice
-from edgedeploy.core.device import Core
+from edgedeploy.core.device import ConditionLogEntry, Core
 from edgedeploy.core.errors import UsageError
-from edgedeploy.core.measurement import ConditionLogEntry
 
 PIXEL_CORES = tuple(Core(number, clock) for number, clock in enumerate(PIXEL_7_CLOCKS_KHZ))
 

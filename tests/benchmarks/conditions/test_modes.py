@@ -7,8 +7,8 @@ import pytest
 from edgedeploy.benchmarks.conditions.session import MeasurementConditions, apply_conditions
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.transports.scripted import ScriptedDevice
+from edgedeploy.core.device import ConditionLogEntry
 from edgedeploy.core.errors import DeviceLost
-from edgedeploy.core.measurement import ConditionLogEntry
 
 
 def test_fixed_performance_is_switched_on_and_off_again(pixel: ScriptedDevice) -> None:

@@ -11,7 +11,7 @@ from edgedeploy.benchmarks.conditions.session import (
 )
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.transports.scripted import ScriptedDevice
-from edgedeploy.core.measurement import ConditionLogEntry
+from edgedeploy.core.device import ConditionLogEntry
 
 
 def test_the_emulated_phone_has_no_modes_and_no_temperature_and_the_log_reports_it(phone_device: RemoteDevice) -> None:

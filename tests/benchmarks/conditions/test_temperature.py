@@ -6,9 +6,8 @@ import pytest
 
 from edgedeploy.benchmarks.conditions.session import Conditions, MeasurementConditions
 from edgedeploy.benchmarks.devices.transports.scripted import ScriptedDevice
-from edgedeploy.core.device import DeviceState, hottest_c
+from edgedeploy.core.device import ConditionLogEntry, DeviceState, hottest_c
 from edgedeploy.core.errors import DeviceTooHot
-from edgedeploy.core.measurement import ConditionLogEntry
 
 from .conftest import QuickClock
 
