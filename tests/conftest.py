@@ -12,14 +12,14 @@ import pytest
 from xdist.scheduler import LoadFileScheduling
 
 from tests.fixtures import pixel, pixel_root, small, topformer
-from tests.phones import adb_server, board, device, make_phone, own_places, phone, phone_device
+from tests.phones import adb_server, board, device, make_phone, own_folders, phone, phone_device
 
 __all__ = [
     "adb_server",
     "board",
     "device",
     "make_phone",
-    "own_places",
+    "own_folders",
     "phone",
     "phone_device",
     "pixel",

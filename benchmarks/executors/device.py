@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from edgedeploy.android_harness.bundles import Bundle, build_bundle
-from edgedeploy.android_harness.host_runner import by_set
-from edgedeploy.android_harness.protocol import RunnerAnswer, RunRequest, parse_answer
+from edgedeploy.android_harness.host_runner import split_outputs
+from edgedeploy.android_harness.protocol import RunnerAnswer, RunnerPaths, RunRequest, parse_answer
 from edgedeploy.android_harness.tensor_files import read_tensors, write_tensors
 from edgedeploy.benchmarks.conditions.samples import Attempt, Collected, collect
 from edgedeploy.benchmarks.conditions.session import (
@@ -187,17 +187,15 @@ class DeviceExecutor:
         with ThermalWatch(self.device) as watch:
             answer, began_s = self._launch(workload, request, outputs=f"{UP}/{WORK}/outputs")
         outputs = read_tensors(self.device.pull(f"{WORK}/outputs", folder / "outputs"))
-        return Attempt(answer, by_set(outputs, len(workload.inputs)), began_s, watch.readings)
+        return Attempt(answer, split_outputs(outputs, len(workload.inputs)), began_s, watch.readings)
 
     def _launch(self, workload: Workload, request: RunRequest, **paths: str) -> tuple[RunnerAnswer, float]:
-        """The runner's answer, and this machine's clock when its first line came; `paths`: see `RunRequest.arguments`."""
+        """The runner's answer, and this machine's clock when its first line came; `paths`: see `RunnerPaths`."""
         bundle = self._bundles[workload.runtime]
-        arguments = request.arguments(
-            workload.runtime, model=f"{UP}/{_model_path(workload)}", inputs=f"{UP}/{WORK}/inputs", **paths
-        )
+        files = RunnerPaths(inputs=f"{UP}/{WORK}/inputs", model=f"{UP}/{_model_path(workload)}", **paths)
         line_times: list[float] = []
         result = self.device.run(
-            [*bundle.command("."), *arguments],
+            [*bundle.command("."), *request.arguments(workload.runtime, files)],
             cwd=_bundle_path(bundle),
             on_line=lambda line: line_times.append(time.time()),
             timeout=request.timeout_s,

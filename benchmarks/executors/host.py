@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from edgedeploy.android_harness.bundles import Bundle, build_bundle
-from edgedeploy.android_harness.host_runner import run_locally as run_on_host
+from edgedeploy.android_harness.host_runner import HostRunOptions, run_on_host
 from edgedeploy.android_harness.legacy_tflite.environment import build_legacy_tflite
 from edgedeploy.android_harness.protocol import RunRequest
 from edgedeploy.android_harness.toolchain import HOST_ABI
@@ -90,7 +90,9 @@ class HostExecutor:
         if bundle.runtime == LEGACY_RUNTIME:
             return Profile(not_available=f"{LEGACY_RUNTIME} has no profile")
         request = profile_request(options, self._conditions.mask)
-        ran = run_on_host(bundle, workload.path, workload.inputs[:1], request, want_outputs=False)
+        ran = run_on_host(
+            bundle, workload.path, workload.inputs[:1], request, options=HostRunOptions(want_outputs=False)
+        )
         return profile_from_answer(ran.answer)
 
     def _native(self, runtime: str) -> Bundle | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edgedeploy.android_harness.bundles import Bundle, build_bundle
-from edgedeploy.android_harness.qemu import CPUS, DEFAULT_CPU, count_and_run
+from edgedeploy.android_harness.qemu import CPUS, DEFAULT_CPU, count_instructions
 from edgedeploy.core.device import ConditionLogEntry, DeviceInfo
 from edgedeploy.core.errors import UnknownName
 from edgedeploy.core.measurement import InstructionCount, Profile
@@ -43,22 +43,12 @@ class QemuExecutor:
         """Counts one inference of the first set of inputs on one thread; `options` are about time and do not apply."""
         self.prepare(workload, reporter)
         bundle = self._bundles[workload.runtime]
-        counted, outputs = count_and_run(bundle, workload.path, workload.inputs[0], self.cpu)
+        counted = count_instructions(bundle, workload.path, workload.inputs[0], self.cpu)
         return RunOutput(
-            outputs=[outputs],
+            outputs=[counted.outputs],
             runtime=workload.runtime,
             runtime_version=bundle.version,
-            instructions=with_bound(
-                InstructionCount(
-                    counted.cpu,
-                    counted.total,
-                    counted.by_class,
-                    counted.first_inference,
-                    counted.startup_and_load,
-                    counted.still_moving,
-                ),
-                workload,
-            ),
+            instructions=with_bound(counted.instructions, workload),
         )
 
     def profile(self, workload: Workload, options: RunOptions, reporter: Reporter) -> Profile:

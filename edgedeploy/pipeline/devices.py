@@ -53,16 +53,16 @@ def clean(device: str) -> list[str]:
 def build_runners(abi: str, reporter: Reporter | None = None) -> list[dict[str, Any]]:
     """Builds the runner's bundle for each runtime. Raises MissingExtra, or RunnerFailed with what to install."""
     from edgedeploy.android_harness.bundles import build_bundle
-    from edgedeploy.android_harness.native_runtimes import RUNTIMES
     from edgedeploy.android_harness.toolchain import ABIS
+    from edgedeploy.core.backends import BACKENDS
 
     if abi not in ABIS:
         raise UsageError(f"--abi {abi}: the choice is {' or '.join(ABIS)}")
     reporter = reporter or NullReporter()
     rows = []
-    for runtime in RUNTIMES:
-        with reporter.stage(f"build the {runtime.name} runner for {abi}"):
-            bundle = build_bundle(runtime.name, abi)
+    for backend in BACKENDS:
+        with reporter.stage(f"build the {backend.runtime} runner for {abi}"):
+            bundle = build_bundle(backend.runtime, abi)
         rows.append(
             {
                 "runtime": bundle.runtime,

@@ -20,6 +20,7 @@ from edgedeploy.studies.zoo_matrix.cells import (
     OTHER_SIZES,
     TARGETS,
     Cell,
+    Origin,
     Outcome,
     Results,
     cells,
@@ -103,15 +104,15 @@ def test_a_cell_of_other_code_and_one_that_failed_are_made_again(results: Result
     results.add(WANTED[0], Outcome("older", 1.0, "", 1e-6, 30.0))
     run(WANTED[1:], tmp_path, Exporter(error="exit code -9: killed"), results)
     again = Exporter()
-    run(WANTED, tmp_path, again, results, made_by=("abc", "a CPU"))
+    run(WANTED, tmp_path, again, results, origin=Origin("abc", "a CPU"))
     assert again.asked == [str(cell) for cell in WANTED]
     assert [(o.error, o.commit, o.machine) for o in results.read(WANTED).values()] == [("", "abc", "a CPU")] * 2
 
 
 def test_failures_and_cells_of_older_code_stay_among_the_results(results: Results, tmp_path: Path) -> None:
     results.add(WANTED[0], Outcome("older", 1.0, "", 1e-6, 30.0))
-    run(WANTED[1:], tmp_path, Exporter(error="exit code 1: below the floor"), results)
-    assert [outcome.error for outcome in results.read(WANTED).values()] == ["", "exit code 1: below the floor"]
+    run(WANTED[1:], tmp_path, Exporter(error="exit code 1: below the threshold"), results)
+    assert [outcome.error for outcome in results.read(WANTED).values()] == ["", "exit code 1: below the threshold"]
 
 
 def test_runs_side_by_side_lose_no_cell(results: Results) -> None:
@@ -180,14 +181,12 @@ def test_the_page_shows_errors_noise_misses_and_failures() -> None:
         Cell("a", "a", "onnx-fp32"): Outcome("f", 30, "", 2.4e-6, 110.0, commit="abc", machine="a CPU"),
         Cell("a", "a", "tflite-fp32"): Outcome("f", 30, "", 3e-3, 50.0, missed=True, commit="abc", machine="a CPU"),
         Cell("a", "a", "onnx-int8"): Outcome("f", 60, "", 0.1, 31.27, commit="def", machine="another"),
-        Cell("b", "b", "onnx-fp32"): Outcome(
-            "f", 60, "exit code -9: nothing was said", commit="def", machine="another"
-        ),
+        Cell("b", "b", "onnx-fp32"): Outcome("f", 60, "exit code -9: no message", commit="def", machine="another"),
     }
     page = render(outcomes)
     assert "| a | 2.4e-06 |  | 3.0e-03* | 31.3 |  |  | abc, def |" in page
     assert "| b | failed [1] |" in page
-    assert "[1] exit code -9: nothing was said" in page
+    assert "[1] exit code -9: no message" in page
     assert "- commit abc: a CPU\n- commit def: another\n" in page
     assert "3 of 4 cells that were run have an artifact." in page
 

@@ -6,7 +6,6 @@ import pytest
 
 from edgedeploy.benchmarks.conditions.cores import core_mask
 from edgedeploy.benchmarks.conditions.session import MeasurementConditions, apply_conditions
-from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.transports.scripted import PIXEL_7_CLOCKS_KHZ, ScriptedDevice
 from edgedeploy.core.device import ConditionLogEntry, Core
 from edgedeploy.core.errors import UsageError
@@ -39,9 +38,3 @@ def test_the_mask_of_the_chosen_cores_is_logged(pixel: ScriptedDevice) -> None:
     with apply_conditions(pixel, pixel.describe(), options) as conditions:
         assert conditions.mask == 0xC0
     assert conditions.log == (ConditionLogEntry("cores big", "mask c0"),)
-
-
-def test_a_mask_restricts_a_program_on_the_emulated_phone(phone_device: RemoteDevice) -> None:
-    result = phone_device.run(["taskset", "1", "grep", "Cpus_allowed:", "/proc/self/status"])
-    assert result.exit_code == 0, result.stderr
-    assert int(result.stdout.split()[1].replace(",", ""), 16) == 1

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edgedeploy.android_harness.emulated_phone import Phone
+from edgedeploy.android_harness.emulated_phone import EmulatedPhone
 from edgedeploy.benchmarks.devices import list_devices, open_device, require_abi
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.transports.adb import AdbConnection, open_adb
@@ -27,12 +27,12 @@ class ReadOnlyFolder(AdbConnection):
         return "/system/edgedeploy"
 
 
-def opened(phone: Phone) -> RemoteDevice:
+def opened(phone: EmulatedPhone) -> RemoteDevice:
     return RemoteDevice(open_adb(phone.address))
 
 
 def test_a_push_that_lost_its_phone_continues_with_the_files_that_are_missing(
-    make_phone: Callable[..., Phone], tmp_path: Path
+    make_phone: Callable[..., EmulatedPhone], tmp_path: Path
 ) -> None:
     phone = make_phone(data=tmp_path / "data")
     device = opened(phone)
@@ -56,7 +56,7 @@ def test_a_push_that_lost_its_phone_continues_with_the_files_that_are_missing(
     assert device.pull("bundle/c.bin", tmp_path / "c").read_bytes() == (bundle / "c.bin").read_bytes()
 
 
-def test_a_phone_that_goes_away_while_running_is_lost_at_once(make_phone: Callable[..., Phone]) -> None:
+def test_a_phone_that_goes_away_while_running_is_lost_at_once(make_phone: Callable[..., EmulatedPhone]) -> None:
     phone = make_phone()
     device = opened(phone)
     lines: list[str] = []
@@ -75,7 +75,7 @@ def test_a_phone_that_goes_away_while_running_is_lost_at_once(make_phone: Callab
 
 
 def test_full_storage_is_an_error_with_figures_and_leaves_no_partial_file(
-    make_phone: Callable[..., Phone], tmp_path: Path
+    make_phone: Callable[..., EmulatedPhone], tmp_path: Path
 ) -> None:
     device = opened(make_phone(storage="8M"))
     (tmp_path / "small").write_bytes(os.urandom(1 << 20))
@@ -89,7 +89,7 @@ def test_full_storage_is_an_error_with_figures_and_leaves_no_partial_file(
 
 
 def test_a_folder_where_programs_may_not_run_is_named_in_the_error(
-    make_phone: Callable[..., Phone], tmp_path: Path
+    make_phone: Callable[..., EmulatedPhone], tmp_path: Path
 ) -> None:
     device = opened(make_phone(noexec=True))
     program = tmp_path / "runner"
@@ -100,7 +100,7 @@ def test_a_folder_where_programs_may_not_run_is_named_in_the_error(
         device.push(program, "runner")
 
 
-def test_a_folder_that_cannot_be_written_is_an_error(phone: Phone, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error(phone: EmulatedPhone, tmp_path: Path) -> None:
     device = RemoteDevice(ReadOnlyFolder(phone.address))
     (tmp_path / "x").write_text("x")
     with pytest.raises(DeviceError, match="could not be pushed") as caught:
@@ -131,7 +131,7 @@ for folder in /proc/[0-9]*; do
 done 2>/dev/null"""
 
 
-def test_a_phone_of_another_architecture_is_refused(make_phone: Callable[..., Phone]) -> None:
+def test_a_phone_of_another_architecture_is_refused(make_phone: Callable[..., EmulatedPhone]) -> None:
     abis = {"ro.product.cpu.abi": "armeabi-v7a", "ro.product.cpu.abilist": "armeabi-v7a,armeabi"}
     info = opened(make_phone(properties=abis)).describe()
     with pytest.raises(DeviceError, match="does not run arm64-v8a programs") as caught:
@@ -149,7 +149,7 @@ def test_a_program_for_another_architecture_does_not_start(phone_device: RemoteD
     assert "./other: not executable" in result.stderr
 
 
-def test_two_phones_and_none_chosen(make_phone: Callable[..., Phone], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_phones_and_none_chosen(make_phone: Callable[..., EmulatedPhone], monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = make_phone(), make_phone(properties={"ro.product.model": "Pixel 7"})
     with pytest.raises(NoDevice, match="phones are connected and none was chosen") as caught:
         open_device("adb", aliases={})
@@ -160,14 +160,14 @@ def test_two_phones_and_none_chosen(make_phone: Callable[..., Phone], monkeypatc
     assert open_device("adb", aliases={}).address == f"adb:{first.address}"
 
 
-def test_a_phone_on_the_network_is_connected_to_automatically(make_phone: Callable[..., Phone]) -> None:
+def test_a_phone_on_the_network_is_connected_to_automatically(make_phone: Callable[..., EmulatedPhone]) -> None:
     phone = make_phone()
     subprocess.run(["adb", "disconnect", phone.address], check=True, capture_output=True)
     assert f"adb:{phone.address}" not in [found.address for found in list_devices()]
     assert open_device(f"adb:{phone.address}", aliases={}).describe().model == "Emulated Arm phone"
 
 
-def test_a_phone_that_was_away_is_connected_to_again(make_phone: Callable[..., Phone]) -> None:
+def test_a_phone_that_was_away_is_connected_to_again(make_phone: Callable[..., EmulatedPhone]) -> None:
     phone = make_phone()
     phone.stop()
     with pytest.raises(NoDevice, match="cannot connect"):

@@ -111,7 +111,7 @@ def test_a_program_stays_a_program_and_data_stays_data(device: RemoteDevice, tmp
 
 
 @pytest.mark.parametrize("name", NASTY_NAMES)
-def test_every_name_is_quoted(own_places: None, tmp_path: Path, name: str) -> None:
+def test_every_name_is_quoted(own_folders: None, tmp_path: Path, name: str) -> None:
     device = RemoteDevice(LocalConnection(tmp_path / f"folder of {name}"))
     source = write(tmp_path / "source", name.encode())
     device.push(source, f"names/{name}")
