@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .session import Conditions, MeasurementConditions, ThermalWatch, apply_conditions
+from .options import MeasurementConditions
 
-__all__ = ["Conditions", "MeasurementConditions", "ThermalWatch", "apply_conditions"]
+__all__ = ["MeasurementConditions"]

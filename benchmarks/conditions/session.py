@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.core.device import ConditionLogEntry, DeviceInfo, DeviceState
@@ -25,29 +24,11 @@ from edgedeploy.core.errors import DeviceError
 
 from .cores import core_mask
 from .modes import FIXED_PERFORMANCE, restore_fixed_performance, set_fixed_performance
+from .options import MeasurementConditions
 from .temperature import Clock, cool_down, wait_for_temperature
 
 START_TEMPERATURE = "start temperature"
 NOT_AVAILABLE = "not available"
-
-
-@dataclass(frozen=True)
-class MeasurementConditions:
-    """What is asked for.
-
-    Attributes:
-        cores: "big", "little", "all", or a hexadecimal mask such as "f0", lowest bit for core 0.
-        fixed_performance: Android's mode that holds the clock frequencies at a level that the phone can sustain.
-        max_start_temperature_c: wait before each run until the hottest sensor of the processor is at most this.
-        start_timeout_s: how long to wait for it.
-        cooldown_s: pause before each run but the first.
-    """
-
-    cores: str = "all"
-    fixed_performance: bool = True
-    max_start_temperature_c: float | None = None
-    start_timeout_s: float = 300.0
-    cooldown_s: float = 0.0
 
 
 def _ignore(text: str) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from edgedeploy.benchmarks.conditions.session import MeasurementConditions
-from edgedeploy.benchmarks.devices import parse_device, read_aliases
+from edgedeploy.benchmarks.conditions import MeasurementConditions
 from edgedeploy.core.errors import UsageError
 
 from .base import LEGACY_RUNTIME, Executor, ExecutorOptions, RunOptions, RunOutput, Workload
@@ -28,8 +27,10 @@ def open_executor(device: str, options: ExecutorOptions | None = None) -> Iterat
 
     Raises UnknownName, UsageError, NoDevice, DeviceBusy.
     """
-    # The executors are imported when they are opened: the process that measures through a runtime's Python binding
-    # imports this package too, and its memory is part of the result.
+    # Imported only when an executor is opened: the process that measures through a runtime's Python binding imports this
+    # package too, and its memory is part of the result.
+    from edgedeploy.benchmarks.devices import parse_device, read_aliases
+
     options = options or ExecutorOptions()
     name = parse_device(device, read_aliases())
     if options.runtime not in (None, LEGACY_RUNTIME):

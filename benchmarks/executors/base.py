@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Protocol
 
 from edgedeploy.android_harness.protocol import RunnerAnswer, RunRequest
+from edgedeploy.benchmarks.conditions import MeasurementConditions
 from edgedeploy.benchmarks.conditions.samples import Collected
-from edgedeploy.benchmarks.conditions.session import MeasurementConditions
 from edgedeploy.core.device import ConditionLogEntry, DeviceInfo, DeviceState
 from edgedeploy.core.measurement import InstructionCount, Profile
 from edgedeploy.core.parity import Array

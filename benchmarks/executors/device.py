@@ -20,13 +20,9 @@ from edgedeploy.android_harness.bundles import Bundle, build_bundle
 from edgedeploy.android_harness.host_runner import split_outputs
 from edgedeploy.android_harness.protocol import RunnerAnswer, RunnerPaths, RunRequest, parse_answer
 from edgedeploy.android_harness.tensor_files import read_tensors, write_tensors
+from edgedeploy.benchmarks.conditions import MeasurementConditions
 from edgedeploy.benchmarks.conditions.samples import Attempt, Collected, collect
-from edgedeploy.benchmarks.conditions.session import (
-    Conditions,
-    MeasurementConditions,
-    ThermalWatch,
-    apply_conditions,
-)
+from edgedeploy.benchmarks.conditions.session import Conditions, ThermalWatch, apply_conditions
 from edgedeploy.benchmarks.devices import DeviceName, open_device, require_abi, use_device
 from edgedeploy.benchmarks.devices.lock import DeviceLock
 from edgedeploy.benchmarks.devices.remote import RemoteDevice

@@ -91,6 +91,7 @@ def test_samples_under_throttling_are_repeated_once_the_phone_is_cool_again(
     (row,) = edgedeploy.bench([small], max_start_temp=40, reporter=reporter, **QUICK)  # type: ignore[arg-type]
     assert reporter.notes == ["waiting for 40 °C, now 61.0 °C"]
     assert (len(row.samples_ns), len(row.discarded_ns), row.throttled_samples) == (5, 5, ())
+    assert row.sample_launches == (1,) * 5
     assert row.sample_launches == (1, 1, 1, 1, 1)
     assert [entry.outcome for entry in row.condition_log if entry.name == "start temperature"] == ["31.2 °C", "38.0 °C"]
     assert "5 samples were taken while the device throttled, and were repeated" in row.notes

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import edgedeploy
+from edgedeploy.android_harness import host_runner
 from edgedeploy.android_harness.emulated_phone import EmulatedPhone
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.executors import device as on_device
@@ -125,7 +126,7 @@ def test_a_runner_that_fails_under_its_profile_costs_the_profile_and_not_the_row
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     need(["g++", "cmake", "ninja"])
-    native = on_this_machine.run_on_host
+    native = host_runner.run_on_host
 
     def crashes(bundle, model, inputs, request, **options):
         if request.profile:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from edgedeploy.benchmarks.conditions import MeasurementConditions
 from edgedeploy.benchmarks.conditions.cores import core_mask
-from edgedeploy.benchmarks.conditions.session import MeasurementConditions, apply_conditions
+from edgedeploy.benchmarks.conditions.session import apply_conditions
 from edgedeploy.benchmarks.devices.transports.scripted import PIXEL_7_CLOCKS_KHZ, ScriptedDevice
 from edgedeploy.core.device import ConditionLogEntry, Core
 from edgedeploy.core.errors import UsageError

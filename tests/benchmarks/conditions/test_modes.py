@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edgedeploy.benchmarks.conditions.session import MeasurementConditions, apply_conditions
+from edgedeploy.benchmarks.conditions import MeasurementConditions
+from edgedeploy.benchmarks.conditions.session import apply_conditions
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.transports.scripted import ScriptedDevice
 from edgedeploy.core.device import ConditionLogEntry

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
+from edgedeploy.benchmarks.conditions import MeasurementConditions
 from edgedeploy.benchmarks.conditions.samples import throttled_samples
-from edgedeploy.benchmarks.conditions.session import (
-    Conditions,
-    MeasurementConditions,
-    ThermalWatch,
-    apply_conditions,
-)
+from edgedeploy.benchmarks.conditions.session import Conditions, ThermalWatch, apply_conditions
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.transports.scripted import ScriptedDevice
 from edgedeploy.core.device import ConditionLogEntry

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edgedeploy.benchmarks.conditions.session import Conditions, MeasurementConditions
+from edgedeploy.benchmarks.conditions import MeasurementConditions
+from edgedeploy.benchmarks.conditions.session import Conditions
 from edgedeploy.benchmarks.devices.transports.scripted import ScriptedDevice
 from edgedeploy.core.device import ConditionLogEntry, DeviceState, hottest_c
 from edgedeploy.core.errors import DeviceTooHot

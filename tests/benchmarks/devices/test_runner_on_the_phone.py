@@ -9,7 +9,8 @@ import numpy as np
 from edgedeploy.android_harness.bundles import build_bundle
 from edgedeploy.android_harness.protocol import RunnerPaths, RunRequest, parse_answer
 from edgedeploy.android_harness.tensor_files import read_tensors, write_tensors
-from edgedeploy.benchmarks.conditions.session import MeasurementConditions, apply_conditions
+from edgedeploy.benchmarks.conditions import MeasurementConditions
+from edgedeploy.benchmarks.conditions.session import apply_conditions
 from edgedeploy.benchmarks.devices import require_abi, use_device
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from tests.phones import need

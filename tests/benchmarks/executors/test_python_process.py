@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from edgedeploy.benchmarks.executors import RunOptions, python_process
+from edgedeploy.benchmarks.executors import RunOptions
 from edgedeploy.benchmarks.executors.python_process import run_in_python
 from edgedeploy.core.errors import RunnerFailed
 
@@ -68,13 +69,13 @@ def test_an_input_of_the_wrong_shape_is_an_error(doubles: Path) -> None:
 
 
 def test_a_runtime_that_dies_is_an_error_with_its_signal(doubles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    start = python_process.subprocess.Popen
+    start = subprocess.Popen
 
     def start_and_kill(*args, **kwargs):
         process = start(*args, **kwargs)
         os.kill(process.pid, signal.SIGSEGV)
         return process
 
-    monkeypatch.setattr(python_process.subprocess, "Popen", start_and_kill)
+    monkeypatch.setattr(subprocess, "Popen", start_and_kill)
     with pytest.raises(RunnerFailed, match="onnxruntime was killed by SIGSEGV"):
         run_in_python("onnxruntime", doubles, [ones()], ONCE)
