@@ -14,9 +14,9 @@ def set_fixed_performance(device: RemoteDevice, info: DeviceInfo, *, on: bool) -
     """Switches the mode on or off. Returns False where the device lacks it. Raises DeviceLost."""
     if info.api_level is None or info.api_level < FIXED_PERFORMANCE_API:
         return False
-    word = "true" if on else "false"
+    value = "true" if on else "false"
     # A device without the mode prints an error on stdout or stderr, and exits with 255 or, before Android 12, 0.
-    exit_code, output = device.ask(f"cmd power set-fixed-performance-mode-enabled {word} 2>&1")
+    exit_code, output = device.ask(f"cmd power set-fixed-performance-mode-enabled {value} 2>&1")
     return exit_code == 0 and not output.strip()
 
 

@@ -2,7 +2,7 @@
 
     local                     this machine
     adb                       the phone in ANDROID_SERIAL, or the only one that is connected
-    adb:NAME                  an alias, a serial, or a model or product name as people say it: "Pixel 7" is pixel7
+    adb:NAME                  an alias, a serial, or a model or product name: "Pixel 7" or pixel7
     adb:192.0.2.7:5555        a phone on the network; adb connects to it
     ssh:user@host[:port]      a board
     qemu[:CPU]                executed instructions under emulation; nothing that `open_device` opens

@@ -1,4 +1,4 @@
-"""One user of a device at a time; whoever comes second is told who holds it.
+"""One user of a device at a time; a second one gets an error that names the holder.
 
 Two locks. On this machine, a file lock, which the kernel releases when its holder dies, and beside it a file with the
 holder's name. On the device, which several machines may reach, a file with the pid of a shell on the device that holds it:
@@ -105,11 +105,11 @@ class DeviceLock:
             start_new_session=True,
         )
         try:
-            word, _, rest = self._answer().partition(" ")
-            if word == "busy":
+            status, _, rest = self._answer().partition(" ")
+            if status == "busy":
                 raise _busy(self._device.address, _parse_holder(rest))
-            if word != "held":
-                raise DeviceError(f"{self._device.address} could not be locked", details=[f"{word} {rest}".strip()])
+            if status != "held":
+                raise DeviceError(f"{self._device.address} could not be locked", details=[f"{status} {rest}".strip()])
             self.took_over = _parse_holder(rest)
         except BaseException:
             self.release()
@@ -182,7 +182,7 @@ for try in 1 2 3 4; do
         exit 0
     fi
     if ! read -r pid theirs holder <lock 2>/dev/null; then
-        [ $try = 3 ] && rm -f lock # empty for a while: its maker died, or had no space, before a word was written
+        [ $try = 3 ] && rm -f lock # empty for a while: its writer died, or had no space, before it wrote anything
         sleep 0.2
         continue
     fi

@@ -1,7 +1,7 @@
 """The executor for this machine: the native runner as a child process, the same program and loop as on a phone.
 
-Where the runner cannot be built (no compiler, no CMake) the runtimes' Python bindings measure instead, and the result says
-so. The legacy TFLite runtime, tflite-runtime 2.14.0, runs here too, in an environment of its own.
+Where the runner cannot be built (no compiler, no CMake) the runtimes' Python bindings measure instead, and the result has a
+note. The legacy TFLite runtime, tflite-runtime 2.14.0, runs here too, in an environment of its own.
 """
 
 from __future__ import annotations

@@ -105,8 +105,8 @@ def _ask_worker(request: WorkerRequest) -> WorkerAnswer:
         process.wait()
         raise
     try:
-        return decode(stdout, WorkerAnswer)
-    except RecordInvalid:
+        return decode(stdout.splitlines()[-1], WorkerAnswer)
+    except (IndexError, RecordInvalid):
         raise _crashed(request, process.returncode, stderr) from None
 
 

@@ -4,13 +4,14 @@ It is a process of its own, so that runtimes do not share thread pools, allocato
 runtime that crashes ends nothing else.
 
 stdin has a WorkerRequest as JSON. Every sample is run once and its outputs are saved; then the first sample is measured,
-`num_runs` times or for `min_secs`, whichever is longer, at most `max_secs`. stdout gets a WorkerAnswer as JSON.
+`num_runs` times or for `min_secs`, whichever is longer, at most `max_secs`. The last line of stdout is a WorkerAnswer as JSON.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
 import os
 import resource
 import signal
@@ -23,7 +24,7 @@ import numpy as np
 
 from edgedeploy.core.errors import EdgedeployError
 from edgedeploy.core.parity import Array
-from edgedeploy.core.storage.json_records import decode, encode
+from edgedeploy.core.storage.json_records import decode, to_builtins
 
 from .base import RunOptions
 from .python_protocol import WorkerAnswer, WorkerFailure, WorkerRequest, WorkerResult
@@ -37,7 +38,7 @@ def main() -> int:
     os.dup2(2, 1)
     answer = answer_to(decode(sys.stdin.buffer.read(), WorkerRequest))
     with os.fdopen(answer_fd, "w") as stdout:
-        stdout.write(encode(answer))
+        stdout.write(json.dumps(to_builtins(answer)) + "\n")
     return 0 if answer.failure is None else 1
 
 

@@ -10,8 +10,8 @@ import pytest
 import edgedeploy
 from edgedeploy.android_harness import host_runner
 from edgedeploy.android_harness.emulated_phone import EmulatedPhone
+from edgedeploy.benchmarks.devices import TRANSPORTS
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
-from edgedeploy.benchmarks.executors import device as on_device
 from edgedeploy.benchmarks.executors import host as on_this_machine
 from edgedeploy.cli import tables
 from edgedeploy.core.artifact import Artifact
@@ -74,7 +74,7 @@ def test_on_an_emulated_phone_calls_are_shown_and_no_time(
 def test_a_board_over_ssh_reports_its_profile(board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     need(["g++", "cmake", "ninja"])
     opened = RemoteDevice(board)
-    monkeypatch.setattr(on_device, "open_device", lambda text: opened)
+    monkeypatch.setitem(TRANSPORTS, "ssh", lambda name: board)
     try:
         (row,) = edgedeploy.bench([convolution(tmp_path / "small")], device="ssh:board", **QUICK)  # type: ignore[arg-type]
         assert row.profile is not None

@@ -1,4 +1,4 @@
-"""One user at a time; the second is told who the first is; the lock of a holder that has died is taken over."""
+"""One user at a time; the error for the second names the first; the lock of a holder that has died is taken over."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def test_the_lock_file_exists_during_the_block_only(device: RemoteDevice) -> Non
     assert eventually(lambda: device.list() == ())
 
 
-def test_the_second_user_on_this_machine_is_told_who_the_first_is(device: RemoteDevice) -> None:
+def test_the_error_for_a_second_user_on_this_machine_names_the_first(device: RemoteDevice) -> None:
     with use_device(device), pytest.raises(DeviceBusy, match="is in use") as caught, use_device(device):
         pass
     assert f"process {os.getpid()}, since " in caught.value.details[0]
 
 
-def test_the_second_machine_is_told_who_the_first_is(device: RemoteDevice) -> None:
+def test_the_error_for_a_second_machine_names_the_first(device: RemoteDevice) -> None:
     first, second = DeviceLock(device, ANNA), DeviceLock(device, BEN)
     first.take()
     with pytest.raises(DeviceBusy) as caught:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,19 @@ def test_min_secs_adds_runs_and_max_secs_ends_them(doubles: Path) -> None:
     assert len(longer.samples_ns) > 100
     shorter = run_in_python("onnxruntime", doubles, [ones()], RunOptions(num_runs=10**9, min_secs=0, max_secs=0.2))
     assert 1 <= len(shorter.samples_ns) < 10**9
+
+
+def test_the_process_that_asks_imports_no_runtime(doubles: Path) -> None:
+    code = (
+        "import sys, numpy\nfrom pathlib import Path\n"
+        "from edgedeploy.benchmarks.executors import RunOptions\n"
+        "from edgedeploy.benchmarks.executors.python_process import run_in_python\n"
+        "x = numpy.ones((1, 4), numpy.float32)\n"
+        "run_in_python('onnxruntime', Path(sys.argv[1]), [[x]], RunOptions(num_runs=0))\n"
+        "print(sorted({'torch', 'onnxruntime'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(doubles)], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_a_damaged_file_is_an_error_with_the_runtimes_message(tmp_path: Path) -> None:
