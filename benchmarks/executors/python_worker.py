@@ -4,7 +4,8 @@ It is a process of its own, so that runtimes do not share thread pools, allocato
 runtime that crashes ends nothing else.
 
 stdin has a WorkerRequest as JSON. Every sample is run once and its outputs are saved; then the first sample is measured,
-`num_runs` times or for `min_secs`, whichever is longer, at most `max_secs`. The last line of stdout is a WorkerAnswer as JSON.
+`num_runs` times or for `min_secs`, whichever is longer, at most `max_secs`. The last line of stdout is a WorkerAnswer as
+JSON.
 """
 
 from __future__ import annotations
