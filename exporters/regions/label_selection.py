@@ -1,32 +1,36 @@
-"""Which operators of a graph only serve to pick labels, and therefore stay in float.
+"""The region LABEL_SELECTION: operators between the last layer with weights and integer class labels.
 
-Int8 logits tie, and a tie decides a label at random. So everything between the last layer with weights and the integer
-labels is left out of quantization: it computes on the dequantized logits. One walk serves all formats.
+Quantized logits tie, and a tie selects a label at random. Computed on dequantized logits, they do not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+
+from .operator import Operator
 
 
 @dataclass(frozen=True)
-class Operator:
-    """An operator of any format: its identity, kind, and the values it reads and writes."""
+class LabelSelectionTypes:
+    """Operator types of one format.
 
-    key: Hashable
-    kind: str
-    inputs: tuple[Hashable, ...]
-    outputs: tuple[Hashable, ...]
+    Attributes:
+        selectors: turn values into indices, such as ArgMax and TopK.
+        layers: carry the network's weights; the region ends before them.
+    """
+
+    selectors: tuple[str, ...]
+    layers: tuple[str, ...]
 
 
-def label_tail(operators: Iterable[Operator], pickers: Collection[str], layers: Collection[str]) -> list[Hashable]:
-    """Keys of the operators in the tail, in graph order; empty where nothing picks labels.
+def label_selection(operators: Iterable[Operator], types: LabelSelectionTypes) -> list[Hashable]:
+    """Keys of the operators in the region, in the graph's order; empty for a network without labels.
+
+    The selectors, all that reads their results, and all that any of these reads, up to the next layer.
 
     Args:
         operators: the graph, in any order.
-        pickers: kinds that turn values into indices, such as ArgMax and TopK.
-        layers: kinds that carry the network's weights; the walk up from the pickers stops at them.
     """
     graph = list(operators)
     producer = {value: op for op in graph for value in op.outputs}
@@ -34,19 +38,18 @@ def label_tail(operators: Iterable[Operator], pickers: Collection[str], layers: 
     for op in graph:
         for value in op.inputs:
             consumers.setdefault(value, []).append(op)
-    tail: set[Hashable] = set()
+    region: set[Hashable] = set()
 
-    down = [op for op in graph if op.kind in pickers]
-    while down:
-        op = down.pop()
-        if op.key not in tail:
-            tail.add(op.key)
-            down += [user for value in op.outputs for user in consumers.get(value, [])]
-    up = [op for op in graph if op.key in tail]
-    while up:
-        sources = (producer.get(value) for value in up.pop().inputs)
-        for source in sources:
-            if source is not None and source.key not in tail and source.kind not in layers:
-                tail.add(source.key)
-                up.append(source)
-    return [op.key for op in graph if op.key in tail]
+    downstream = [op for op in graph if op.type in types.selectors]
+    while downstream:
+        op = downstream.pop()
+        if op.key not in region:
+            region.add(op.key)
+            downstream += [user for value in op.outputs for user in consumers.get(value, [])]
+    upstream = [op for op in graph if op.key in region]
+    while upstream:
+        for source in (producer.get(value) for value in upstream.pop().inputs):
+            if source is not None and source.key not in region and source.type not in types.layers:
+                region.add(source.key)
+                upstream.append(source)
+    return [op.key for op in graph if op.key in region]
