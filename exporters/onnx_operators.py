@@ -14,10 +14,13 @@ metadata and keeps the names of values, so that paths are read before it and fou
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from edgedeploy.core.provenance import OperatorFact
+
+from .module_paths import completed
+from .regions import Operator
 
 NAME_SCOPES = "pkg.torch.onnx.name_scopes"
 CONVERSIONS = ("QuantizeLinear", "DequantizeLinear")
@@ -36,9 +39,21 @@ def exported_paths(model: Any) -> dict[str, str]:
 
 def node_paths(model: Any, value_paths: Mapping[str, str]) -> dict[str, str]:
     """The module path of each node of a simplified ModelProto, by the node's name."""
-    nodes = model.graph.node
-    known = [next((value_paths[value] for value in node.output if value in value_paths), None) for node in nodes]
-    return dict(zip((node.name for node in nodes), _completed(nodes, known), strict=True))
+    operators = operators_of(model, {})
+    known = [next((value_paths[value] for value in op.outputs if value in value_paths), None) for op in operators]
+    return dict(zip((str(op.key) for op in operators), completed(operators, known, CONVERSIONS), strict=True))
+
+
+def operators_of(model: Any, modules: Mapping[str, str]) -> list[Operator]:
+    """The graph of a ModelProto; a node's key is its name.
+
+    Args:
+        modules: paths by the node's name.
+    """
+    return [
+        Operator(node.name, node.op_type, tuple(node.input), tuple(node.output), modules.get(node.name, ""))
+        for node in model.graph.node
+    ]
 
 
 def operator_facts(model: Any, modules: Mapping[str, str]) -> tuple[OperatorFact, ...]:
@@ -51,30 +66,11 @@ def operator_facts(model: Any, modules: Mapping[str, str]) -> tuple[OperatorFact
         modules: of the float model's nodes, by name; quantization keeps these names.
     """
     nodes, dtypes = model.graph.node, _dtypes(model)
-    paths = _completed(nodes, [modules.get(node.name) for node in nodes])
+    paths = completed(operators_of(model, modules), [modules.get(node.name) for node in nodes], CONVERSIONS)
     return tuple(
         OperatorFact(node.name or node.output[0], node.op_type, path, dtype=dtypes.get(node.output[0], ""))
         for node, path in zip(nodes, paths, strict=True)
     )
-
-
-def _completed(nodes: Sequence[Any], known: Sequence[str | None]) -> list[str]:
-    """Paths for all nodes, from those that are known; None is unknown, "" is the top level."""
-    paths = list(known)
-    producer = {value: index for index, node in enumerate(nodes) for value in node.output}
-    consumers: dict[str, list[int]] = {}
-    for index, node in enumerate(nodes):
-        for value in node.input:
-            consumers.setdefault(value, []).append(index)
-    for index, node in enumerate(nodes):
-        source = producer.get(node.input[0]) if node.op_type in CONVERSIONS else None
-        if paths[index] is None and source is not None:
-            paths[index] = paths[source]
-    for index in reversed(range(len(nodes))):
-        if paths[index] is None:
-            readers = {paths[reader] for value in nodes[index].output for reader in consumers.get(value, [])}
-            paths[index] = readers.pop() if len(readers) == 1 else None
-    return [path or "" for path in paths]
 
 
 def _dtypes(model: Any) -> dict[str, str]:

@@ -10,6 +10,7 @@ last one first. The captured network has the same stacks, so that the names are 
 - Two modules may share a name: a ModuleList is never called and so is missing from it (`a.0` and `b.0` are both `Block_0`).
   Then the path is the one that was called between the operators before and after it, as the file keeps the network's
   order; where this leaves several, the path is "".
+- Operators whose name is of no module (the quantizer's, at the network's input) have the path of those that read them.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from typing import Any
 
 from edgedeploy.core.provenance import OperatorFact
 
-from .captured import module_path
+from .module_paths import completed, module_path
 from .regions import Operator
 from .tflite_file import FileGraph
 
 LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "TRANSPOSE_CONV")
+CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 LAYER_TARGETS = re.compile(r"aten\.(conv|linear|addmm|mm|bmm|matmul|convolution)")
 
 
@@ -46,7 +48,11 @@ def module_paths(graph: FileGraph, captured: Any) -> list[str]:
     """
     modules = modules_by_name(captured)
     candidates = [_candidates(op.type, graph.tensors[op.outputs[0]].name, modules) for op in graph.operators]
-    return [found.path if found is not None else "" for found in _unambiguous(candidates)]
+    paths = [
+        (module.path if module is not None else "") if possible else None
+        for possible, module in zip(candidates, _unambiguous(candidates), strict=True)
+    ]
+    return completed(operators_of(graph, [""] * len(paths)), paths, CONVERSIONS)
 
 
 def modules_by_name(captured: Any) -> dict[str, list[Module]]:

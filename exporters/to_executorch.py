@@ -16,11 +16,10 @@ from edgedeploy.core.backends import BACKENDS
 from edgedeploy.core.recipe import Observer
 from edgedeploy.core.spec import TensorSpec
 
-from .captured import module_path
-from .executorch_operators import graph_summary, operator_facts
+from .executorch_operators import graph_summary, operator_facts, operators_of
 from .job import ExportJob, Lowered, example_outputs, tensor_specs
 from .recipes import Quantization, float_operators, quantization_of
-from .regions import LabelSelectionTypes, NormalizationTypes, Operator, RegionTypes
+from .regions import LabelSelectionTypes, NormalizationTypes, RegionTypes
 
 OBSERVERS = {Observer.MIN_MAX: "MinMaxObserver"}  # classes of torchao.quantization.pt2e
 # layer_norm is one operator, which the quantizer leaves in float
@@ -84,7 +83,7 @@ def _quantize(job: ExportJob, quantization: Quantization) -> tuple[Any, dict[str
     with job.shared.quietly():
         program = torch.export.export(job.module, job.example_inputs, strict=False)
         captured = program.module(check_guards=False)
-        in_float = set(float_operators(operators_of(captured), job.recipe, REGION_TYPES))
+        in_float = set(float_operators(operators_of(captured.graph), job.recipe, REGION_TYPES))
         quantizer.set_filter_function(lambda node: node.name not in in_float)
         prepared = prepare_pt2e(captured, quantizer)
     with job.shared.quietly(), torch.no_grad():
@@ -110,21 +109,6 @@ def _quantizer(observer: str) -> Any:
         for side in ("input_activation", "output_activation")
     }
     return XNNPACKQuantizer().set_global(dataclasses.replace(config, **activation))
-
-
-def operators_of(captured: Any) -> list[Operator]:
-    """The graph of a captured network; an operator's key is its node's name."""
-    return [
-        Operator(
-            node.name,
-            str(node.target),
-            tuple(source.name for source in node.all_input_nodes),
-            (node.name,),
-            module_path(node),
-        )
-        for node in captured.graph.nodes
-        if node.op == "call_function"
-    ]
 
 
 def _integer_io(

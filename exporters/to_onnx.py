@@ -23,9 +23,9 @@ from edgedeploy.core.recipe import Observer
 from edgedeploy.core.spec import TensorSpec
 
 from .job import ExportJob, Lowered, Sample, as_contiguous, example_outputs, tensor_specs
-from .onnx_operators import exported_paths, node_paths, operator_facts
+from .onnx_operators import exported_paths, node_paths, operator_facts, operators_of
 from .recipes import Quantization, float_operators, quantization_of
-from .regions import LabelSelectionTypes, NormalizationTypes, Operator, RegionTypes
+from .regions import LabelSelectionTypes, NormalizationTypes, RegionTypes
 
 OPSET = 20
 OBSERVERS = {Observer.MIN_MAX: "MinMax"}  # names of onnxruntime.quantization.CalibrationMethod
@@ -147,14 +147,6 @@ def _quantize(
         )
     record = {name: str(value) for name, value in settings.items()}
     return onnx.load(str(target)), {**record, "calibrate_method": method, "float_nodes": in_float}
-
-
-def operators_of(model: Any, modules: Mapping[str, str]) -> list[Operator]:
-    """The graph of a ModelProto; a node's key is its name."""
-    return [
-        Operator(node.name, node.op_type, tuple(node.input), tuple(node.output), modules.get(node.name, ""))
-        for node in model.graph.node
-    ]
 
 
 def _integer_io(
