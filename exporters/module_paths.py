@@ -26,7 +26,7 @@ def completed(operators: Sequence[Operator], paths: Sequence[str | None], conver
 
     An operator that converts between float and integer has the path of the operator whose result it converts. Another one,
     and the conversion of a weight or of the network's input, has the path of the operators that read its result, where
-    these agree. Else the path is "".
+    these agree; at the network's output, that of the operator whose result it reads. Else the path is "".
 
     Args:
         operators: the graph, in an order in which it can run.
@@ -42,8 +42,14 @@ def completed(operators: Sequence[Operator], paths: Sequence[str | None], conver
         source = producer.get(op.inputs[0]) if op.type in conversions and op.inputs else None
         if found[index] is None and source is not None:
             found[index] = found[source]
+    readers = [{reader for value in op.outputs for reader in consumers.get(value, [])} for op in operators]
     for index in reversed(range(len(operators))):
         if found[index] is None:
-            readers = {found[reader] for value in operators[index].outputs for reader in consumers.get(value, [])}
-            found[index] = readers.pop() if len(readers) == 1 else None
+            of_readers = {found[reader] for reader in readers[index]}
+            found[index] = of_readers.pop() if len(of_readers) == 1 else None
+    for index, op in enumerate(operators):
+        at_output = all(found[reader] is None for reader in readers[index])
+        source = producer.get(op.inputs[0]) if at_output and op.inputs else None
+        if found[index] is None and source is not None:
+            found[index] = found[source]
     return [path or "" for path in found]

@@ -40,7 +40,7 @@ def exported_paths(model: Any) -> dict[str, str]:
 def node_paths(model: Any, value_paths: Mapping[str, str]) -> dict[str, str]:
     """The module path of each node of a simplified ModelProto, by the node's name."""
     operators = operators_of(model, {})
-    known = [next((value_paths[value] for value in op.outputs if value in value_paths), None) for op in operators]
+    known = [next((value_paths[str(value)] for value in op.outputs if value in value_paths), None) for op in operators]
     return dict(zip((str(op.key) for op in operators), completed(operators, known, CONVERSIONS), strict=True))
 
 

@@ -24,7 +24,7 @@ def bare(model: str, target_name: str) -> None:
 
     from edgedeploy.core.reporter import NullReporter
     from edgedeploy.data.images import from_photographs
-    from edgedeploy.exporters.job import ExportJob, Shared
+    from edgedeploy.exporters.job import ExportJob, SharedWork
     from edgedeploy.exporters.targets import TARGETS
     from edgedeploy.models.loading.networks import network_for
     from edgedeploy.models.rewrites import capture
@@ -36,11 +36,11 @@ def bare(model: str, target_name: str) -> None:
     _settle_random_weights(network, images, NullReporter())  # the network itself, not part of the export
     example = (torch.from_numpy(images.images[0]),)
     with tempfile.TemporaryDirectory() as folder:
-        shared = Shared(Path(folder), Path(folder) / "log")
+        shared = SharedWork(Path(folder), Path(folder) / "log")
         module = capture(network.module, example)
         samples = [(image,) for image in images] if target.recipe.needs_calibration else []
         path = Path(folder) / target.file
-        target.export()(ExportJob(module, example, ("image",), ("out",), target.recipe, samples, False, path, shared))
+        target.exporter()(ExportJob(module, example, ("image",), ("out",), target.recipe, samples, False, path, shared))
 
 
 def seconds(*arguments: str) -> float:

@@ -3,7 +3,7 @@
     normalise    y = x * r,  r = rsqrt(max(sum x^2, eps^2))         no division, so none by a quantized zero
 
 An int8 norm near zero is the integer zero, and TFLite's int8 DIV stops the inference there. With the reciprocal there is
-nothing to stop; the int8 exporters keep sum and rsqrt in float (see `exporters/label_tail.py`).
+nothing to stop; the int8 exporters keep sum and rsqrt in float (see `exporters/regions/normalization.py`).
 
 `LateNorm` moves it where two normalised values only meet in a matrix product over the normalised axis, as in cross
 covariance attention (d channels, N tokens):

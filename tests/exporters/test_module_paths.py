@@ -34,3 +34,8 @@ def test_a_conversion_belongs_to_the_operator_whose_result_it_converts() -> None
 
 def test_the_conversion_of_a_weight_belongs_to_its_reader() -> None:
     assert paths(("d", "Dequantize", "w", None), ("b", "Conv", "x d", "head")) == ["head", "head"]
+
+
+def test_operators_at_the_output_have_the_path_of_what_they_read() -> None:
+    found = paths(("a", "Conv", "x", "head"), ("t", "Transpose", "a", None), ("d", "Dequantize", "t", None))
+    assert found == ["head"] * 3
