@@ -43,7 +43,9 @@ def list_devices(reporter: Reporter | None = None) -> list[DeviceRow]:
         description = "this machine" if device.address == "local" else f"{device.model} {device.product}".strip()
         names = (device.address, device.address.partition(":")[2])
         called = tuple(alias for alias, name in aliases.items() if name in names)
-        rows.append(DeviceRow(device.address, description, "ready" if device.state == "device" else device.state, called))
+        rows.append(
+            DeviceRow(device.address, description, "ready" if device.state == "device" else device.state, called)
+        )
     listed = {device.address for device in found}
     for alias, name in aliases.items():
         if name not in listed and f"adb:{name}" not in listed:
