@@ -12,9 +12,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgedeploy.core.artifact import GOLDEN, MANIFEST, Artifact, Golden, Manifest
+from edgedeploy.core.artifact import GOLDEN, Artifact, Golden, Manifest, write_manifest
+from edgedeploy.core.parity import Threshold
+from edgedeploy.core.provenance import Provenance, WeightsInfo
+from edgedeploy.core.recipe import FP32
 from edgedeploy.core.spec import TensorSpec
-from edgedeploy.core.storage.files import sha256_of, write_json
+from edgedeploy.core.storage.files import sha256_of
 from tests.android_harness import tiny_models
 
 TARGET_OF = {"onnxruntime": "onnx-fp32", "executorch": "executorch-fp32", "litert": "tflite-fp32"}
@@ -53,7 +56,7 @@ def tiny(runtime: str, folder: Path, factory: pytest.TempPathFactory) -> Artifac
     return _described("tiny", runtime, path, Golden([made.inputs], [made.outputs]), tiny_models.MACS)
 
 
-def _described(name: str, runner: str, path: Path, golden: Golden, macs: int) -> Artifact:
+def _described(name: str, runtime: str, path: Path, golden: Golden, macs: int) -> Artifact:
     """The file with golden outputs and a manifest beside it."""
     golden.save(path.parent / GOLDEN)
     specs = [
@@ -62,17 +65,17 @@ def _described(name: str, runner: str, path: Path, golden: Golden, macs: int) ->
     ]
     manifest = Manifest(
         model=name,
-        target=TARGET_OF[runner],
-        runner=runner,
+        target=TARGET_OF[runtime],
+        runtime=runtime,
         file=path.name,
         sha256=sha256_of(path),
         size_bytes=path.stat().st_size,
         inputs=specs[0],
         outputs=specs[1],
         parity=(),
-        floor={"relative_error": 1e-4, "sqnr_db": None, "label_agreement": None},
+        threshold=Threshold(relative_error=1e-4),
+        provenance=Provenance("0", "2026-01-01T00:00:00+00:00", WeightsInfo("factory"), FP32),
         macs=macs,
-        made_by={"recipe": "fp32"},
     )
-    write_json(path.parent / MANIFEST, manifest.to_json())
+    write_manifest(path.parent, manifest, ())
     return Artifact(path.parent, manifest)

@@ -1,16 +1,25 @@
-"""CalibrationSet: the inputs that activation ranges are taken from, named, counted and hashed."""
+"""CalibrationSet: the images that activation ranges are taken from, named, counted and hashed."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
 
-LEAST = 8  # fewer images give ranges that one odd image decides
+from edgedeploy.core.errors import CalibrationInvalid
+from edgedeploy.core.provenance import CalibrationInfo, SkippedImage
+from edgedeploy.core.spec import Preprocessing
+
+from .preprocessing import EXTENSIONS, preprocess, read_image
+
+Progress = Callable[[int, int], None]  # usable images so far, images wanted
+
+MIN_IMAGES = 8  # with fewer, one odd image decides the ranges
 
 
 @dataclass(frozen=True)
@@ -26,7 +35,7 @@ class CalibrationSet:
 
     name: str
     images: Sequence[NDArray[np.float32]]
-    skipped: tuple[tuple[str, str], ...] = ()
+    skipped: tuple[SkippedImage, ...] = ()
     files: int = 0
 
     def __len__(self) -> int:
@@ -43,12 +52,48 @@ class CalibrationSet:
             digest.update(np.ascontiguousarray(image, dtype="<f4").tobytes())
         return digest.hexdigest()
 
-    def to_json(self) -> dict[str, Any]:
-        """As it stands in the manifest."""
-        return {
-            "name": self.name,
-            "count": len(self),
-            "files": self.files,
-            "sha256": self.sha256,
-            "skipped": [{"file": file, "reason": reason} for file, reason in self.skipped],
-        }
+    @property
+    def info(self) -> CalibrationInfo:
+        """What the manifest keeps of it."""
+        return CalibrationInfo(self.name, len(self), self.files, self.sha256, self.skipped)
+
+
+def calibration_from_folder(
+    folder: Path, size: tuple[int, int], preprocessing: Preprocessing, count: int, progress: Progress | None = None
+) -> CalibrationSet:
+    """The first `count` usable images of a folder and its subfolders, by name, preprocessed as the model wants them.
+
+    A damaged image is skipped and named. Raises CalibrationInvalid when fewer than 8 are usable.
+    """
+    if not folder.is_dir():
+        raise CalibrationInvalid(f"{folder} is not a folder", hint="--calib DIR with a folder of images")
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
+    images: list[NDArray[np.float32]] = []
+    skipped: list[SkippedImage] = []
+    seen: dict[str, str] = {}
+    for path in paths:
+        if len(images) == count:
+            break
+        name = str(path.relative_to(folder))
+        try:
+            content = path.read_bytes()
+            same = seen.setdefault(hashlib.sha256(content).hexdigest(), name)
+            if same != name:
+                skipped.append(SkippedImage(name, f"the same image as {same}"))
+                continue
+            images.append(preprocess(read_image(path), size, preprocessing))
+        except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            skipped.append(SkippedImage(name, reason))
+        if progress:
+            progress(len(images), count)
+    if len(images) < MIN_IMAGES:
+        raise CalibrationInvalid(
+            f"{folder} has {len(images)} usable images; calibration needs at least {MIN_IMAGES}",
+            details=[
+                f"{len(paths)} image files were found",
+                *(f"{image.file}: {image.reason}" for image in skipped[:5]),
+            ],
+            hint="a folder with more images, or leave --calib out to use the built-in photographs",
+        )
+    return CalibrationSet(str(folder), images, tuple(skipped), len(images))

@@ -1,8 +1,8 @@
 """What rewriting, verifying and recording add to the converters: `make overhead`.
 
 For each target two processes take turns: `edgedeploy export`, and the same converter calls alone, on the same network and
-calibration images, without rewrites, proof or manifest. The ratio of their wall times is what is told: seconds are this
-machine's own business.
+calibration images, without rewrites, verification or manifest. The ratio of their wall times is what is reported: the
+seconds depend on this machine.
 """
 
 from __future__ import annotations
@@ -15,38 +15,45 @@ import tempfile
 import time
 from pathlib import Path
 
+from edgedeploy.core.child_processes import child_environment, module_command
+
 BOUND = 1.5
 
 
 def bare(model: str, target_name: str) -> None:
-    """The converter calls alone."""
+    """The converter calls alone, on the network and the samples of an export."""
     import torch
 
     from edgedeploy.core.reporter import NullReporter
-    from edgedeploy.data.images import from_photographs
-    from edgedeploy.exporters.job import ExportJob, Shared
-    from edgedeploy.exporters.targets import TARGETS
-    from edgedeploy.models.loading.networks import network_for
+    from edgedeploy.exporters.job import ExportJob, SharedWork
     from edgedeploy.models.rewrites import capture
-    from edgedeploy.pipeline.export import NUM_CALIB, _settle_random_weights
+    from edgedeploy.pipeline.export import ExportOptions, parse_targets, stages
 
-    target, network = TARGETS[target_name], network_for(model)
-    assert network.image_size is not None
-    images = from_photographs(network.image_size, network.preprocessing, NUM_CALIB)
-    _settle_random_weights(network, images, NullReporter())  # the network itself, not part of the export
-    example = (torch.from_numpy(images.images[0]),)
+    options, targets, reporter = ExportOptions(), parse_targets(target_name), NullReporter()
+    network = stages.load(model, options, reporter)
+    calibration = stages.calibrate(network, targets, options, reporter)
+    prepared = stages.prepare(network, calibration, options, reporter)
+    (target,) = targets
+    example = tuple(torch.from_numpy(array) for array in prepared.golden.inputs[0])
     with tempfile.TemporaryDirectory() as folder:
-        shared = Shared(Path(folder), Path(folder) / "log")
-        module = capture(network.module, example)
-        samples = [(image,) for image in images] if target.recipe.needs_calibration else []
-        path = Path(folder) / target.file
-        target.export()(ExportJob(module, example, ("image",), ("out",), target.recipe, samples, False, path, shared))
+        job = ExportJob(
+            module=capture(prepared.network.module, example),
+            example_inputs=example,
+            input_names=("image",),
+            output_names=("out",),
+            recipe=target.recipe,
+            calibration=calibration.samples,
+            integer_io=False,
+            path=Path(folder) / target.file,
+            shared=SharedWork(Path(folder), Path(folder) / "log"),
+        )
+        target.exporter()(job)
 
 
 def seconds(*arguments: str) -> float:
     """Wall time of `python -m edgedeploy...`."""
     start = time.perf_counter()
-    subprocess.run([sys.executable, "-m", *arguments], check=True, capture_output=True)
+    subprocess.run(module_command(*arguments), check=True, capture_output=True, env=child_environment())
     return time.perf_counter() - start
 
 
@@ -62,7 +69,7 @@ def main() -> None:
         bare(options.model, options.target)
         return
     slow = []
-    print(f"{'target':16} {'export s':>9} {'bare s':>9} {'ratio':>6}   median of {options.rounds}, taking turns")
+    print(f"{'target':16} {'export s':>9} {'bare s':>9} {'ratio':>6}   median of {options.rounds}, interleaved")
     for target in options.target.split(","):
         pairs = []
         for _ in range(options.rounds):

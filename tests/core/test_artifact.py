@@ -6,34 +6,45 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgedeploy.core.artifact import Artifact, Golden, Manifest, dequantize, find_artifacts, quantize
+from edgedeploy.core.artifact import (
+    SCHEMA_VERSION,
+    Artifact,
+    Golden,
+    Manifest,
+    dequantize,
+    find_artifacts,
+    quantize,
+    write_manifest,
+)
 from edgedeploy.core.errors import ArtifactInvalid
-from edgedeploy.core.parity import compare
+from edgedeploy.core.parity import Threshold, compare
+from edgedeploy.core.provenance import OperatorFact, Provenance, WeightsInfo
+from edgedeploy.core.recipe import FP32
 from edgedeploy.core.spec import TensorSpec
-from edgedeploy.core.storage.files import sha256_of, write_json
+from edgedeploy.core.storage.files import sha256_of
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """An artifact whose file is a few bytes; enough for everything but running it."""
-    place = tmp_path / "net" / "onnx-fp32"
-    place.mkdir(parents=True)
-    (place / "model.onnx").write_bytes(b"bytes")
+    path = tmp_path / "net" / "onnx-fp32"
+    path.mkdir(parents=True)
+    (path / "model.onnx").write_bytes(b"bytes")
     manifest = Manifest(
         model="net",
         target="onnx-fp32",
-        runner="onnxruntime",
+        runtime="onnxruntime",
         file="model.onnx",
-        sha256=sha256_of(place / "model.onnx"),
+        sha256=sha256_of(path / "model.onnx"),
         size_bytes=5,
         inputs=(TensorSpec("image", (1, 3, 4, 4), layout="NCHW"),),
         outputs=(TensorSpec("logits", (1, 2), "int8", scale=0.5, zero_point=3),),
         parity=(compare(np.array([1.0, 2.0]), np.array([1.0, 2.5])),),
-        floor={"sqnr_db": 20.0},
-        made_by={"edgedeploy": "0"},
+        threshold=Threshold(sqnr_db=20.0),
+        provenance=Provenance("0", "2026-01-01T00:00:00+00:00", WeightsInfo("random"), FP32),
     )
-    write_json(place / "manifest.json", manifest.to_json())
-    return place
+    write_manifest(path, manifest, (OperatorFact("a", "Conv", "net.conv"),))
+    return path
 
 
 @pytest.mark.parametrize("inside", ["", "manifest.json", "model.onnx"])
@@ -58,7 +69,7 @@ def test_a_missing_file_is_named(folder: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"model": 1}', "null"])
 def test_a_damaged_manifest_is_an_error_in_words(folder: Path, text: str) -> None:
     (folder / "manifest.json").write_text(text)
-    with pytest.raises(ArtifactInvalid, match="is damaged"):
+    with pytest.raises(ArtifactInvalid, match=r"manifest\.json cannot be read"):
         Artifact.load(folder)
 
 
@@ -73,6 +84,44 @@ def test_a_manifest_with_keys_of_a_later_version_is_read(folder: Path) -> None:
     record = json.loads((folder / "manifest.json").read_text()) | {"later": 1}
     (folder / "manifest.json").write_text(json.dumps(record))
     assert Artifact.load(folder).manifest.model == "net"
+
+
+def test_a_manifest_of_a_newer_schema_is_refused_in_one_sentence(folder: Path) -> None:
+    record = json.loads((folder / "manifest.json").read_text()) | {"schema_version": SCHEMA_VERSION + 1}
+    (folder / "manifest.json").write_text(json.dumps(record))
+    with pytest.raises(ArtifactInvalid, match="install a newer edgedeploy"):
+        Artifact.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [({"size_bytes": "5"}, "$.size_bytes"), ({"inputs": [{"name": "x"}]}, "$.inputs[0]"), ({"parity": 1}, "$.parity")],
+)
+def test_a_manifest_with_a_wrong_value_names_its_key(folder: Path, change: dict[str, object], key: str) -> None:
+    record = json.loads((folder / "manifest.json").read_text()) | change
+    (folder / "manifest.json").write_text(json.dumps(record))
+    with pytest.raises(ArtifactInvalid) as caught:
+        Artifact.load(folder)
+    assert key in str(caught.value)
+
+
+def test_a_manifest_survives_its_json(folder: Path) -> None:
+    manifest = Artifact.load(folder).manifest
+    assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+def test_the_operators_of_an_artifact_are_read_from_beside_it(folder: Path) -> None:
+    assert Artifact.load(folder).operators() == (OperatorFact("a", "Conv", "net.conv"),)
+    (folder / "operators.json").unlink()
+    assert Artifact.load(folder).operators() == ()
+
+
+def test_every_file_of_an_artifact_is_checked(folder: Path) -> None:
+    record = json.loads((folder / "manifest.json").read_text())
+    record["more_files"] = [{"name": "weights.bin", "sha256": "0", "size_bytes": 1}]
+    (folder / "manifest.json").write_text(json.dumps(record))
+    with pytest.raises(ArtifactInvalid, match=r"weights\.bin is missing"):
+        Artifact.load(folder)
 
 
 def test_unfinished_artifacts_are_not_found(folder: Path) -> None:

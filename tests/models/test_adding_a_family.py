@@ -24,9 +24,9 @@ def block(language: str) -> str:
 
 
 @pytest.mark.parametrize("language", ["python", "diff"])
-def test_the_readme_shows_the_page_as_it_is(language: str) -> None:
-    readme = (ROOT / "README.md").read_text()
-    section = readme[readme.index("**A new family**") :]
+def test_the_page_of_networks_quotes_this_page(language: str) -> None:
+    overview = (ROOT / "docs" / "models.md").read_text()
+    section = overview[overview.index("**A new family**") :]
     (shown, *_) = re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
     assert shown in block(language)
 

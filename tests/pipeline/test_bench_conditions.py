@@ -1,4 +1,4 @@
-"""bench on a phone that has heat, big cores and modes: what was done for fairness stands in every row, and is undone."""
+"""bench on a phone with heat, big cores and modes: every row records the conditions, and modes are restored."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,8 +18,8 @@ from edgedeploy.benchmarks.devices.transports.scripted import ScriptedDevice
 from edgedeploy.benchmarks.executors import device as on_device
 from edgedeploy.core.artifact import Artifact
 from edgedeploy.core.errors import DeviceLost, DeviceTooHot
-from edgedeploy.core.measurement import Measurement
-from edgedeploy.core.reporter import NullReporter
+from edgedeploy.core.measurement import ConditionLogEntry, Measurement
+from tests.reporters import NoteReporter
 from tests.scripted_phone import ADDRESS, BIG, when_a_runner_starts
 from tests.small_artifacts import convolution
 
@@ -27,14 +28,9 @@ QUICK = {"device": ADDRESS, "num_runs": 5, "warmup_runs": 1, "min_secs": 0.0}
 FIXED = "fixed performance mode"
 
 
-class Notes(NullReporter):
-    """What a reader would have been told."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
+def log_of(record: dict[str, Any]) -> list[tuple[str, str]]:
+    """The condition log of a JSON record."""
+    return [(entry["name"], entry["outcome"]) for entry in record["condition_log"]]
 
 
 def modes(pixel: ScriptedDevice) -> list[str]:
@@ -42,39 +38,44 @@ def modes(pixel: ScriptedDevice) -> list[str]:
     return [command.split()[-1] for command in pixel.commands()]
 
 
-def test_a_row_tells_its_cores_its_modes_and_its_heat(pixel: ScriptedDevice, small: Artifact, tmp_path: Path) -> None:
+def test_a_row_records_its_cores_its_modes_and_its_heat(pixel: ScriptedDevice, small: Artifact, tmp_path: Path) -> None:
     (row,) = edgedeploy.bench([small], cores="big", max_start_temp=40, json_file=tmp_path / "r.json", **QUICK)  # type: ignore[arg-type]
     (record,) = json.loads((tmp_path / "r.json").read_text())["measurements"]
-    assert record == json.loads(json.dumps(row.to_json()))
+    assert record == json.loads(row.to_json())
     assert record["cpu_mask"] == BIG
-    assert record["conditions"] == [
-        ["cores big", f"mask {BIG:x}"],
-        [FIXED, "done"],
-        ["start temperature", "31.2 °C"],
-        [FIXED, "undone"],
+    assert log_of(record) == [
+        ("cores big", f"mask {BIG:x}"),
+        (FIXED, "done"),
+        ("start temperature", "31.2 °C"),
+        (FIXED, "restored"),
     ]
     assert modes(pixel) == ["true", "false"]
     device = row.device
-    assert (device.kind, device.model, device.soc, device.emulated) == ("adb", "Google Pixel 7", "Tensor G2", False)
+    assert (device.kind, device.display_name, device.soc, device.emulated) == (
+        "adb",
+        "Google Pixel 7",
+        "Tensor G2",
+        False,
+    )
     for state in (record["state_before"], record["state_after"]):
         assert state["thermal_status"] == 0
         assert state["temperatures_c"] == {"BIG": 31.2, "VIRTUAL-SKIN": 26.2}
         assert (state["battery_percent"], state["plugged"], state["screen_on"]) == (87, True, False)
-    assert (record["throttled"], record["discarded_ns"]) == ([], [])
+    assert (record["throttled_samples"], record["discarded_ns"]) == ([], [])
     assert (len(record["samples_ns"]), record["harness"]) == (5, "native")
     assert record["host_agreement"]["sqnr_db"] is None  # the same machine: equal
 
 
-def test_heat_is_told_before_during_and_after(
+def test_heat_is_recorded_before_during_and_after(
     pixel: ScriptedDevice, small: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(on_device, "Watch", functools.partial(Watch, interval_s=0.1))
     when_a_runner_starts(monkeypatch, lambda start: pixel.heat(status=0, big_c=36.5))
     (row,) = edgedeploy.bench([small], **QUICK | {"min_secs": 0.5})  # type: ignore[arg-type]
-    assert row.state_before["temperatures_c"]["BIG"] == 31.2
-    assert [state["temperatures_c"]["BIG"] for state in row.state_during][-1] == 36.5
-    assert row.state_after["temperatures_c"]["BIG"] == 36.5
-    times = [state["host_time_s"] for state in (row.state_before, *row.state_during, row.state_after)]
+    states = [row.state_before, *row.state_during, row.state_after]
+    temperatures = [state.temperatures_c["BIG"] for state in states if state and state.temperatures_c]
+    assert (temperatures[0], *temperatures[-2:]) == (31.2, 36.5, 36.5)
+    times = [state.host_time_s for state in states if state]
     assert times == sorted(times)
     assert len(times) >= 3
 
@@ -84,35 +85,37 @@ def test_samples_under_throttling_are_repeated_once_the_phone_is_cool_again(
 ) -> None:
     when_a_runner_starts(monkeypatch, lambda start: pixel.heat(status=3, big_c=61.0) if start == 1 else None)
     monkeypatch.setattr(Clock, "sleep", lambda self, seconds: pixel.heat(status=0, big_c=38.0))
-    say = Notes()
-    (row,) = edgedeploy.bench([small], max_start_temp=40, reporter=say, **QUICK)  # type: ignore[arg-type]
-    assert say.notes == ["waiting for 40 °C, now 61.0 °C"]
-    assert (len(row.samples_ns), len(row.discarded_ns), row.throttled) == (5, 5, [])
-    assert [outcome for name, outcome in row.conditions if name == "start temperature"] == ["31.2 °C", "38.0 °C"]
+    reporter = NoteReporter()
+    (row,) = edgedeploy.bench([small], max_start_temp=40, reporter=reporter, **QUICK)  # type: ignore[arg-type]
+    assert reporter.notes == ["waiting for 40 °C, now 61.0 °C"]
+    assert (len(row.samples_ns), len(row.discarded_ns), row.throttled_samples) == (5, 5, ())
+    assert row.sample_launches == (1, 1, 1, 1, 1)
+    assert [entry.outcome for entry in row.condition_log if entry.name == "start temperature"] == ["31.2 °C", "38.0 °C"]
     assert "5 samples were taken while the device throttled; others stand for them" in row.notes
 
 
 def test_a_phone_that_throttles_to_the_end_has_all_its_samples_marked(pixel: ScriptedDevice, small: Artifact) -> None:
     pixel.heat(status=3, big_c=61.0)
     (row,) = edgedeploy.bench([small], **QUICK)  # type: ignore[arg-type]
-    assert row.throttled == list(range(len(row.samples_ns))) == list(range(15))
-    assert row.discarded_ns == []
+    assert row.throttled_samples == tuple(range(15))
+    assert row.sample_launches == (0,) * 5 + (1,) * 5 + (2,) * 5
+    assert row.discarded_ns == ()
     assert "the device throttled: 15 of 15 samples were taken then" in row.notes
 
 
 def test_cooldown_pauses_between_rows(pixel: ScriptedDevice, small: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr(Clock, "sleep", lambda self, seconds: slept.append(seconds))
-    say = Notes()
-    edgedeploy.bench([small, small], cooldown=60, reporter=say, **QUICK)  # type: ignore[arg-type]
+    reporter = NoteReporter()
+    edgedeploy.bench([small, small], cooldown=60, reporter=reporter, **QUICK)  # type: ignore[arg-type]
     assert slept == [60.0]
-    assert say.notes == ["cooling down for 60 s"]
+    assert reporter.notes == ["cooling down for 60 s"]
 
 
-# --- undone, whatever ends the bench ---------------------------------------------------------------------------------
+# --- restored, whatever ends the bench -------------------------------------------------------------------------------
 
 
-def test_a_phone_that_stays_hot_ends_the_bench_and_its_modes_are_undone(
+def test_a_phone_that_stays_hot_ends_the_bench_and_its_modes_are_restored(
     pixel: ScriptedDevice, small: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     when_a_runner_starts(monkeypatch, lambda start: pixel.heat(status=0, big_c=61.0))
@@ -121,27 +124,27 @@ def test_a_phone_that_stays_hot_ends_the_bench_and_its_modes_are_undone(
     with pytest.raises(DeviceTooHot, match=r"at 61\.0 °C after 300 s of waiting"):
         edgedeploy.bench([small, small], max_start_temp=40, json_file=tmp_path / "r.json", **QUICK)  # type: ignore[arg-type]
     (record,) = json.loads((tmp_path / "r.json").read_text())["measurements"]
-    assert record["conditions"][-1] == [FIXED, "undone"]
+    assert log_of(record)[-1] == (FIXED, "restored")
     assert modes(pixel) == ["true", "false"]
 
 
-def test_a_phone_that_is_gone_at_the_end_leaves_the_word_that_nothing_was_undone(
+def test_a_phone_that_is_gone_at_the_end_is_recorded_as_not_restored(
     pixel: ScriptedDevice, small: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(on_device, "RETURN_SECONDS", 0.1)
     when_a_runner_starts(monkeypatch, lambda start: pixel.write("unplugged", "") if start == 2 else None)
-    made: list[Measurement] = []
+    made: dict[int, Measurement] = {}
     with pytest.raises(DeviceLost):
-        edgedeploy.bench([small, small], into=made, json_file=tmp_path / "r.json", **QUICK)  # type: ignore[arg-type]
+        edgedeploy.bench([small, small], on_row=made.__setitem__, json_file=tmp_path / "r.json", **QUICK)  # type: ignore[arg-type]
     (record,) = json.loads((tmp_path / "r.json").read_text())["measurements"]
-    assert record["conditions"] == [[FIXED, "done"], [FIXED, f"not restored: {ADDRESS} is gone"]]
-    assert made[0].conditions[-1][1] == f"not restored: {ADDRESS} is gone"
+    assert log_of(record) == [(FIXED, "done"), (FIXED, f"not restored: {ADDRESS} is gone")]
+    assert made[0].condition_log[-1].outcome == f"not restored: {ADDRESS} is gone"
 
 
-def test_a_phone_without_the_mode_has_nothing_to_undo(pixel: ScriptedDevice, small: Artifact) -> None:
+def test_a_phone_without_the_mode_has_nothing_to_restore(pixel: ScriptedDevice, small: Artifact) -> None:
     pixel.write("cmd-refuses.txt", "Fixed performance mode is not supported\n")
     (row,) = edgedeploy.bench([small], **QUICK)  # type: ignore[arg-type]
-    assert row.conditions == ((FIXED, "not available"),)
+    assert row.condition_log == (ConditionLogEntry(FIXED, "not available"),)
 
 
 # --- the command -----------------------------------------------------------------------------------------------------
@@ -168,5 +171,5 @@ def test_the_command_shows_cores_and_heat_and_writes_the_same(pixel: ScriptedDev
     assert done.stderr.count("cooling down for 0.1 s") == 1
     rows = json.loads((tmp_path / "r.json").read_text())["measurements"]
     assert [row["model"] for row in rows] == ["one", "two"]
-    assert all(row["conditions"][-1] == [FIXED, "undone"] for row in rows)
+    assert all(log_of(row)[-1] == (FIXED, "restored") for row in rows)
     assert modes(pixel) == ["true", "false"]

@@ -1,4 +1,4 @@
-"""What goes wrong with a row, or with the phone, under bench and verify; what is brought there, and brought once."""
+"""Faults of a row or of the phone during bench and verify; what is pushed there, and pushed once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.transports.scripted import ScriptedDevice
 from edgedeploy.core.artifact import Artifact
 from edgedeploy.core.errors import DeviceBusy, ParityFailed, RunnerFailed
-from edgedeploy.core.measurement import Measurement
+from edgedeploy.core.measurement import ConditionLogEntry, Measurement
 from tests.leaks import children, descriptors
 from tests.scripted_phone import ADDRESS, opened, processes_on
 from tests.small_artifacts import convolution
@@ -45,15 +45,15 @@ def test_a_runner_that_prints_garbage_fails_its_row_and_no_other(
 ) -> None:
     rows = [convolution(tmp_path / name, name=name) for name in ("one", "two", "three")]
     runs_instead(monkeypatch, "echo Segmentation fault; exit 0", only=2)
-    made: list[Measurement] = []
+    made: dict[int, Measurement] = {}
     with pytest.raises(RunnerFailed, match="not everything was measured") as caught:
-        edgedeploy.bench(rows, into=made, **QUICK)  # type: ignore[arg-type]
-    assert [row.model for row in made] == ["one", "three"]
+        edgedeploy.bench(rows, on_row=made.__setitem__, **QUICK)  # type: ignore[arg-type]
+    assert [row.model for row in made.values()] == ["one", "three"]
     assert "printed something that is no answer" in str(caught.value)
     assert left_on(pixel) == []
 
 
-def test_a_runner_that_is_killed_is_told(
+def test_a_runner_that_is_killed_is_reported(
     pixel: ScriptedDevice, small: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs_instead(monkeypatch, "kill -9 $$")
@@ -71,10 +71,10 @@ def test_a_phone_in_use_is_not_measured_on(pixel: ScriptedDevice, small: Artifac
 def test_cores_are_chosen_by_mask(pixel: ScriptedDevice, small: Artifact) -> None:
     (row,) = edgedeploy.bench([small], cores="1", **QUICK)  # type: ignore[arg-type]
     assert row.cpu_mask == 1
-    assert ("cores 1", "mask 1") in row.conditions
+    assert ConditionLogEntry("cores 1", "mask 1") in row.condition_log
 
 
-def test_verify_on_the_phone_fails_below_the_floor(pixel: ScriptedDevice, tmp_path: Path) -> None:
+def test_verify_on_the_phone_fails_below_the_threshold(pixel: ScriptedDevice, tmp_path: Path) -> None:
     wrong = convolution(tmp_path / "wrong", golden_factor=1.01)
     with pytest.raises(ParityFailed, match="does not compute what the network computes") as caught:
         edgedeploy.verify(wrong.folder, device=ADDRESS)
@@ -94,7 +94,7 @@ def test_a_second_bench_sends_no_file_again(pixel: ScriptedDevice, small: Artifa
     assert {Path(name).parts[0] for name in before} == {"bundles", "models"}
 
 
-def test_what_was_brought_is_looked_at_once_under_one_lock(
+def test_what_was_pushed_is_checked_once_under_one_lock(
     pixel: ScriptedDevice, small: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     push, pushed = RemoteDevice.push, []

@@ -1,4 +1,4 @@
-"""bench --profile: where the time goes, from a run of its own; where no time may be told, none is."""
+"""bench --profile: where the time goes, from a run of its own; an emulator's time is not shown."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from edgedeploy.benchmarks.executors import device as on_device
 from edgedeploy.benchmarks.executors import host as on_this_machine
 from edgedeploy.cli import tables
 from edgedeploy.core.artifact import Artifact
+from edgedeploy.core.device import DeviceInfo
 from edgedeploy.core.errors import RunnerFailed
-from edgedeploy.core.measurement import DeviceInfo, Measurement, OperatorTime, Profile
+from edgedeploy.core.measurement import Measurement, OperatorTime, Profile
 from tests.android_harness.tiny_models import RUNTIMES
 from tests.phones import need
 from tests.small_artifacts import convolution, tiny
@@ -34,7 +35,7 @@ def shown(rows: list[Measurement], capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
-def test_a_profile_is_of_its_own_run_and_told_beside_the_samples(
+def test_a_profile_is_of_its_own_run_and_stands_beside_the_samples(
     artifact: Artifact, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     need(["g++", "cmake", "ninja"])
@@ -50,10 +51,10 @@ def test_a_profile_is_of_its_own_run_and_told_beside_the_samples(
     assert "share %" in table
 
 
-def test_without_the_wish_there_is_no_profile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_the_option_there_is_no_profile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     need(["g++", "cmake", "ninja"])
     rows = edgedeploy.bench([convolution(tmp_path / "small")], num_runs=2, min_secs=0)
-    assert rows[0].to_json()["profile"] is None
+    assert rows[0].profile is None
     assert shown(rows, capsys) == ""
 
 
@@ -69,7 +70,7 @@ def test_on_an_emulated_phone_calls_are_shown_and_no_time(
     assert "share" not in table
 
 
-def test_a_board_over_ssh_tells_its_profile(board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_board_over_ssh_reports_its_profile(board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     need(["g++", "cmake", "ninja"])
     opened = RemoteDevice(board)
     monkeypatch.setattr(on_device, "open_device", lambda text: opened)
@@ -86,7 +87,7 @@ def test_the_most_expensive_kinds_come_first_and_the_rest_are_summed(capsys: pyt
     operators = [OperatorTime(f"n{n}", f"kind {n}", 2, 10 * n) for n in range(1, 13)]
     operators.append(OperatorTime("again", "kind 1", 4, 1000))
     row = Measurement(
-        "m", "t", "r", "", "", "", 0, DeviceInfo("local", "local"), 2, None, [], None, None, None,
+        "m", "t", "r", "", "", "", 0, DeviceInfo("local", "local"), 2, None, (), (), None, None, None,
         profile=Profile(2, tuple(operators)),
     )  # fmt: skip
     lines = [" ".join(line.split()) for line in shown([row], capsys).splitlines()]
@@ -99,13 +100,13 @@ def test_the_most_expensive_kinds_come_first_and_the_rest_are_summed(capsys: pyt
 # --- where there is none ---------------------------------------------------------------------------------------------
 
 
-def test_an_emulated_cpu_has_none_and_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_emulated_cpu_has_none_and_the_reason_is_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     need(["aarch64-linux-gnu-g++", "qemu-aarch64", "unshare"])
     rows = edgedeploy.bench([convolution(tmp_path / "small")], device="qemu", profile=True)
     assert "no profile: runtimes profile time, and an emulated CPU's time means nothing" in shown(rows, capsys)
 
 
-def test_pythons_binding_and_the_old_runtime_have_none_and_say_so(
+def test_pythons_binding_and_the_legacy_runtime_have_none_and_the_reason_is_given(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_compiler(runtime: str, abi: str) -> None:

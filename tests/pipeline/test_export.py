@@ -1,4 +1,4 @@
-"""The main line, for real: every target's converter, every runtime, on topformer-tiny.
+"""The whole export: every target's converter, every runtime, on topformer-tiny.
 
 One export of all targets serves these tests, and those on the emulated phone.
 """
@@ -6,6 +6,7 @@ One export of all targets serves these tests, and those on the emulated phone.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ import torch
 import edgedeploy
 from edgedeploy.core.artifact import Artifact, quantize
 from edgedeploy.core.errors import ArtifactInvalid, ParityFailed, UnknownName, UsageError
-from edgedeploy.core.measurement import Measurement
+from edgedeploy.core.measurement import SCHEMA_VERSION, Measurement, ResultFile
+from edgedeploy.core.parity import Threshold
 from edgedeploy.exporters.targets import TARGETS
 from tests.exported import MODEL
 
@@ -28,25 +30,25 @@ def test_every_target_computes_what_the_network_computes(topformer: dict[str, Ar
     if name.endswith("fp32"):
         assert parity.relative_error < 1e-4
     else:
-        assert parity.sqnr_db >= 30
+        assert parity.sqnr >= 30
     assert parity.label_agreement is not None
     assert parity.label_agreement > 0.9
 
 
 @pytest.mark.parametrize("name", TARGETS.names())
-def test_a_manifest_says_what_made_the_file(topformer: dict[str, Artifact], name: str) -> None:
+def test_a_manifest_records_what_made_the_file(topformer: dict[str, Artifact], name: str) -> None:
     artifact = Artifact.load(topformer[name].folder)  # checks the hash
     record = json.loads((artifact.folder / "manifest.json").read_text())
-    made_by = record["made_by"]
+    provenance = record["provenance"]
     assert record["inputs"][0]["shape"] == [1, 3, 512, 512]
     assert record["outputs"][0]["shape"] == [1, 150, 64, 64]
     assert record["macs"] == 534_110_208
-    assert made_by["weights"]["kind"] == "random"
-    assert (made_by["calibration"] is not None) == TARGETS[name].recipe.needs_calibration
-    fired = {step["rewrite"]: step["fired"] for step in made_by["rewrites"]}
-    assert fired["fold_batch_norm"] == 61
-    assert fired["adaptive_pool_to_fixed"] == 4
-    assert made_by["versions"]["torch"].startswith("2.13")
+    assert provenance["weights"]["kind"] == "random"
+    assert (provenance["calibration"] is not None) == TARGETS[name].recipe.needs_calibration
+    applied = {outcome["rewrite"]: outcome["applied"] for outcome in provenance["rewrites"]}
+    assert applied["fold_batch_norm"] == 61
+    assert applied["adaptive_pool_to_fixed"] == 4
+    assert provenance["versions"]["torch"].startswith("2.13")
 
 
 @pytest.mark.parametrize("name", TARGETS.names())
@@ -55,15 +57,15 @@ def test_int8_files_are_smaller_and_nothing_else_is_left_behind(topformer: dict[
     assert sorted(p.name for p in artifact.folder.iterdir()) == sorted(
         [TARGETS[name].file, "manifest.json", "golden.npz"]
     )
-    if TARGETS[name].recipe.weights == "int8":
-        twin = topformer[f"{TARGETS[name].exporter}-fp32"]
+    if TARGETS[name].recipe.is_quantized:
+        twin = topformer[f"{TARGETS[name].backend}-fp32"]
         assert artifact.manifest.size_bytes < 0.4 * twin.manifest.size_bytes
 
 
 @pytest.mark.parametrize("name", ["onnx-int8", "executorch-fp32", "tflite-int8"])
-def test_verify_repeats_the_proof_without_the_network(topformer: dict[str, Artifact], name: str) -> None:
+def test_verify_repeats_the_comparison_without_the_network(topformer: dict[str, Artifact], name: str) -> None:
     (parity,) = edgedeploy.verify(topformer[name].folder)
-    assert parity.sqnr_db >= 30
+    assert parity.sqnr >= 30
 
 
 def test_verify_fails_for_an_artifact_that_computes_something_else(
@@ -87,27 +89,29 @@ def test_a_swapped_file_is_refused_before_it_runs(topformer: dict[str, Artifact]
     folder.mkdir()
     (folder / "manifest.json").write_bytes((topformer["tflite-fp32"].folder / "manifest.json").read_bytes())
     (folder / "model.tflite").write_bytes(topformer["tflite-int8"].path.read_bytes())
-    for call in (edgedeploy.verify, lambda place: edgedeploy.bench([place])):
+    for call in (edgedeploy.verify, lambda path: edgedeploy.bench([path])):
         with pytest.raises(ArtifactInvalid, match="do not belong together"):
             call(folder)
 
 
 def test_bench_measures_every_artifact_in_its_runtime(topformer: dict[str, Artifact], tmp_path: Path) -> None:
-    seen: list[Measurement] = []
+    seen: dict[int, Measurement] = {}
     made = edgedeploy.bench(
         topformer.values(),
         num_runs=3,
         min_secs=0,
         warmup_runs=1,
         json_file=tmp_path / "r.json",
-        into=seen,
+        on_row=seen.__setitem__,
     )
     assert [row.target for row in made] == list(topformer)
-    assert seen is made
+    assert list(seen.values()) == made
     record = json.loads((tmp_path / "r.json").read_text())
-    assert record["schema_version"] == 1
+    assert record["schema_version"] == SCHEMA_VERSION
+    assert ResultFile.from_json((tmp_path / "r.json").read_bytes()).measurements == tuple(made)
     for row in record["measurements"]:
         assert len(row["samples_ns"]) == 3
+        assert row["sample_launches"] == [0, 0, 0]
         assert row["latency_ns"]["min"] == min(row["samples_ns"])
         assert row["parity"]["sqnr_db"] >= 30
         assert row["peak_rss_bytes"] > 10 * 2**20
@@ -130,21 +134,21 @@ def test_integer_inputs_and_outputs_carry_their_scale(name: str, tmp_path: Path)
     stored = quantize(golden.inputs[0][0], artifact.manifest.inputs[0])
     assert stored.dtype == np.dtype(artifact.manifest.inputs[0].dtype)
     (parity,) = artifact.manifest.parity
-    assert parity.sqnr_db > 25
+    assert parity.sqnr > 25
 
 
 @pytest.mark.parametrize("size", [(480, 480), (512, 1024)], ids=str)
 def test_other_input_sizes_reach_the_same_parity(size: tuple[int, int], tmp_path: Path) -> None:
     (artifact,) = edgedeploy.export(MODEL, "tflite-int8", input_size=size, num_calib=8, output=tmp_path)
     assert artifact.manifest.inputs[0].shape == (1, 3, *size)
-    assert artifact.manifest.parity[0].sqnr_db >= 30
+    assert artifact.manifest.parity[0].sqnr >= 30
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(256, 256), (448, 448)], ids=str)
 def test_more_input_sizes_reach_the_same_parity(size: tuple[int, int], tmp_path: Path) -> None:
     (artifact,) = edgedeploy.export(MODEL, "tflite-int8", input_size=size, output=tmp_path)
-    assert artifact.manifest.parity[0].sqnr_db >= 30
+    assert artifact.manifest.parity[0].sqnr >= 30
 
 
 def test_labels_come_out_at_full_size_and_cheaply(tmp_path: Path) -> None:
@@ -153,10 +157,11 @@ def test_labels_come_out_at_full_size_and_cheaply(tmp_path: Path) -> None:
     assert (spec.shape, spec.dtype) == ((1, 128, 192), "uint8")
     assert parity.label_agreement is not None
     assert parity.label_agreement > 0.999
-    operators = artifact.manifest.made_by["graph"]["operators"]
-    assert operators["TopK"] == 1
+    graph = artifact.manifest.provenance.graph
+    assert graph is not None
+    assert graph.operators["TopK"] == 1
     (step,) = (
-        s for s in artifact.manifest.made_by["rewrites"] if s["rewrite"] == "argmax_over_candidates" and s["fired"]
+        s for s in artifact.manifest.provenance["rewrites"] if s["rewrite"] == "argmax_over_candidates" and s["fired"]
     )
     assert step["exactness"]["kind"] == "approximate"
 
@@ -175,7 +180,7 @@ def test_weights_of_a_file_reach_the_artifact(tmp_path: Path) -> None:
     (artifact,) = edgedeploy.export(
         "topformer_tiny_cls", "onnx-fp32", weights=tmp_path / "c.pth", input_size=(64, 64), output=tmp_path
     )
-    weights = artifact.manifest.made_by["weights"]
+    weights = artifact.manifest.provenance["weights"]
     assert (weights["kind"], weights["wrapper"], weights["num_classes"]) == ("checkpoint", "state_dict_ema", 1000)
     golden = artifact.golden()
     assert golden is not None
@@ -184,14 +189,13 @@ def test_weights_of_a_file_reach_the_artifact(tmp_path: Path) -> None:
     np.testing.assert_allclose(golden.outputs[0][0], expected, rtol=1e-4, atol=1e-4)
 
 
-def test_parity_below_the_floor_stops_the_export_and_keeps_what_was_there(
+def test_parity_below_the_threshold_stops_the_export_and_keeps_what_was_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = TARGETS["onnx-fp32"]
-    impossible = type(target.floor)(relative_error=1e-30)
-    monkeypatch.setitem(TARGETS._items, "onnx-fp32", type(target)(**{**vars(target), "floor": impossible}))
+    monkeypatch.setitem(TARGETS._items, "onnx-fp32", replace(target, threshold=Threshold(relative_error=1e-30)))
     options = {"input_size": (64, 64), "output": tmp_path}
-    with pytest.raises(ParityFailed, match="the floor is"):
+    with pytest.raises(ParityFailed, match="the threshold is"):
         edgedeploy.export(MODEL, "onnx-fp32", **options)  # type: ignore[arg-type]
     assert not list(tmp_path.rglob("*.onnx"))
     (kept,) = edgedeploy.export(MODEL, "onnx-fp32", allow_low_parity=True, **options)  # type: ignore[arg-type]
@@ -211,7 +215,7 @@ def test_an_interrupted_export_leaves_nothing(tmp_path: Path, monkeypatch: pytes
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
 
 
-def test_a_converter_that_gives_up_is_told_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_of_a_converter_is_reported_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from edgedeploy.core.errors import ExportFailed
     from edgedeploy.exporters import to_onnx
 
@@ -233,10 +237,10 @@ def test_a_converter_that_gives_up_is_told_in_words(tmp_path: Path, monkeypatch:
         ((MODEL, "onnx-fp32", {"head": "label"}), UnknownName, "Did you mean 'labels'"),
         ((MODEL, "onnx-fp32", {"without_rewrites": ["fold_bn"]}), UnknownName, "unknown rewrite"),
         ((MODEL, "onnx-fp32", {"input_size": (500, 500)}), UsageError, "--input-size 512x512"),
-        (("topformer-tiny-cls", "onnx-fp32", {"head": "labels"}), UsageError, "no segmentation network"),
+        (("topformer-tiny-cls", "onnx-fp32", {"head": "labels"}), UsageError, "not a segmentation network"),
     ],
 )
-def test_wrong_use_is_told_before_any_work(arguments, error: type[Exception], words: str, tmp_path: Path) -> None:
+def test_wrong_use_is_reported_before_any_work(arguments, error: type[Exception], words: str, tmp_path: Path) -> None:
     model, target, options = arguments
     with pytest.raises(error) as caught:
         edgedeploy.export(model, target, output=tmp_path, **options)

@@ -1,4 +1,4 @@
-"""The old runtime, from the command's side: what it cannot load is told at export; what it can is measured in it."""
+"""`--min-runtime` and `--runtime`: what the legacy runtime cannot load is refused at export; what it can is measured."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import edgedeploy
-from edgedeploy.android_harness.legacy_tflite import environment as old_runtime
+from edgedeploy.android_harness.legacy_tflite import environment as legacy_tflite
 from edgedeploy.core.artifact import Artifact
 from edgedeploy.core.errors import ExportFailed, UnknownName, UsageError
 from edgedeploy.pipeline.export.minimum_runtime import check_min_runtime, require_loads
@@ -46,27 +46,27 @@ def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., lis
     return functools.partial(edgedeploy.export, inputs=["1x3x16x16"], num_calib=8)
 
 
-def test_a_file_that_the_old_runtime_cannot_load_is_refused_in_its_own_words(tmp_path: Path) -> None:
+def test_a_file_that_the_legacy_runtime_cannot_load_is_refused_in_its_own_words(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(b"no model at all")
-    refusal = old_runtime.refusal_of(path)
+    refusal = legacy_tflite.refusal_of(path)
     assert refusal is not None
     with pytest.raises(ExportFailed, match=r"a/b does not load in tflite-runtime 2\.14\.0") as caught:
         require_loads("tflite-2.14", "litert", path, "a/b")
     assert caught.value.details[0] in refusal.reason
 
 
-def test_other_formats_and_no_wish_are_left_alone(tmp_path: Path) -> None:
+def test_other_formats_and_no_minimum_are_not_checked(tmp_path: Path) -> None:
     require_loads("tflite-2.14", "onnxruntime", tmp_path / "none", "a/b")
     require_loads(None, "litert", tmp_path / "none", "a/b")
 
 
-def test_a_runtime_that_nobody_knows_is_answered() -> None:
+def test_an_unknown_runtime_is_answered_with_the_nearest_name() -> None:
     with pytest.raises(UnknownName, match=r"Did you mean 'tflite-2\.14'"):
         check_min_runtime("tflite-2.41")
 
 
-def test_the_old_runtime_runs_tflite_files_on_this_machine_only(tmp_path: Path) -> None:
+def test_the_legacy_runtime_runs_tflite_files_on_this_machine_only(tmp_path: Path) -> None:
     small = convolution(tmp_path / "small")
     with pytest.raises(UsageError, match="none of these is a tflite artifact"):
         edgedeploy.bench([small], runtime="tflite-runtime")
@@ -75,22 +75,22 @@ def test_the_old_runtime_runs_tflite_files_on_this_machine_only(tmp_path: Path) 
             edgedeploy.bench([small], device=device, runtime=runtime)
 
 
-def test_a_network_that_the_old_runtime_knows_is_exported_for_it_and_measured_in_it(
+def test_a_network_that_the_legacy_runtime_knows_is_exported_for_it_and_measured_in_it(
     export: Callable[..., list[Artifact]],
 ) -> None:
     artifacts = export("nets.py:plain", "tflite-fp32,tflite-int8", min_runtime="tflite-2.14")
     rows = edgedeploy.bench(artifacts, runtime="tflite-runtime", num_runs=3, min_secs=0)
-    assert [(row.target, row.runner, row.runtime_version) for row in rows] == [
+    assert [(row.target, row.runtime, row.runtime_version) for row in rows] == [
         ("tflite-fp32", "tflite-runtime", "2.14.0"),
         ("tflite-int8", "tflite-runtime", "2.14.0"),
     ]
     for row in rows:
         assert len(row.samples_ns) == 3
         assert row.parity is not None
-        assert row.parity.sqnr_db > (100 if row.target == "tflite-fp32" else 20)
+        assert row.parity.sqnr > (100 if row.target == "tflite-fp32" else 20)
 
 
-def test_an_operator_that_the_old_runtime_lacks_is_named_at_export_and_nothing_is_written(
+def test_an_operator_that_the_legacy_runtime_lacks_is_named_at_export_and_nothing_is_written(
     export: Callable[..., list[Artifact]],
 ) -> None:
     with pytest.raises(
@@ -103,7 +103,7 @@ def test_an_operator_that_the_old_runtime_lacks_is_named_at_export_and_nothing_i
     assert artifact.path.is_file()
 
 
-def test_an_operator_that_the_old_runtime_crashes_at_is_found(export: Callable[..., list[Artifact]]) -> None:
+def test_an_operator_that_the_legacy_runtime_crashes_at_is_found(export: Callable[..., list[Artifact]]) -> None:
     # a softmax over one token: the difference from its largest value is 0 everywhere, and so is its quantized scale
     with pytest.raises(ExportFailed, match="does not load") as caught:
         export("nets.py:one_token", "tflite-int8", min_runtime="tflite-2.14", allow_low_parity=True)

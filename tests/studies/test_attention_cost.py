@@ -1,13 +1,12 @@
-"""The comparison of attention costs: its table by hand-made figures, and its child."""
+"""The comparison of attention costs: its table with made-up figures, and its child process."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import pytest
 import torch
 
 from edgedeploy.core.errors import RunnerFailed
+from edgedeploy.studies.attention_cost import AttentionRun
 from edgedeploy.studies.attention_cost.__main__ import BLOCKS, compare, in_a_process, table
 from edgedeploy.studies.attention_cost.worker import SEQUENCES, SoftmaxAttention, block, measure
 
@@ -15,11 +14,11 @@ from edgedeploy.studies.attention_cost.worker import SEQUENCES, SoftmaxAttention
 def test_the_layers_take_turns_and_the_table_shows_medians_ratios_and_growth() -> None:
     asked: list[tuple[str, int]] = []
 
-    def fake(name: str, side: int) -> dict[str, Any]:
+    def fake(name: str, side: int) -> AttentionRun:
         asked.append((name, side))
         tokens = side * side // 64
         ms = tokens / 1024 if name == "cross-feature" else (tokens / 1024) ** 2
-        return {"tokens": tokens, "samples_ns": [int(ms * 1e6)] * 3, "peak_bytes": tokens * 1024}
+        return AttentionRun(tokens, (int(ms * 1e6),) * 3, tokens * 1024)
 
     text = table(compare(fake, sides=(256, 512), rounds=2))
     assert asked[:3] == [(name, 256) for name in BLOCKS]
@@ -43,9 +42,9 @@ def test_all_layers_have_the_same_projections() -> None:
 
 
 def test_a_measurement_counts_the_tokens_of_the_image() -> None:
-    record = measure("cross-feature", 64)
-    assert record["tokens"] == SEQUENCES * 16
-    assert len(record["samples_ns"]) >= 5  # type: ignore[arg-type]
+    run = measure("cross-feature", 64)
+    assert run.tokens == SEQUENCES * 16
+    assert len(run.samples_ns) >= 5
 
 
 def test_a_child_that_fails_is_named() -> None:

@@ -10,7 +10,9 @@ import pytest
 
 from edgedeploy.core.artifact import MANIFEST, Manifest
 from edgedeploy.core.errors import UsageError
-from edgedeploy.core.parity import Parity
+from edgedeploy.core.parity import Parity, Threshold
+from edgedeploy.core.provenance import Provenance, WeightsInfo
+from edgedeploy.core.recipe import FP32
 from edgedeploy.core.spec import TensorSpec
 from edgedeploy.models.zoo import ZOO
 from edgedeploy.studies.zoo_matrix.cells import (
@@ -18,6 +20,7 @@ from edgedeploy.studies.zoo_matrix.cells import (
     OTHER_SIZES,
     TARGETS,
     Cell,
+    Origin,
     Outcome,
     Results,
     cells,
@@ -31,7 +34,7 @@ WANTED = [Cell("topformer-tiny", "topformer", "onnx-fp32"), Cell("topformer-tiny
 
 
 class Exporter:
-    """Writes a manifest with the parity that it is told, and remembers what it was asked for."""
+    """Writes a manifest with a given parity, and remembers what it was asked for."""
 
     def __init__(self, relative_error: float = 1e-6, error: str = "") -> None:
         self.asked: list[str] = []
@@ -41,14 +44,17 @@ class Exporter:
         self.asked.append(str(cell))
         if self.error:
             return self.error
-        place = cell.place(folder)
-        place.mkdir(parents=True, exist_ok=True)
-        (place / "model.bin").write_bytes(b"x")
+        path = cell.path(folder)
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "model.bin").write_bytes(b"x")
         parity = Parity(0.1, 0.1, self.relative_error, 31.25, 1.0, None, 10)
-        floor = {"relative_error": 1e-4} if cell.target.endswith("fp32") else {"sqnr_db": 20.0}
+        threshold = Threshold(relative_error=1e-4) if cell.target.endswith("fp32") else Threshold(sqnr_db=20.0)
         tensor = (TensorSpec("x", (1,)),)
-        manifest = Manifest(cell.model, cell.target, "r", "model.bin", "", 1, tensor, tensor, (parity,), floor)
-        (place / MANIFEST).write_text(json.dumps(manifest.to_json()))
+        provenance = Provenance("0", "", WeightsInfo("random"), FP32)
+        manifest = Manifest(
+            cell.model, cell.target, "r", "model.bin", "", 1, tensor, tensor, (parity,), threshold, provenance
+        )
+        (path / MANIFEST).write_text(manifest.to_json())
         return ""
 
 
@@ -67,7 +73,7 @@ def test_other_sizes_are_exported_to_every_target_into_folders_of_their_own(tmp_
     for cell in others:
         assert cell.size in OTHER_SIZES[cell.model]
         assert ZOO[cell.model].input_shape(cell.size)[2:] == cell.size != ZOO[cell.model].input_size
-    assert len({cell.place(tmp_path) for cell in cells(ZOO)}) == len(list(cells(ZOO)))
+    assert len({cell.path(tmp_path) for cell in cells(ZOO)}) == len(list(cells(ZOO)))
 
 
 @pytest.fixture
@@ -98,15 +104,15 @@ def test_a_cell_of_other_code_and_one_that_failed_are_made_again(results: Result
     results.add(WANTED[0], Outcome("older", 1.0, "", 1e-6, 30.0))
     run(WANTED[1:], tmp_path, Exporter(error="exit code -9: killed"), results)
     again = Exporter()
-    run(WANTED, tmp_path, again, results, made_by=("abc", "a CPU"))
+    run(WANTED, tmp_path, again, results, origin=Origin("abc", "a CPU"))
     assert again.asked == [str(cell) for cell in WANTED]
     assert [(o.error, o.commit, o.machine) for o in results.read(WANTED).values()] == [("", "abc", "a CPU")] * 2
 
 
 def test_failures_and_cells_of_older_code_stay_among_the_results(results: Results, tmp_path: Path) -> None:
     results.add(WANTED[0], Outcome("older", 1.0, "", 1e-6, 30.0))
-    run(WANTED[1:], tmp_path, Exporter(error="exit code 1: below the floor"), results)
-    assert [outcome.error for outcome in results.read(WANTED).values()] == ["", "exit code 1: below the floor"]
+    run(WANTED[1:], tmp_path, Exporter(error="exit code 1: below the threshold"), results)
+    assert [outcome.error for outcome in results.read(WANTED).values()] == ["", "exit code 1: below the threshold"]
 
 
 def test_runs_side_by_side_lose_no_cell(results: Results) -> None:
@@ -122,7 +128,7 @@ def test_runs_side_by_side_lose_no_cell(results: Results) -> None:
 def test_a_broken_file_of_results_is_named_and_stays_as_it_is(content: str, results: Results, tmp_path: Path) -> None:
     results.path.parent.mkdir()
     results.path.write_text(content)
-    with pytest.raises(UsageError, match=r"zoo\.json is no file of results"):
+    with pytest.raises(UsageError, match=r"zoo\.json is not a file of results"):
         run(WANTED, tmp_path, Exporter(), results)
     assert results.path.read_text() == content
 
@@ -175,14 +181,12 @@ def test_the_page_shows_errors_noise_misses_and_failures() -> None:
         Cell("a", "a", "onnx-fp32"): Outcome("f", 30, "", 2.4e-6, 110.0, commit="abc", machine="a CPU"),
         Cell("a", "a", "tflite-fp32"): Outcome("f", 30, "", 3e-3, 50.0, missed=True, commit="abc", machine="a CPU"),
         Cell("a", "a", "onnx-int8"): Outcome("f", 60, "", 0.1, 31.27, commit="def", machine="another"),
-        Cell("b", "b", "onnx-fp32"): Outcome(
-            "f", 60, "exit code -9: nothing was said", commit="def", machine="another"
-        ),
+        Cell("b", "b", "onnx-fp32"): Outcome("f", 60, "exit code -9: no message", commit="def", machine="another"),
     }
     page = render(outcomes)
     assert "| a | 2.4e-06 |  | 3.0e-03* | 31.3 |  |  | abc, def |" in page
     assert "| b | failed [1] |" in page
-    assert "[1] exit code -9: nothing was said" in page
+    assert "[1] exit code -9: no message" in page
     assert "- commit abc: a CPU\n- commit def: another\n" in page
     assert "3 of 4 cells that were run have an artifact." in page
 

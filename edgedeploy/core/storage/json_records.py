@@ -81,6 +81,6 @@ def _refuse_non_finite(value: Any, path: str) -> None:
     if isinstance(value, dict):
         for key, inner in value.items():
             _refuse_non_finite(inner, f"{path}.{key}")
-    elif isinstance(value, list):
+    elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
             _refuse_non_finite(inner, f"{path}[{index}]")

@@ -1,29 +1,27 @@
-"""What torch.export and the converters raise, in the user's words: which module, which operator, what to try."""
+"""What torch.export and the converters raise, in the user's words: which module, which operator, what to try instead."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgedeploy.core.errors import ExportFailed
 from edgedeploy.models.loading.user_code import ModuleTracker, describe_exception, user_line_of
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
-
-    from edgedeploy.exporters.targets import Target
+    from torch import fx, nn
 
 OPERATOR = re.compile(r"\b(aten[.:]+[a-z_0-9]+(?:\.[A-Za-z_0-9]+)?|aten::[a-z_0-9]+)")
 MODULE = re.compile(r"L__self___?([A-Za-z0-9_.]+)|nn_module_stack[^\n]*'([a-z][A-Za-z0-9_.]+)',")
 INTERESTING = re.compile(r"error|not supported|unsupported|cannot|failed|illegal|no (?:decomposition|conversion)", re.I)
-CHATTER = re.compile(r"^Failed to load .*\.so|^[WI]\d{4} ")  # of libraries that load; it says nothing about the network
+LIBRARY_MESSAGE = re.compile(r"^Failed to load .*\.so|^[WI]\d{4} ")  # from libraries that load; not about the network
 SHOWN = 3
 
-COMPLEX = "complex numbers have no place in this format: carry real and imaginary parts apart, in real arithmetic"
-# operator (or the start of its name) -> what to do instead, where people have found something
-INSTEAD = {
+COMPLEX = "this format has no complex numbers: compute real and imaginary parts separately, in real arithmetic"
+# operator, or the start of its name -> what to use instead
+ALTERNATIVES = {
     "fft": "a fixed Fourier transform is a matrix product: multiply by a constant DFT matrix",
     "_fft": "a fixed Fourier transform is a matrix product: multiply by a constant DFT matrix",
     "stft": "a fixed Fourier transform is a matrix product: multiply by a constant DFT matrix",
@@ -40,10 +38,10 @@ INSTEAD = {
 
 
 def explain_capture(error: Exception, model: str, module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> ExportFailed:
-    """Why torch.export could not capture a network: the module and line of the user's that it stopped at."""
+    """Why torch.export could not capture a network: the module and the line of the user's code where it stopped."""
     text = str(error)
-    place = _place_of_capture(module, inputs)
-    details = [line for line in (place, *user_line_of(error), describe_exception(error)[:200]) if line]
+    module_line = _module_of_capture(module, inputs)
+    details = [line for line in (module_line, *user_line_of(error), describe_exception(error)[:200]) if line]
     operators = _operators(text)
     if operators:
         details.insert(0, f"operator: {', '.join(operators)}")
@@ -53,11 +51,11 @@ def explain_capture(error: Exception, model: str, module: nn.Module, inputs: tup
     elif "Dynamo" in kind or "Unsupported" in kind:
         hint = "take this Python construct out of forward; shapes may be plain numbers, they are fixed here"
     else:
-        hint = _instead(operators) or "make torch.export.export(net.eval(), inputs, strict=False) work first"
+        hint = _alternative(operators) or "make torch.export.export(net.eval(), inputs, strict=False) work first"
     return ExportFailed(f"{model} cannot be captured by torch.export", details=details, hint=hint)
 
 
-def _place_of_capture(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> str:
+def _module_of_capture(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> str:
     """Captures once more and watches which module it stops in."""
     import torch
 
@@ -70,30 +68,34 @@ def _place_of_capture(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> st
     return ""
 
 
-def explain(error: Exception, target: Target, model: str, log: Path, module: Any = None) -> ExportFailed:
-    """The converter's complaint as an ExportFailed: the operator, where the network uses it, and its own last words."""
+def explain_lowering(
+    error: Exception, target: str, model: str, log: Path, module: fx.GraphModule | None = None
+) -> ExportFailed:
+    """A converter's exception as an ExportFailed: the operator, the module that uses it, and the converter's last lines."""
     text = f"{type(error).__name__}: {error}"
-    printed = log.read_text(errors="replace")[-20_000:] if log.is_file() else ""
+    log_text = log.read_text(errors="replace")[-20_000:] if log.is_file() else ""
     details = []
-    operators = _operators(text) or _operators(printed[-4000:])
+    operators = _operators(text) or _operators(log_text[-4000:])
     if operators:
         details.append(f"operator: {', '.join(operators)}")
-    modules = list(dict.fromkeys(a or b for a, b in MODULE.findall(text))) or _users_of(operators, module)
+    modules = list(dict.fromkeys(a or b for a, b in MODULE.findall(text))) or _modules_with(operators, module)
     if modules:
         more = f" and {len(modules) - SHOWN} more" if len(modules) > SHOWN else ""
         details.append(f"module: {', '.join(modules[:SHOWN])}{more}")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    spoken = [line for line in lines if INTERESTING.search(line)] or lines
-    if len(spoken) == 1 and spoken[0].endswith(":"):  # what it announces follows
-        spoken = lines[lines.index(spoken[0]) :]
-    if spoken == lines[:1] and printed:
-        spoken += [
-            line.strip() for line in printed.splitlines() if INTERESTING.search(line) and not CHATTER.search(line)
+    messages = [line for line in lines if INTERESTING.search(line)] or lines
+    if len(messages) == 1 and messages[0].endswith(":"):  # the message itself follows
+        messages = lines[lines.index(messages[0]) :]
+    if messages == lines[:1] and log_text:
+        messages += [
+            line.strip()
+            for line in log_text.splitlines()
+            if INTERESTING.search(line) and not LIBRARY_MESSAGE.search(line)
         ][-3:]
-    details += [line[:200] for line in spoken[:4]]
+    details += [line[:200] for line in messages[:4]]
     general = "another target (`edgedeploy targets`), or rewrite the module that holds the operator; --debug shows all"
-    hint = COMPLEX if "complex" in text.lower() else _instead(operators) or general
-    return ExportFailed(f"{model} does not lower to {target.name}", details=details, hint=hint)
+    hint = COMPLEX if "complex" in text.lower() else _alternative(operators) or general
+    return ExportFailed(f"{model} does not lower to {target}", details=details, hint=hint)
 
 
 def _operators(text: str) -> list[str]:
@@ -106,17 +108,17 @@ def _bare(operator: str) -> str:
     return re.split(r"[.:]+", operator)[1]
 
 
-def _instead(operators: list[str]) -> str | None:
+def _alternative(operators: list[str]) -> str | None:
     for operator in operators:
-        for start, advice in INSTEAD.items():
+        for start, advice in ALTERNATIVES.items():
             if _bare(operator).startswith(start):
                 return advice
     return None
 
 
-def _users_of(operators: list[str], module: Any) -> list[str]:
+def _modules_with(operators: list[str], module: fx.GraphModule | None) -> list[str]:
     """Paths of the modules in which a captured network calls these operators."""
-    if not operators or module is None or not hasattr(module, "graph"):
+    if not operators or module is None:
         return []
     from edgedeploy.models.rewrites.graph import where
 

@@ -1,4 +1,4 @@
-"""Older runtimes that a file must still load in: `export --min-runtime`. What one lacks is told before anybody ships it."""
+"""`export --min-runtime`: older runtimes that a file must still load in, checked before anybody ships it."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ def check_min_runtime(name: str | None) -> None:
         raise UnknownName("runtime", name, MIN_RUNTIMES, hint=f"--min-runtime {' or '.join(MIN_RUNTIMES)}")
 
 
-def require_loads(name: str | None, runner: str, path: Path, what: str) -> None:
-    """Loads a .tflite file in the old runtime; other files are none of its business. Raises ExportFailed, which names
-    the operator that it lacks or crashes at.
+def require_loads(name: str | None, runtime: str, path: Path, artifact: str) -> None:
+    """Loads a .tflite file in the minimum runtime, if one is demanded; other files are not checked.
+
+    Raises ExportFailed, which names the operator that the runtime lacks or crashes at.
     """
-    if name is None or runner != "litert":
+    if name is None or runtime != "litert":
         return
     from edgedeploy.android_harness.legacy_tflite.environment import VERSION, refusal_of
 
     refusal = refusal_of(path)
     if refusal is not None:
-        reasons = [_with_name(line) for line in refusal.reason.splitlines() if line.strip()][:6]
+        reasons = [_add_operator_name(line) for line in refusal.reason.splitlines() if line.strip()][:6]
         raise ExportFailed(
-            f"{what} does not load in tflite-runtime {VERSION}",
+            f"{artifact} does not load in tflite-runtime {VERSION}",
             details=[*reasons, _crashing_operator(path)] if refusal.crashed else reasons,
             hint="another target, another --head, or leave --min-runtime out for devices with a newer runtime",
         )
 
 
-def _with_name(line: str) -> str:
-    """The old runtime tells an operator that is newer than itself by number only."""
+def _add_operator_name(line: str) -> str:
+    """The legacy runtime reports an operator that is newer than itself by number only; this adds its name."""
     from edgedeploy.exporters.tflite_file import operator_name
 
     match = re.search(r"builtin_code out of range: (\d+)", line)
@@ -44,7 +45,7 @@ def _with_name(line: str) -> str:
 
 
 def _crashing_operator(path: Path) -> str:
-    """Which operator the old runtime crashes at, found by halving the file: a crash says no word."""
+    """The operator that the legacy runtime crashes at, found by bisecting the file: a crash leaves no message."""
     from edgedeploy.android_harness.legacy_tflite.environment import refusal_of
     from edgedeploy.exporters.tflite_file import first_operators, operators
 

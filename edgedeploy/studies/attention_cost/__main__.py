@@ -3,30 +3,28 @@
     python -m edgedeploy.studies.attention_cost
 
 Time and memory of cross feature attention from 256x256 to 1024x1024, beside softmax attention of the same width. Each
-measurement is a process of its own (edgedeploy/attention_cost.py), because peak memory is a process's; the three layers
+measurement is a process of its own (worker.py), because peak memory is a property of a process; the three layers
 take turns, round by round, so that a machine that slows down slows all of them. A ratio is between the medians.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import statistics
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-import edgedeploy
+from edgedeploy.core.child_processes import child_environment, module_command
 from edgedeploy.core.errors import RunnerFailed
+from edgedeploy.core.storage.json_records import decode
+
+from . import AttentionRun
 
 BLOCKS = ("cross-feature", "softmax", "fused")
 SIDES = (256, 512, 768, 1024)
 ROUNDS = 3
 
-Measure = Callable[[str, int], dict[str, Any]]
+Measure = Callable[[str, int], AttentionRun]
 
 
 @dataclass
@@ -48,19 +46,19 @@ class Cost:
         return statistics.median(self.peak_bytes) / 2**20
 
 
-def in_a_process(block: str, side: int) -> dict[str, Any]:
+def in_a_process(block: str, side: int) -> AttentionRun:
     """One measurement. Raises RunnerFailed."""
-    root = str(Path(edgedeploy.__file__).resolve().parent.parent)
-    paths = [path for path in (root, os.environ.get("PYTHONPATH", "")) if path]
     done = subprocess.run(
-        [sys.executable, "-m", "edgedeploy.studies.attention_cost.worker", block, str(side)],
-        capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-    )  # fmt: skip
+        module_command("edgedeploy.studies.attention_cost.worker", block, str(side)),
+        capture_output=True,
+        text=True,
+        check=False,
+        env=child_environment(),
+    )
     if done.returncode:
         raise RunnerFailed(f"{block} at {side}x{side} ended with exit code {done.returncode}",
                            details=done.stderr.splitlines()[-3:])  # fmt: skip
-    record: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return record
+    return decode(done.stdout.splitlines()[-1], AttentionRun)
 
 
 def compare(measure: Measure, sides: Sequence[int] = SIDES, rounds: int = ROUNDS) -> dict[tuple[str, int], Cost]:
@@ -68,10 +66,10 @@ def compare(measure: Measure, sides: Sequence[int] = SIDES, rounds: int = ROUNDS
     costs = {(block, side): Cost() for side in sides for block in BLOCKS}
     for _ in range(rounds):
         for block, side in costs:
-            record, cost = measure(block, side), costs[block, side]
-            cost.tokens = record["tokens"]
-            cost.samples_ns += record["samples_ns"]
-            cost.peak_bytes.append(record["peak_bytes"])
+            run, cost = measure(block, side), costs[block, side]
+            cost.tokens = run.tokens
+            cost.samples_ns += run.samples_ns
+            cost.peak_bytes.append(run.peak_bytes)
     return costs
 
 
@@ -96,9 +94,9 @@ def table(costs: dict[tuple[str, int], Cost]) -> str:
 
 def main() -> None:
     """Measures and prints."""
-    from edgedeploy.benchmarks.executors.python_process import describe
+    from edgedeploy.benchmarks.executors.host import describe_host
 
-    device = describe()
+    device = describe_host()
     print(f"{device.model}, 1 thread, {ROUNDS} rounds in turns; median of one layer's run; ours is cross-feature\n")
     print(table(compare(in_a_process)))
 

@@ -1,8 +1,8 @@
-"""The measuring child of studies/attention_cost: one attention layer, one token count, one process.
+"""The measuring child process of studies/attention_cost: one attention layer, one token count.
 
-    python -m edgedeploy.studies.attention_cost.worker BLOCK SIDE    ->  {"tokens", "samples_ns", "peak_bytes"} on stdout
+    python -m edgedeploy.studies.attention_cost.worker BLOCK SIDE    ->  an AttentionRun as JSON on stdout
 
-It stands outside the benchmarks, which import no torch. The layer gets what the first XF unit of `xformer` gets from an
+The layer gets what the first XF unit of `xformer` gets from an
 image of SIDE x SIDE: maps at stride 8 in patches of 2x2, that is 4 sequences of (SIDE / 16)^2 tokens, 144 wide. All three
 keep XFormer's projections (Q, K, V 96 wide, one head) and differ in how the tokens are mixed:
 
@@ -22,10 +22,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edgedeploy.core.storage.json_records import to_builtins
 from edgedeploy.models.xformer import QKV_WIDTH, CrossFeatureAttention
 
+from . import AttentionRun
+
 WIDTH, SEQUENCES, STRIDE = 144, 4, 16  # of the first XF unit; STRIDE is the maps' 8 times the patch's 2
-LEAST_RUNS, LEAST_S = 5, 0.5
+MIN_RUNS, MIN_S = 5, 0.5
 
 
 class SoftmaxAttention(nn.Module):
@@ -54,8 +57,8 @@ def block(name: str) -> nn.Module:
     return SoftmaxAttention(WIDTH, fused=name == "fused").eval()
 
 
-def measure(name: str, side: int) -> dict[str, object]:
-    """Time of each run, and the memory that running took on top of what the process held before."""
+def measure(name: str, side: int) -> AttentionRun:
+    """Times one layer on one thread."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     tokens = (side // STRIDE) ** 2
@@ -65,11 +68,11 @@ def measure(name: str, side: int) -> dict[str, object]:
     with torch.no_grad():
         layer(x)  # the first run allocates
         begin = time.perf_counter()
-        while len(samples) < LEAST_RUNS or time.perf_counter() - begin < LEAST_S:
+        while len(samples) < MIN_RUNS or time.perf_counter() - begin < MIN_S:
             start = time.perf_counter_ns()
             layer(x)
             samples.append(time.perf_counter_ns() - start)
-    return {"tokens": SEQUENCES * tokens, "samples_ns": samples, "peak_bytes": _peak_bytes() - before}
+    return AttentionRun(SEQUENCES * tokens, tuple(samples), _peak_bytes() - before)
 
 
 def _peak_bytes() -> int:
@@ -78,4 +81,4 @@ def _peak_bytes() -> int:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[1], int(sys.argv[2]))))
+    print(json.dumps(to_builtins(measure(sys.argv[1], int(sys.argv[2])))))

@@ -11,12 +11,12 @@ from edgedeploy.core.errors import EdgedeployError
 from edgedeploy.core.storage.files import write_atomically
 from edgedeploy.models.zoo import ZOO
 
-from .cells import Cell, Outcome, Results, cells, export_in_a_process, run
+from .cells import Cell, Origin, Outcome, Results, cells, export_in_a_process, run
 from .page import cell_text, commit, into_readme, machine_facts, render
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns 1 where a cell failed or a float one missed its floor."""
+    """Returns 1 where a cell failed or a float one missed its threshold."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     parser = argparse.ArgumentParser(prog="python -m edgedeploy.studies.zoo_matrix", description=__doc__)
     parser.add_argument("--output", type=Path, default=Path("build/zoo"), help="where artifacts are kept")
-    parser.add_argument("--results", type=Path, default=Path("docs/zoo.json"), help="what became of each cell")
+    parser.add_argument("--results", type=Path, default=Path("docs/zoo.json"), help="the outcome of each cell")
     parser.add_argument("--page", type=Path, default=Path("docs/zoo.md"), help="the page that is written")
     parser.add_argument("--readme", type=Path, default=Path("README.md"), help="the file whose marked table is written")
     parser.add_argument(
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     everything = list(cells(ZOO))
     wanted = [cell for cell in everything if options.only in str(cell)]
     if not wanted:
-        parser.error(f"no cell is called like {options.only!r}")
+        parser.error(f"no cell's name contains {options.only!r}")
     results, outcomes = Results(options.results), dict[Cell, Outcome]()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn()) as bar:
@@ -55,9 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             following = wanted[len(outcomes)] if len(outcomes) < len(wanted) else cell
             bar.update(task, advance=1, description=str(following))
 
-        run(wanted, options.output, export_in_a_process, results, on_cell, (commit(), machine_facts()))
+        run(wanted, options.output, export_in_a_process, results, on_cell, Origin(commit(), machine_facts()))
     bad = [o for cell, o in outcomes.items() if o.error or (o.missed and cell.target.endswith("fp32"))]
-    print(f"{options.page}: {len(outcomes) - len(bad)} of {len(outcomes)} cells are as they should be")
+    print(
+        f"{options.page}: {len(outcomes) - len(bad)} of {len(outcomes)} cells have an artifact that reaches its threshold or is int8"
+    )
     return 1 if bad else 0
 
 
@@ -65,7 +67,7 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on with the next cell", file=sys.stderr)
+        print("\ninterrupted; the same command resumes with the next cell", file=sys.stderr)
         sys.exit(130)
     except EdgedeployError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,9 +1,9 @@
-"""The cells of the matrix, and what fills them.
+"""The cells of the matrix, and the exports that fill them.
 
 Each cell is one export in a process of its own, so that a converter that crashes costs one cell. A cell that is done is not
-done again while the code that makes it is the same: its fingerprint covers the family's file, the format's exporter, what
-all of them share, and the versions of the converters. What became of the cells is kept in one file that is committed, so
-that the matrix goes on from any clone.
+exported again while the code that makes it is the same: its fingerprint covers the family's file, the format's exporter,
+the code that all of them share, and the versions of the converters. The outcomes are kept in one file that is committed, so
+that any clone can resume the matrix.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from __future__ import annotations
 import ast
 import functools
 import json
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgedeploy.core.artifact import MANIFEST, Manifest
+from edgedeploy.core.child_processes import child_environment, module_command
 from edgedeploy.core.errors import UsageError
+from edgedeploy.core.parity import worst
 from edgedeploy.core.storage.cache import key_of, locked
-from edgedeploy.core.storage.files import write_json
+from edgedeploy.core.storage.json_records import RecordInvalid, decode, write_record
 from edgedeploy.core.versions import versions
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ OTHER_SIZES: dict[str, tuple[tuple[int, int], ...]] = {
 }
 # below the package, beside the family's and the format's own file: what an artifact depends on
 SHARED = (
-    "core/*.py", "data/*.py", "pipeline/export/*.py", "pipeline/verify.py", "models/layers.py", "models/loading/*.py",
+    "core/*.py", "data/*.py", "pipeline/export/*.py", "pipeline/verification.py", "models/layers.py", "models/loading/*.py",
     "models/adapters/*.py", "models/rewrites/*.py", "exporters/job.py", "exporters/targets.py", "exporters/label_tail.py",
 )  # fmt: skip
 
@@ -69,8 +69,8 @@ class Cell:
         """The folder that `export --output` is given: each size has one."""
         return folder / f"at-{_text(self.size)}" if self.size else folder
 
-    def place(self, folder: Path) -> Path:
-        """Where the artifact lies."""
+    def path(self, folder: Path) -> Path:
+        """The artifact's folder."""
         return self.output(folder) / self.model / self.target
 
 
@@ -80,15 +80,15 @@ def _text(size: tuple[int, int]) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a cell.
+    """The result of a cell's export.
 
     Attributes:
         fingerprint: of the code that made it.
         seconds: of the whole export.
         error: in one line, or "" where an artifact was made.
         relative_error, sqnr_db: of the worst output; None where there is no artifact, or the outputs are equal.
-        missed: below the target's floor, and kept.
-        commit, machine: where and with what it was made, for the page.
+        missed: the parity misses the target's threshold, and the artifact was kept.
+        commit, machine: the code and the machine that made it, for the page.
     """
 
     fingerprint: str
@@ -101,8 +101,16 @@ class Outcome:
     machine: str = ""
 
 
+@dataclass(frozen=True)
+class Origin:
+    """The commit and the machine that outcomes are recorded with."""
+
+    commit: str = ""
+    machine: str = ""
+
+
 class Results:
-    """What became of the cells, in a JSON file. Several runs may fill it at the same time."""
+    """The outcomes of the cells, in a JSON file. Several runs may fill it at the same time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -110,29 +118,24 @@ class Results:
     def read(self, wanted: Iterable[Cell]) -> dict[Cell, Outcome]:
         """The cells that were ever filled, in the order in which they are wanted. Raises UsageError for a broken file."""
         known = self._content()
-        try:
-            return {cell: Outcome(**known[str(cell)]) for cell in wanted if str(cell) in known}
-        except TypeError:
-            raise self._broken() from None
+        return {cell: known[str(cell)] for cell in wanted if str(cell) in known}
 
     def add(self, cell: Cell, outcome: Outcome) -> None:
         """Keeps one more."""
         with locked(self.path):
-            write_json(self.path, dict(sorted({**self._content(), str(cell): asdict(outcome)}.items())))
+            write_record(self.path, dict(sorted({**self._content(), str(cell): outcome}.items())))
 
-    def _content(self) -> dict[str, Any]:
+    def _content(self) -> dict[str, Outcome]:
         try:
-            content = json.loads(self.path.read_text())
+            return decode(self.path.read_bytes(), dict[str, Outcome])
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError):
-            raise self._broken() from None
-        if not isinstance(content, dict):
-            raise self._broken()
-        return content
-
-    def _broken(self) -> UsageError:
-        return UsageError(f"{self.path} is no file of results", hint="restore it, or give another one: --results FILE")
+        except (OSError, RecordInvalid) as error:
+            raise UsageError(
+                f"{self.path} is not a file of results",
+                details=[str(error)],
+                hint="restore it, or give another one: --results FILE",
+            ) from None
 
 
 Export = Callable[[Cell, Path], str]  # writes <folder>/<model>/<target>/, or returns why it could not
@@ -151,7 +154,7 @@ def cells(specs: Iterable[ModelSpec]) -> Iterator[Cell]:
 
 
 def fingerprint(cell: Cell, package: Path | None = None, tools: dict[str, str] | None = None) -> str:
-    """Of the code and converters that decide a cell's artifact."""
+    """A hash of the code and the converters that decide a cell's artifact."""
     root = package or PACKAGE
     exporter = cell.target.partition("-")[0]
     patterns = (*SHARED, f"models/{cell.family}.py", f"exporters/to_{exporter}.py")
@@ -162,7 +165,7 @@ def fingerprint(cell: Cell, package: Path | None = None, tools: dict[str, str] |
 
 @functools.cache  # of the same text; most files are every cell's
 def _meaning(source: str) -> str:
-    """The program without comments, docstrings and layout: whoever mends a sentence does not export for hours."""
+    """The program without comments, docstrings and layout, so that a changed sentence does not cost hours of exports."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
@@ -176,12 +179,11 @@ def run(
     export: Export,
     results: Results,
     on_cell: Callable[[Cell, Outcome, bool], None] = lambda *_: None,
-    made_by: tuple[str, str] = ("", ""),
+    origin: Origin = Origin(),
 ) -> None:
-    """Fills the cells that are not filled yet. `on_cell` hears of each, and whether it was made now.
+    """Fills the cells that are not filled yet. `on_cell` is called with each, and whether it was made now.
 
-    A cell of older code is made again; so is one that failed, since a failure may have been the disk's or the machine's.
-    `made_by` is the commit and the machine.
+    A cell of older code is made again; so is one that failed, since the disk or the machine may have been at fault.
     """
     before = results.read(wanted)
     for cell in wanted:
@@ -190,39 +192,36 @@ def run(
         if known is None or fresh:
             start = time.monotonic()
             error = export(cell, folder)
-            judged = _judge(cell.place(folder), code, round(time.monotonic() - start, 1), error)
-            known = replace(judged, commit=made_by[0], machine=made_by[1])
+            judged = _judge(cell.path(folder), code, round(time.monotonic() - start, 1), error)
+            known = replace(judged, commit=origin.commit, machine=origin.machine)
             results.add(cell, known)
         on_cell(cell, known, fresh)
 
 
-def _judge(place: Path, code: str, seconds: float, error: str) -> Outcome:
+def _judge(path: Path, code: str, seconds: float, error: str) -> Outcome:
     if error:
         return Outcome(code, seconds, error)
-    manifest = Manifest.from_json(json.loads((place / MANIFEST).read_text()))
-    worst = max(manifest.parity, key=lambda parity: parity.relative_error)
-    record = worst.to_json()
-    bound, least = manifest.floor.get("relative_error"), manifest.floor.get("sqnr_db")
-    missed = (bound is not None and not worst.relative_error < bound) or (least is not None and worst.sqnr_db < least)
-    return Outcome(code, seconds, "", worst.relative_error, record["sqnr_db"], missed)
+    manifest = Manifest.from_json((path / MANIFEST).read_bytes())
+    parity = worst(manifest.parity)
+    assert parity is not None, "a network has outputs"
+    missed = bool(manifest.threshold.misses([parity]))
+    return Outcome(code, seconds, "", parity.relative_error, parity.sqnr_db, missed)
 
 
 def export_in_a_process(cell: Cell, folder: Path) -> str:
-    """One export by the command line. int8 keeps what is below its floor: with random weights that says little."""
-    command = [sys.executable, "-m", "edgedeploy", "export", cell.model, "--target", cell.target]
-    command += ["-o", str(cell.output(folder))]
+    """One export by the command line. int8 keeps what misses its threshold: with random weights that means little."""
+    command = module_command(
+        "edgedeploy", "export", cell.model, "--target", cell.target, "-o", str(cell.output(folder))
+    )
     if cell.size:
         command += ["--input-size", _text(cell.size)]
     if cell.target.endswith("int8"):
         command.append("--allow-low-parity")
-    root = str(PACKAGE.resolve().parent)
-    paths = [path for path in (root, os.environ.get("PYTHONPATH", "")) if path]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     done = subprocess.run(
-        command, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, check=False
+        command, capture_output=True, text=True, env=child_environment(), stdin=subprocess.DEVNULL, check=False
     )
     if done.returncode == 0:
         return ""
-    said = [line for line in done.stderr.splitlines() if line.startswith("error:")]
-    last = said or [line for line in done.stderr.splitlines() if line.strip()][-1:] or ["nothing was said"]
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    last = errors or [line for line in done.stderr.splitlines() if line.strip()][-1:] or ["no message"]
     return f"exit code {done.returncode}: {last[0].removeprefix('error: ')}"

@@ -1,4 +1,4 @@
-"""What the zoo's matrix shows: the page docs/zoo.md, and the same table in the README."""
+"""What the zoo's matrix shows: the page docs/zoo.md, and the table of the README."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MARKS = ("<!-- zoo: written by `make zoo` -->", "<!-- zoo: end -->")
 LEGEND = (
     "Weights are random (seed 0). Float columns: largest error over the output's standard deviation, against the eager",
     "network; the bound is 1e-4. int8 columns: signal to quantization noise in dB; it says that the network lowers and",
-    "runs, and nothing about the accuracy of trained weights. `*` marks a cell below its target's floor.",
+    "runs, and nothing about the accuracy of trained weights. `*` marks a cell that misses its target's threshold.",
 )
 
 
@@ -34,15 +34,26 @@ def render(outcomes: Mapping[Cell, Outcome]) -> str:
 
 
 def into_readme(readme: str, outcomes: Mapping[Cell, Outcome]) -> str:
-    """The README with this table between its marks; as it was where it has none, or where there is nothing to show."""
+    """The README with the smallest network of each family in the table between its marks.
+
+    It is returned as it was where it has no marks, or where there is nothing to show.
+    """
     before, mark, rest = readme.partition(MARKS[0])
     _, end, after = rest.partition(MARKS[1])
-    own = {cell: outcome for cell, outcome in outcomes.items() if cell.size is None}
+    own = _smallest_of_each_family(outcomes)
     if not (mark and end and own):
         return readme
     notes: dict[str, int] = {}
     lines = [mark, "", *_table(own, notes), "", *(f"[{n}] {text}" for text, n in notes.items()), *_made_by(own), end]
     return before + "\n".join(lines) + after
+
+
+def _smallest_of_each_family(outcomes: Mapping[Cell, Outcome]) -> dict[Cell, Outcome]:
+    """The cells are in the order of their networks' sizes, so the first network of a family is its smallest."""
+    first: dict[str, str] = {}
+    for cell in outcomes:
+        first.setdefault(cell.family, cell.model)
+    return {cell: o for cell, o in outcomes.items() if cell.size is None and first[cell.family] == cell.model}
 
 
 def _made_by(outcomes: Mapping[Cell, Outcome]) -> list[str]:
@@ -52,11 +63,11 @@ def _made_by(outcomes: Mapping[Cell, Outcome]) -> list[str]:
 
 
 def _table(outcomes: Mapping[Cell, Outcome], notes: dict[str, int]) -> list[str]:
-    by_place = {(cell.network, cell.target): outcome for cell, outcome in outcomes.items()}
+    by_cell = {(cell.network, cell.target): outcome for cell, outcome in outcomes.items()}
     lines = ["| network | " + " | ".join(TARGETS) + " | commit |", "| --- |" + " ---: |" * len(TARGETS) + " --- |"]
     for network in dict.fromkeys(cell.network for cell in outcomes):
-        row = [cell_text(by_place.get((network, target)), target, notes) for target in TARGETS]
-        commits = dict.fromkeys(o.commit for (name, _), o in by_place.items() if name == network)
+        row = [cell_text(by_cell.get((network, target)), target, notes) for target in TARGETS]
+        commits = dict.fromkeys(o.commit for (name, _), o in by_cell.items() if name == network)
         lines.append(f"| {network} | " + " | ".join(row) + f" | {', '.join(commits)} |")
     return lines
 

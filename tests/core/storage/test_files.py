@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edgedeploy.core import files
 from edgedeploy.core.errors import OutputFailed
+from edgedeploy.core.storage import files
 
 
 def names(folder: Path) -> list[str]:

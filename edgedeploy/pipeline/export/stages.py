@@ -1,0 +1,321 @@
+"""The stages of an export, each a function that takes the result of the ones before it and returns a new one.
+
+    load -> calibrate -> prepare -> rewrite -> lower -> verify -> write
+
+`prepare` completes what does not depend on a target; `rewrite` runs once for each set of rewrites, the rest once for each
+target. They can be called one by one:
+
+    options, targets = ExportOptions(output="out"), parse_targets("tflite-int8")
+    network = load("topformer-tiny", options, reporter)
+    calibration = calibrate(network, targets, options, reporter)
+    prepared = prepare(network, calibration, options, reporter)
+    rewritten = rewrite(prepared, options.rewrites_of(targets[0]))
+    with staged_folder(folder) as stage:
+        lowered = lower(prepared, rewritten, targets[0], LowerOptions(stage, shared, int8_io=False))
+        parities = verify(prepared, targets[0], lowered)
+        write(prepared, rewritten, targets[0], lowered, parities)
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgedeploy.core.artifact import GOLDEN, ArtifactFile, Golden, Manifest, quantize, write_manifest
+from edgedeploy.core.errors import EdgedeployError, UsageError
+from edgedeploy.core.parity import Array, Parity
+from edgedeploy.core.provenance import Provenance
+from edgedeploy.core.reporter import Reporter
+from edgedeploy.core.storage.files import sha256_of
+from edgedeploy.core.versions import EDGEDEPLOY_VERSION, versions
+from edgedeploy.data.calibration import CalibrationSet, calibration_from_folder
+from edgedeploy.data.photographs import calibration_from_photographs, held_out_images
+from edgedeploy.pipeline.verification import parity_of
+
+from .conversion_errors import explain_capture, explain_lowering
+from .options import NUM_CALIB, ExportOptions
+
+if TYPE_CHECKING:
+    from edgedeploy.exporters.job import Lowered, SharedWork
+    from edgedeploy.exporters.targets import Target
+    from edgedeploy.models.loading import Network
+    from edgedeploy.models.rewrites import RewrittenModule
+
+NUM_VERIFICATION_SAMPLES = 4  # held-out samples that parity is measured on; the first is stored beside the artifact
+NUM_NORM_IMAGES = 16  # images that a random network's norms are estimated from
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What activation ranges are taken from.
+
+    Attributes:
+        images: None where the network takes no image, or nothing needs images.
+        samples: one tuple of inputs each; empty where no target needs them.
+    """
+
+    images: CalibrationSet | None
+    samples: tuple[tuple[Array, ...], ...]
+
+
+@dataclass(frozen=True)
+class PreparedNetwork:
+    """A network with everything that does not depend on a target.
+
+    Attributes:
+        head: see ExportOptions.
+        golden: held-out inputs, and what the eager network with its head returns for them.
+        macs: multiply-accumulates of one inference.
+    """
+
+    network: Network
+    head: str
+    calibration: Calibration
+    golden: Golden
+    macs: int
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The network's own names, else that of its head."""
+        return self.network.output_names or (self.head,)
+
+
+@dataclass(frozen=True)
+class LowerOptions:
+    """Where an artifact's file goes, and what several targets of one export share."""
+
+    folder: Path
+    shared: SharedWork
+    int8_io: bool = False
+
+
+@dataclass(frozen=True)
+class LoweredFile:
+    """A file that a runtime can open, with the exporter's record of it."""
+
+    path: Path
+    record: Lowered
+    calibrated: bool
+
+
+def load(model: str, options: ExportOptions, reporter: Reporter) -> Network:
+    """The network with its weights, and for `head="features"` with its stage outputs instead of its classes.
+
+    Raises what `load_network` raises, and UsageError for a head that the network does not have.
+    """
+    from edgedeploy.models.loading import load_network, with_features
+
+    with reporter.stage(f"build {model}"):
+        network = load_network(model, options.load_options, reporter)
+    if options.head == "features":
+        return with_features(network)
+    if options.head != "logits" and network.task != "segmentation":
+        raise UsageError(f"{network.name} is not a segmentation network: it has no --head {options.head}")
+    return network
+
+
+def calibrate(network: Network, targets: Sequence[Target], options: ExportOptions, reporter: Reporter) -> Calibration:
+    """The samples that int8 ranges and random networks' norms come from. Raises CalibrationInvalid, UsageError."""
+    size = network.image_size
+    quantized = any(target.recipe.needs_calibration for target in targets)
+    if size is None:
+        if options.calib:
+            raise UsageError(f"--calib is for networks that take one RGB image; {network.name} does not")
+        if quantized:
+            reporter.note(
+                f"{network.name} takes no image: int8 ranges come from random inputs, "
+                "which show that it lowers, no more"
+            )
+        rng = np.random.default_rng(1)
+        return Calibration(None, tuple(tuple(network.draw(rng)) for _ in range(NUM_CALIB)) if quantized else ())
+    if options.calib is not None:
+        images = _images_from_folder(Path(options.calib), network, size, options.num_calib, reporter)
+    elif network.random or quantized:
+        images = calibration_from_photographs(size, network.preprocessing, options.num_calib)
+        if quantized:
+            reporter.note(
+                f"int8 ranges come from {len(images)} {images.name}; for a network that ships use your own: --calib DIR"
+            )
+    else:
+        return Calibration(None, ())
+    return Calibration(images, tuple((image,) for image in images) if quantized else ())
+
+
+def _images_from_folder(
+    folder: Path, network: Network, size: tuple[int, int], count: int, reporter: Reporter
+) -> CalibrationSet:
+    with reporter.stage(f"read calibration images from {folder}"):
+        images = calibration_from_folder(folder, size, network.preprocessing, count, reporter.advance)
+    for image in images.skipped:
+        reporter.note(f"calibration image {image.file} is skipped: {image.reason}")
+    reporter.detail(f"{len(images)} images, sha256 {images.sha256[:12]}")
+    return images
+
+
+def prepare(network: Network, calibration: Calibration, options: ExportOptions, reporter: Reporter) -> PreparedNetwork:
+    """Completes random weights, then runs the eager network once on held-out inputs and counts its MACs."""
+    import torch
+
+    from edgedeploy.models.loading import with_random_weights_settled
+    from edgedeploy.models.macs import count_macs
+
+    if network.random:
+        reporter.note(
+            f"{network.name} has random weights (seed {network.weights.seed}); give trained ones with --weights FILE"
+        )
+        images = None if calibration.images is None else np.concatenate(list(calibration.images)[:NUM_NORM_IMAGES])
+        with reporter.stage("estimate the norms' statistics"):
+            network = with_random_weights_settled(network, images)
+    inputs = [torch.from_numpy(array) for array in network.draw(np.random.default_rng(0))]
+    macs = count_macs(network.module, inputs)
+    return PreparedNetwork(network, options.head, calibration, _golden(network, options.head), macs)
+
+
+def _golden(network: Network, head: str) -> Golden:
+    """Held-out inputs, and what the eager network returns for them with its head."""
+    import torch
+
+    from edgedeploy.models.adapters.heads import with_head
+
+    size = network.image_size
+    if size is not None:
+        images = held_out_images(size, network.preprocessing, NUM_VERIFICATION_SAMPLES)
+        samples: list[list[Array]] = [[image] for image in images]
+    else:
+        rng = np.random.default_rng(0)
+        samples = [network.draw(rng) for _ in range(NUM_VERIFICATION_SAMPLES)]
+    # a network with the features head is its own reference: with_features took its classifier off
+    reference = network.module if head == "features" else with_head(network.module, head)
+    with torch.no_grad():
+        outputs = [reference(*(torch.from_numpy(array) for array in sample)) for sample in samples]
+    return Golden(samples, [[t.numpy() for t in torch.utils._pytree.tree_leaves(output)] for output in outputs])
+
+
+def rewrite(prepared: PreparedNetwork, names: Sequence[str]) -> RewrittenModule:
+    """Applies the rewrites of these names to the bare network, so that each is verified on real-valued outputs; then
+    adds the head, if there is one, and rewrites that.
+
+    Raises ExportFailed where torch.export cannot capture the network, RewriteMismatch where a rewrite is wrong.
+    """
+    import torch
+
+    from edgedeploy.models import rewrites
+    from edgedeploy.models.adapters.heads import with_head
+
+    network, head = prepared.network, prepared.head
+    examples = tuple(torch.from_numpy(array) for array in network.draw(np.random.default_rng(0)))
+    samples = [examples, tuple(torch.from_numpy(array) for array in prepared.golden.inputs[0])]
+    chosen = [rewrite for rewrite in rewrites.ALL if rewrite.name in names]
+    try:
+        captured = rewrites.capture(network.module, examples)
+    except Exception as error:  # torch.export raises many kinds
+        raise explain_capture(error, network.name, network.module, examples) from error
+    done = rewrites.apply(chosen, captured, samples)
+    if head in ("logits", "features"):  # features are taken in the network itself
+        return done
+    tail = rewrites.apply(chosen, rewrites.capture(with_head(done.module, head), examples), samples)
+    applied = tuple(outcome for outcome in tail.outcomes if outcome.applied)
+    return rewrites.RewrittenModule(tail.module, done.outcomes + applied, done.rounding_error)
+
+
+def lower(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target, options: LowerOptions) -> LoweredFile:
+    """Writes the target's file. Raises ExportFailed in the user's words, whatever the converter raised."""
+    import torch
+
+    from edgedeploy.exporters.job import ExportJob
+
+    calibrated = target.recipe.needs_calibration
+    job = ExportJob(
+        module=rewritten.module,
+        example_inputs=tuple(torch.from_numpy(array) for array in prepared.golden.inputs[0]),
+        input_names=tuple(spec.name for spec in prepared.network.inputs),
+        output_names=prepared.output_names,
+        recipe=target.recipe,
+        calibration=prepared.calibration.samples if calibrated else (),
+        integer_io=options.int8_io and calibrated,
+        path=options.folder / target.file,
+        shared=options.shared,
+    )
+    try:
+        return LoweredFile(job.path, target.exporter()(job), calibrated)
+    except (EdgedeployError, OSError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # a converter may raise anything; it is reported in the user's words
+        raise explain_lowering(error, target.name, prepared.network.name, options.shared.log, job.module) from error
+
+
+def verify(prepared: PreparedNetwork, target: Target, lowered: LoweredFile) -> tuple[Parity, ...]:
+    """Runs the file in its real runtime on the held-out inputs and compares with the eager network, output by output."""
+    from edgedeploy.benchmarks.executors import RunOptions
+    from edgedeploy.benchmarks.executors.python_process import run_in_python
+
+    specs = lowered.record.inputs
+    inputs = [[quantize(a, s) for a, s in zip(sample, specs, strict=True)] for sample in prepared.golden.inputs]
+    ran = run_in_python(target.runtime, lowered.path, inputs, RunOptions(warmup_runs=0, num_runs=0))
+    return parity_of(prepared.golden, ran.outputs, lowered.record.outputs)
+
+
+def write(
+    prepared: PreparedNetwork,
+    rewritten: RewrittenModule,
+    target: Target,
+    lowered: LoweredFile,
+    parities: Sequence[Parity],
+) -> Manifest:
+    """Writes the manifest, the operators and the golden sample beside the file. Raises OutputFailed."""
+    manifest = _manifest(prepared, rewritten, target, lowered, parities)
+    folder, golden = lowered.path.parent, prepared.golden
+    write_manifest(folder, manifest, lowered.record.operators)
+    Golden(golden.inputs[:1], golden.outputs[:1]).save(folder / GOLDEN)
+    return manifest
+
+
+def _manifest(
+    prepared: PreparedNetwork,
+    rewritten: RewrittenModule,
+    target: Target,
+    lowered: LoweredFile,
+    parities: Sequence[Parity],
+) -> Manifest:
+    network, record = prepared.network, lowered.record
+    images = prepared.calibration.images if lowered.calibrated else None
+    (main, *more) = [_described(path) for path in (lowered.path, *record.more_files)]
+    return Manifest(
+        model=network.name,
+        target=target.name,
+        runtime=target.runtime,
+        file=main.name,
+        sha256=main.sha256,
+        size_bytes=main.size_bytes,
+        inputs=record.inputs,
+        outputs=record.outputs,
+        parity=tuple(parities),
+        threshold=target.threshold,
+        provenance=Provenance(
+            edgedeploy=EDGEDEPLOY_VERSION,
+            created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            weights=network.weights,
+            recipe=target.recipe,
+            source=network.source,
+            head=prepared.head,
+            calibration=images.info if images else None,
+            rewrites=rewritten.outcomes,
+            rounding_error=rewritten.rounding_error,
+            quantizer_settings=record.quantizer_settings,
+            graph=record.graph,
+            versions=versions(),
+        ),
+        macs=prepared.macs,
+        task=network.task,
+        preprocessing=network.preprocessing if network.image_size else None,
+        more_files=tuple(more),
+    )
+
+
+def _described(path: Path) -> ArtifactFile:
+    return ArtifactFile(path.name, sha256_of(path), path.stat().st_size)

@@ -1,0 +1,119 @@
+"""Verification: an artifact's outputs against the float network's. Shared by `export`, `verify` and `bench`; no torch."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgedeploy.core.artifact import Artifact, Golden, dequantize, quantize
+from edgedeploy.core.errors import EdgedeployError, ParityFailed
+from edgedeploy.core.parity import Array, Parity, Threshold, compare
+from edgedeploy.core.reporter import Reporter
+from edgedeploy.core.spec import TensorSpec
+
+if TYPE_CHECKING:
+    from edgedeploy.benchmarks.executors import Executor, Workload
+
+
+def parity_of(golden: Golden, outputs: Sequence[Sequence[Array]], specs: Sequence[TensorSpec]) -> tuple[Parity, ...]:
+    """One Parity for each output, over all samples together.
+
+    Args:
+        golden: inputs and reference outputs.
+        outputs: for each sample the artifact's outputs, as its runtime gives them.
+        specs: of the artifact's outputs; integer ones are dequantized first.
+    """
+    found = []
+    for index, spec in enumerate(specs):
+        reference = np.concatenate([sample[index] for sample in golden.outputs])
+        actual = np.concatenate([dequantize(sample[index], spec) for sample in outputs])
+        found.append(compare(reference, actual, class_axis=1 if reference.ndim in (2, 4) else None))
+    return tuple(found)
+
+
+def check_threshold(name: str, threshold: Threshold, parities: Sequence[Parity]) -> None:
+    """Raises ParityFailed where an output misses the threshold."""
+    misses = threshold.misses(parities)
+    if misses:
+        raise ParityFailed(
+            f"{name} does not compute what the network computes",
+            details=misses,
+            hint="more and better calibration images (--calib DIR), another target, or --allow-low-parity to keep it",
+        )
+
+
+def stored_inputs(artifact: Artifact, golden: Golden | None) -> list[list[Array]]:
+    """The stored inputs as the file takes them; one seeded random sample where none are stored."""
+    specs = artifact.manifest.inputs
+    if golden is None:
+        rng = np.random.default_rng(0)
+        samples = [[rng.standard_normal(spec.shape).astype(np.float32) for spec in specs]]
+    else:
+        samples = golden.inputs
+    return [[quantize(array, spec) for array, spec in zip(sample, specs, strict=True)] for sample in samples]
+
+
+def workload_of(artifact: Artifact, golden: Golden | None) -> Workload:
+    """What an executor runs for an artifact."""
+    from edgedeploy.benchmarks.executors import Workload
+
+    manifest = artifact.manifest
+    return Workload(
+        name=str(artifact),
+        runtime=manifest.runtime,
+        path=artifact.path,
+        sha256=manifest.sha256,
+        inputs=stored_inputs(artifact, golden),
+        macs=manifest.macs,
+        int8=manifest.provenance.recipe.is_quantized,
+    )
+
+
+class HostReference:
+    """What artifacts give on this machine, to compare a device with. Each artifact is run once."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._stack = contextlib.ExitStack()
+        self._executor: Executor | None = None
+        self._outputs: dict[str, list[list[Array]] | None] = {}
+
+    def __enter__(self) -> HostReference:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def agreement(
+        self, workload: Workload, specs: Sequence[TensorSpec], outputs: Sequence[Sequence[Array]]
+    ) -> tuple[Parity, ...] | None:
+        """One Parity for each output, this machine's outputs being the reference.
+
+        None where the artifact does not run on this machine, which is reported.
+        """
+        if workload.sha256 not in self._outputs:
+            self._outputs[workload.sha256] = self._run(workload)
+        here = self._outputs[workload.sha256]
+        if here is None:
+            return None
+        real = [[dequantize(array, spec) for array, spec in zip(sample, specs, strict=True)] for sample in here]
+        return parity_of(Golden([list(sample) for sample in workload.inputs], real), outputs, specs)
+
+    def _run(self, workload: Workload) -> list[list[Array]] | None:
+        from edgedeploy.benchmarks.executors import RunOptions, open_executor
+
+        once = RunOptions(warmup_runs=0, num_runs=0, min_secs=0)
+        try:
+            if self._executor is None:
+                self._executor = self._stack.enter_context(open_executor("local"))
+            self._executor.prepare(workload, self._reporter)
+            with self._reporter.stage(f"run {workload.name} on this machine, to compare with"):
+                return self._executor.run(workload, once, self._reporter).outputs
+        except EdgedeployError as error:
+            self._reporter.note(
+                f"{workload.name} does not run on this machine, so there is nothing to compare with: {error.message}"
+            )
+            return None
