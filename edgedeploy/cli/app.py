@@ -14,10 +14,7 @@ import typer
 from edgedeploy.core.errors import EdgedeployError
 from edgedeploy.core.storage.files import explain_os_error
 
-from .commands.artifacts import export, verify
-from .commands.bench import bench
-from .commands.devices import clean, devices, doctor, runner
-from .commands.zoo import models, targets, weights
+from .commands import artifacts, bench, devices, zoo
 from .interrupts import Stopped, end_at_once, handle_signals
 
 HELP = """Ship vision networks on Arm CPUs: rewrite, lower, verify and measure them.
@@ -34,9 +31,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (models, targets, weights, export, verify, bench, doctor, devices, clean):
-    app.command()(command)
-app.add_typer(runner, name="runner")
+for subject in (zoo, artifacts, bench, devices):
+    app.add_typer(subject.commands)
 
 
 @dataclass

@@ -92,9 +92,9 @@ def _program(program: _Program) -> Check:
 
 
 def _processor() -> Check:
-    from edgedeploy.benchmarks.executors.python_process import describe
+    from edgedeploy.benchmarks.devices import describe_host
 
-    machine = describe()
+    machine = describe_host()
     return Check("processor", True, f"{machine.model}, {len(machine.cores)} cores, {machine.abi}")
 
 

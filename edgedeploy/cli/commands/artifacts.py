@@ -11,7 +11,10 @@ from edgedeploy.cli.interrupts import unwinding
 from edgedeploy.cli.options import DeviceOption, JsonOption
 from edgedeploy.cli.output import print_json, print_result
 
+commands = typer.Typer()
 
+
+@commands.command()
 def export(
     model: Annotated[
         str,
@@ -117,6 +120,7 @@ def export(
         print_result(artifacts, render_artifacts, as_json=False)
 
 
+@commands.command()
 def verify(
     artifact: Annotated[
         list[Path], typer.Argument(metavar="ARTIFACT", help="A folder, manifest or file of an artifact.")

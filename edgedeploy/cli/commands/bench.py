@@ -15,7 +15,10 @@ from edgedeploy.cli.output import print_json, print_result
 if TYPE_CHECKING:
     from edgedeploy.core.measurement import Measurement
 
+commands = typer.Typer()
 
+
+@commands.command()
 def bench(
     artifact: Annotated[
         list[str] | None,

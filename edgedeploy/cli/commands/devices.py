@@ -10,9 +10,12 @@ from edgedeploy.cli.interrupts import unwinding
 from edgedeploy.cli.options import JsonOption
 from edgedeploy.cli.output import print_result
 
+commands = typer.Typer()
 runner = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+commands.add_typer(runner, name="runner")
 
 
+@commands.command()
 def doctor(as_json: JsonOption = False) -> None:
     """Check what is installed, and this machine.
 
@@ -27,6 +30,7 @@ def doctor(as_json: JsonOption = False) -> None:
         raise typer.Exit(3)
 
 
+@commands.command()
 def devices(as_json: JsonOption = False) -> None:
     """List the devices that --device takes.
 
@@ -39,6 +43,7 @@ def devices(as_json: JsonOption = False) -> None:
     print_result(list_devices(RichReporter()), render_devices, as_json=as_json)
 
 
+@commands.command()
 def clean(
     device: Annotated[
         str,

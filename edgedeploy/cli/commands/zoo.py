@@ -9,7 +9,10 @@ import typer
 from edgedeploy.cli.options import JsonOption
 from edgedeploy.cli.output import print_result
 
+commands = typer.Typer()
 
+
+@commands.command()
 def models(
     pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="Show only models whose name contains this.")] = "",
     as_json: JsonOption = False,
@@ -25,6 +28,7 @@ def models(
     print_result(list_models(pattern), render_models, as_json=as_json)
 
 
+@commands.command()
 def targets(as_json: JsonOption = False) -> None:
     """List the targets that a model can be exported to.
 
@@ -36,6 +40,7 @@ def targets(as_json: JsonOption = False) -> None:
     print_result(list_targets(), render_targets, as_json=as_json)
 
 
+@commands.command()
 def weights(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A name from `edgedeploy models`.")],
     as_json: JsonOption = False,
@@ -45,6 +50,6 @@ def weights(
     Also their licence, what they were trained for, and their published accuracy.
     """
     from edgedeploy.cli.tables.models import render_weights
-    from edgedeploy.pipeline.weights import official_weights
+    from edgedeploy.pipeline.weights import find_weights
 
-    print_result(official_weights(model), render_weights, as_json=as_json)
+    print_result(find_weights(model), render_weights, as_json=as_json)

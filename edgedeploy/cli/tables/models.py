@@ -101,7 +101,7 @@ def render_weights(weights: OfficialWeights, layout: Layout = PLAIN) -> str:
             ("title", weights.title),
             ("paper", weights.paper),
             ("repository", weights.repository),
-            ("address", weights.url),
+            ("address", weights.address),
             ("download", weights.how),
             ("licence of weights", weights.licence_weights),
             ("licence of code", weights.licence_code),
