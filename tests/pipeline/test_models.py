@@ -79,7 +79,8 @@ def test_what_was_exported_is_read_from_the_manifests(tmp_path: Path) -> None:
 
 
 def test_manifests_are_read_without_torch() -> None:
-    code = "import sys; from edgedeploy.pipeline.models import list_exported; list_exported(); print('torch' in sys.modules)"
+    call = "from edgedeploy.pipeline.models import list_exported; list_exported()"
+    code = f"import sys; {call}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "False"
 

@@ -22,7 +22,7 @@ def test_times_are_milliseconds_below_a_title_that_names_the_device() -> None:
     title, header, row = render_measurements([measurement(parity=PARITY)]).splitlines()
     assert title == "Google Pixel 7, Tensor GS201 (arm64-v8a, Android 14 (API 34)), 50 runs each; milliseconds"
     assert header.split()[:4] == ["model", "target", "threads", "min"]
-    assert row.split() == "net onnx-fp32 1 2.00 2.00 2.00 2.00 30.0 4.0 48 3.00 34.6".split()
+    assert row.split() == ["net", "onnx-fp32", "1", "2.00", "2.00", "2.00", "2.00", "30.0", "4.0", "48", "3.00", "34.6"]
 
 
 def test_the_title_has_the_cores_and_the_temperature_before_and_after() -> None:
