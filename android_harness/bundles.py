@@ -9,22 +9,25 @@ The x86-64 bundle is for `--device local` and uses this machine's C library. Fol
 made from (the runner's sources, the runtime's version and hash, the compiler's version), so a bundle is never stale and
 never built twice.
 
-The second way, for ONNX Runtime only: its own Android build and the NDK (`build_android_bundle`). The project has no NDK
-where its tests run: they hold how it is called, and not what the real one makes of it.
+For ONNX Runtime there is a second way: its own Android build and the NDK (`build_android_bundle`). No NDK is installed
+where the project's tests run, so they cover how the NDK is called and not its result.
 """
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from edgedeploy.core.backends import BY_RUNTIME
 from edgedeploy.core.errors import RunnerFailed
 from edgedeploy.core.storage.cache import cache_folder, key_of, locked, text_of_sources
-from edgedeploy.core.storage.files import output_errors, sha256_of, staged_folder, write_json
+from edgedeploy.core.storage.files import output_errors, sha256_of, staged_folder
+from edgedeploy.core.storage.json_records import write_record
 
-from .native_runtimes import RUNTIMES, NativeRuntime, Package, find_package
+from .native_runtimes import RuntimePackage, find_package
 from .toolchain import ANDROID_ABI, HOST_ABI, Compiler, find_compiler, find_ndk, find_program, run_tool
 
 RUNNER = "edgedeploy_runner"
@@ -46,6 +49,25 @@ _C_LICENCES = ("libc6-arm64-cross", "libgcc-s1-arm64-cross", "libstdc++6-arm64-c
 
 
 @dataclass(frozen=True)
+class BundleRecord:
+    """`bundle.json`: what a bundle was made from.
+
+    Attributes:
+        compiler: name and target of the compiler.
+        licences: file names in the folder `licences`.
+        files: name -> SHA-256.
+    """
+
+    schema_version: int = field(default=1, kw_only=True)
+    runtime: str
+    runtime_version: str
+    abi: str
+    compiler: str
+    licences: tuple[str, ...]
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Bundle:
     """A folder that runs models of one runtime on one ABI.
 
@@ -62,11 +84,11 @@ class Bundle:
     folder: Path
 
     def files(self) -> list[Path]:
-        """What a device needs of it: all files but the licences, in a fixed order."""
+        """The files that a device needs: all but the licences and the record, in a fixed order."""
         return sorted(file for file in self.folder.iterdir() if file.is_file() and file.suffix != ".json")
 
     def command(self, folder: str | Path | None = None) -> list[str]:
-        """How the runner is started, without its own arguments, when the bundle lies in `folder` (default: here)."""
+        """The command that starts the runner, without its arguments, from a bundle in `folder` (default: this one)."""
         at = str(self.folder if folder is None else folder)
         if self.abi in (HOST_ABI, ANDROID_ABI):
             return [f"{at}/{RUNNER}"]
@@ -80,18 +102,13 @@ def build_bundle(runtime: str, abi: str) -> Bundle:
     """
     compiler = find_compiler(abi)
     if runtime == "null":
-        return _assemble(None, compiler, None, [_built_program(compiler)])
-    spec = RUNTIMES[runtime]
-    package = find_package(spec, abi)
+        return _assemble(compiler, None, [_built_program(compiler)])
+    backend = BY_RUNTIME[runtime]
+    package = find_package(backend, abi)
     built = [_built_program(compiler)]
-    if spec.headers is not None:
+    if backend.native.headers is not None:
         built.append(_built_plugin(compiler, package))
-    return _assemble(spec, compiler, package, built)
-
-
-def build_all(abi: str) -> list[Bundle]:
-    """All bundles of an ABI, in the order of the table of runtimes."""
-    return [build_bundle(runtime.name, abi) for runtime in RUNTIMES]
+    return _assemble(compiler, package, built)
 
 
 def build_android_bundle(library: Path, version: str) -> Bundle:
@@ -105,7 +122,9 @@ def build_android_bundle(library: Path, version: str) -> Bundle:
     """
     compiler = find_ndk()
     if not library.is_file():
-        raise RunnerFailed(f"there is no library {library}", hint="jni/arm64-v8a/libonnxruntime.so of the .aar archive")
+        raise RunnerFailed(
+            f"the library {library} does not exist", hint="give jni/arm64-v8a/libonnxruntime.so of the .aar archive"
+        )
     program = _built(compiler, RUNNER, ["-DANDROID_STL=c++_static"], [])
     key = key_of(["onnxruntime", version, sha256_of(library), str(program)])
     folder = cache_folder("bundles") / f"onnxruntime-{compiler.abi}-{key}"
@@ -122,14 +141,14 @@ def _built_program(compiler: Compiler) -> Path:
     return _built(compiler, RUNNER, [], [])
 
 
-def _built_plugin(compiler: Compiler, package: Package) -> Path:
+def _built_plugin(compiler: Compiler, package: RuntimePackage) -> Path:
     options = [f"-DEXECUTORCH_ROOT={package.root / 'executorch'}", f"-DEXECUTORCH_VERSION={package.version}"]
     return _built(compiler, PLUGIN, options, [package.version])
 
 
 def _built(compiler: Compiler, product: str, options: list[str], more_key: list[str]) -> Path:
     """One product of runner/CMakeLists.txt, from the cache or made now."""
-    key = key_of([product, compiler.version, *more_key, *text_of_sources(_SOURCES)])
+    key = key_of([product, compiler.version, *more_key, *text_of_sources(_SOURCES, "**/*")])
     folder = cache_folder("built") / f"{product}-{compiler.abi}-{key}"
     with locked(folder):
         if not folder.exists():
@@ -143,11 +162,10 @@ def _built(compiler: Compiler, product: str, options: list[str], more_key: list[
     return folder / product
 
 
-def _assemble(spec: NativeRuntime | None, compiler: Compiler, package: Package | None, built: list[Path]) -> Bundle:
-    runtime = spec.name if spec else "null"
-    version = package.version if package else ""
-    arm_hash = spec.arm_sha256 if spec and compiler.abi != HOST_ABI else ""
-    key = key_of([runtime, version, arm_hash, compiler.version, *(str(path) for path in built)])
+def _assemble(compiler: Compiler, package: RuntimePackage | None, built: list[Path]) -> Bundle:
+    runtime, version = (package.runtime, package.version) if package else ("null", "")
+    arm_sha256 = package.native.arm_sha256 if package and compiler.abi != HOST_ABI else ""
+    key = key_of([runtime, version, arm_sha256, compiler.version, *(str(path) for path in built)])
     bundle = Bundle(runtime, compiler.abi, version, cache_folder("bundles") / f"{runtime}-{compiler.abi}-{key}")
     with locked(bundle.folder):
         if not bundle.folder.exists():
@@ -156,7 +174,7 @@ def _assemble(spec: NativeRuntime | None, compiler: Compiler, package: Package |
     return bundle
 
 
-def _fill(stage: Path, bundle: Bundle, compiler: Compiler, package: Package | None, built: list[Path]) -> None:
+def _fill(stage: Path, bundle: Bundle, compiler: Compiler, package: RuntimePackage | None, built: list[Path]) -> None:
     files = {path.name: path for path in built}
     licences: dict[str, Path] = {}
     if package is not None:
@@ -176,13 +194,12 @@ def _write(stage: Path, bundle: Bundle, compiler: Compiler, files: dict[str, Pat
         (stage / name).chmod(0o755)
     for name, file in licences.items():
         shutil.copyfile(file, stage / "licences" / name)
-    record = {
-        "schema_version": 1,
-        "runtime": bundle.runtime,
-        "runtime_version": bundle.version,
-        "abi": bundle.abi,
-        "compiler": compiler.version,
-        "licences": sorted(licences),
-        "files": {name: sha256_of(stage / name) for name in sorted(files)},
-    }
-    write_json(stage / "bundle.json", record)
+    record = BundleRecord(
+        runtime=bundle.runtime,
+        runtime_version=bundle.version,
+        abi=bundle.abi,
+        compiler=compiler.version,
+        licences=tuple(sorted(licences)),
+        files={name: sha256_of(stage / name) for name in sorted(files)},
+    )
+    write_record(stage / "bundle.json", record)

@@ -1,21 +1,41 @@
-"""What the runner is asked and what it answers (PROTOCOL.md), as plain data.
+"""The runner's arguments and its answer (PROTOCOL.md) as typed records.
 
-A phone and this machine differ only in how the command gets there and the lines come back.
+The same for this machine, a device and an emulator, which differ only in how the command gets there and the lines come
+back.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 from edgedeploy.core.errors import RunnerFailed
 from edgedeploy.core.measurement import OperatorTime
+from edgedeploy.core.storage.json_records import RecordInvalid, decode
 
 PROTOCOL_VERSION = 1
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RunnerPaths:
+    """The files that the runner reads and writes, with paths as they are on the device.
+
+    Attributes:
+        inputs: tensor file with one or more sets of inputs.
+        model: the artifact; None for the null runtime.
+        outputs: where the outputs are written; None for no outputs.
+        scratch: a writable folder, which a profile needs.
+        library: another shared library of the runtime than the bundle's.
+    """
+
+    inputs: str
+    model: str | None = None
+    outputs: str | None = None
+    scratch: str | None = None
+    library: str | None = None
 
 
 @dataclass(frozen=True)
@@ -39,35 +59,31 @@ class RunRequest:
     profile: bool = False
     cpu_mask: int | None = None
 
-    def arguments(
-        self,
-        runtime: str,
-        *,
-        model: str | None,
-        inputs: str,
-        outputs: str | None = None,
-        scratch: str | None = None,
-        library: str | None = None,
-    ) -> list[str]:
-        """The runner's arguments, with paths as they are on the device. A profile needs `scratch`, a writable folder."""
-        arguments = ["--runtime", runtime, "--inputs", inputs, "--threads", str(self.threads)]
+    def arguments(self, runtime: str, paths: RunnerPaths) -> list[str]:
+        """The runner's arguments."""
+        arguments = ["--runtime", runtime, "--inputs", paths.inputs, "--threads", str(self.threads)]
         arguments += ["--warmup-runs", str(self.warmup_runs), "--num-runs", str(self.num_runs)]
         arguments += ["--min-secs", f"{self.min_secs:g}", "--max-secs", f"{self.max_secs:g}"]
-        paths = {"--model": model, "--outputs": outputs, "--scratch": scratch, "--library": library}
-        for name, path in paths.items():
+        optional = {
+            "--model": paths.model,
+            "--outputs": paths.outputs,
+            "--scratch": paths.scratch,
+            "--library": paths.library,
+        }
+        for name, path in optional.items():
             arguments += [name, path] if path is not None else []
         arguments += ["--cpu-mask", f"{self.cpu_mask:x}"] if self.cpu_mask is not None else []
         return [*arguments, "--profile"] if self.profile else arguments
 
     @property
     def timeout_s(self) -> float:
-        """When a runner that has not answered is given up: both phases at their longest, and time to load."""
+        """Seconds after which a runner without an answer is given up: both phases at their longest, and time to load."""
         return 2 * self.max_secs + 300
 
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """One input or output of a model as its runtime tells it; -1 in the shape is any length."""
+    """One input or output of a model as its runtime reports it; -1 in the shape is any length."""
 
     name: str
     dtype: str
@@ -82,7 +98,7 @@ class Samples:
         start_ns: the device's monotonic clock; compare with `RunnerAnswer.started_monotonic_ns`.
         ns: how long each took.
         cpu_before, cpu_after: the number of the CPU that ran the calling thread.
-        khz_before, khz_after: that CPU's frequency; None where the device does not tell it.
+        khz_before, khz_after: that CPU's frequency; None where the device does not report it.
     """
 
     start_ns: tuple[int, ...] = ()
@@ -98,13 +114,13 @@ class Samples:
 
 @dataclass(frozen=True)
 class RunnerAnswer:
-    """A whole and successful answer.
+    """A complete and successful answer.
 
     Attributes:
-        runtime_version: "" where the library does not tell it (LiteRT).
+        runtime_version: "" where the library does not report it (LiteRT).
         started_unix_ns, started_monotonic_ns: the two clocks of the device, read together.
         peak_rss_start_bytes, peak_rss_bytes: the largest resident memory with the runtime's library open but no model
-            loaded, and after the last measured run. None where the device does not tell it.
+            loaded, and after the last measured run. None where the device does not report it.
         first, warmup, runs: the first inference after loading, the warm-up, and what is measured.
         operators: None unless a profile was asked for.
     """
@@ -127,143 +143,195 @@ class RunnerAnswer:
 
     @property
     def first_inference_ns(self) -> int:
-        """The first inference, which pays for lazy work of the runtime."""
+        """The first inference, which includes the runtime's lazy initialisation."""
         return self.first.ns[0]
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data, with tuples as lists."""
-        return asdict(self)
+
+@dataclass(frozen=True)
+class EventLine:
+    """One line of the answer: its event's name, and the text that a record of that event is decoded from."""
+
+    event: str
+    text: bytes
 
 
-def parse_answer(
-    stdout: str | Iterable[str], *, exit_code: int, stderr: str = "", what: str = "the runner"
-) -> RunnerAnswer:
+@dataclass(frozen=True)
+class ErrorEvent:
+    """The event `error`: why the runner gave up."""
+
+    stage: str = "?"
+    message: str = "?"
+
+
+@dataclass(frozen=True)
+class _AnyEvent:
+    event: str
+
+
+@dataclass(frozen=True)
+class _Version:
+    protocol: int
+
+
+@dataclass(frozen=True)
+class _Start:
+    runtime: str
+    runtime_version: str
+    abi: str
+    threads: int
+    unix_ns: int
+    monotonic_ns: int
+    peak_rss_bytes: int | None
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    load_ns: int
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+
+
+@dataclass(frozen=True)
+class _SamplesOfPhase:
+    """A column is None where the device reports nothing of the kind."""
+
+    phase: str
+    start_ns: tuple[int, ...]
+    ns: tuple[int, ...]
+    cpu_before: tuple[int | None, ...] | None
+    cpu_after: tuple[int | None, ...] | None
+    khz_before: tuple[int | None, ...] | None
+    khz_after: tuple[int | None, ...] | None
+
+
+@dataclass(frozen=True)
+class _Profile:
+    operators: tuple[OperatorTime, ...]
+
+
+@dataclass(frozen=True)
+class _Done:
+    peak_rss_bytes: int | None
+
+
+def parse_answer(stdout: str, *, exit_code: int, stderr: str = "", what: str = "the runner") -> RunnerAnswer:
     """The answer that a runner gave on standard output.
 
-    Raises RunnerFailed where it told an error, ended with another exit code than 0, or printed anything that is not a
-    whole answer of this protocol's version; the error shows what was seen.
+    Raises RunnerFailed where it reported an error, ended with another exit code than 0, or printed anything but a
+    complete answer of this protocol's version; the error shows what was printed.
     """
-    lines = stdout.splitlines() if isinstance(stdout, str) else list(stdout)
-    events = [_event(line, what, stderr) for line in lines if line.strip()]
-    for event in events:
-        if event["event"] == "error":
-            raise RunnerFailed(
-                f"{what} failed at the stage '{event.get('stage', '?')}': {event.get('message', '?')}",
-                details=_tail(stderr),
-            )
+    lines = parse_events(stdout, stderr=stderr, what=what)
+    error = find_error(lines)
+    if error is not None:
+        raise RunnerFailed(f"{what} failed at the stage '{error.stage}': {error.message}", details=_tail(stderr))
+    printed = [*_last_lines(stdout), *_tail(stderr)]
     if exit_code != 0:
-        raise RunnerFailed(
-            f"{what} ended with exit code {exit_code} and no word", details=[*_seen(lines), *_tail(stderr)]
-        )
+        raise RunnerFailed(f"{what} ended with exit code {exit_code} and reported no error", details=printed)
     try:
-        return _answer_of(events)
-    except (KeyError, TypeError, ValueError) as error:
-        reason = f"no '{error.args[0]}'" if isinstance(error, KeyError) else str(error)
-        raise RunnerFailed(f"{what} gave no whole answer: {reason}", details=[*_seen(lines), *_tail(stderr)]) from error
+        return _answer_of(lines)
+    except ValueError as invalid:
+        raise RunnerFailed(f"{what} gave no complete answer: {invalid}", details=printed) from invalid
 
 
-def _event(line: str, what: str, stderr: str) -> dict[str, Any]:
-    try:
-        event = json.loads(line)
-        if not isinstance(event, dict) or not isinstance(event.get("event"), str):
-            raise ValueError("no event")
-    except (ValueError, RecursionError):
-        raise RunnerFailed(
-            f"{what} printed something that is no answer", details=[*_seen([line]), *_tail(stderr)]
-        ) from None
-    return event
+def parse_events(stdout: str, *, stderr: str = "", what: str = "the runner") -> list[EventLine]:
+    """The lines of an answer, each known to be an event. Raises RunnerFailed where one is not."""
+    events = []
+    for line in stdout.splitlines():
+        if line.strip():
+            text = line.encode(errors="replace")
+            try:
+                events.append(EventLine(decode(text, _AnyEvent).event, text))
+            except RecordInvalid:
+                raise RunnerFailed(
+                    f"{what} printed a line that is not an event of its protocol",
+                    details=[*_last_lines(line), *_tail(stderr)],
+                ) from None
+    return events
 
 
-def _answer_of(events: list[dict[str, Any]]) -> RunnerAnswer:
-    def one(kind: str, phase: str | None = None) -> dict[str, Any]:
-        found = [e for e in events if e["event"] == kind and (phase is None or e.get("phase") == phase)]
-        if len(found) != 1:
-            raise ValueError(f"{len(found)} events '{kind}'{f' of phase {phase!r}' if phase else ''}, one is expected")
-        return found[0]
+def find_error(lines: Sequence[EventLine]) -> ErrorEvent | None:
+    """The error that an answer reports; None where it reports none."""
+    for line in lines:
+        if line.event == "error":
+            try:
+                return decode(line.text, ErrorEvent)
+            except RecordInvalid:  # an error all the same
+                return ErrorEvent(message=line.text.decode())
+    return None
 
-    start = one("start")
-    if start["protocol"] != PROTOCOL_VERSION:
-        raise ValueError(f"it speaks protocol {start['protocol']}, not {PROTOCOL_VERSION}")
-    loaded, done = one("loaded"), one("done")
-    profile = [event for event in events if event["event"] == "profile"]
-    first = _samples(one("samples", "first"))
+
+def _answer_of(lines: Sequence[EventLine]) -> RunnerAnswer:
+    """Raises ValueError with what is missing or wrong."""
+    version = _only(lines, "start", _Version).protocol
+    if version != PROTOCOL_VERSION:
+        raise ValueError(f"the runner has protocol {version}, and {PROTOCOL_VERSION} is expected")
+    start = _only(lines, "start", _Start)
+    loaded, done = _only(lines, "loaded", _Loaded), _only(lines, "done", _Done)
+    phases = [_decoded(line, _SamplesOfPhase) for line in lines if line.event == "samples"]
+    first, warmup, runs = (_samples(phases, phase) for phase in ("first", "warmup", "run"))
     if len(first) != 1:
         raise ValueError(f"{len(first)} first inferences")
+    profiles = [_decoded(line, _Profile) for line in lines if line.event == "profile"]
     return RunnerAnswer(
-        runtime=_typed(start["runtime"], str),
-        runtime_version=_typed(start["runtime_version"], str),
-        abi=_typed(start["abi"], str),
-        threads=_typed(start["threads"], int),
-        started_unix_ns=_typed(start["unix_ns"], int),
-        started_monotonic_ns=_typed(start["monotonic_ns"], int),
-        load_ns=_typed(loaded["load_ns"], int),
-        inputs=_tensors(loaded["inputs"]),
-        outputs=_tensors(loaded["outputs"]),
+        runtime=start.runtime,
+        runtime_version=start.runtime_version,
+        abi=start.abi,
+        threads=start.threads,
+        started_unix_ns=start.unix_ns,
+        started_monotonic_ns=start.monotonic_ns,
+        load_ns=loaded.load_ns,
+        inputs=loaded.inputs,
+        outputs=loaded.outputs,
         first=first,
-        warmup=_samples(one("samples", "warmup")),
-        runs=_samples(one("samples", "run")),
-        peak_rss_start_bytes=_or_none(start["peak_rss_bytes"]),
-        peak_rss_bytes=_or_none(done["peak_rss_bytes"]),
-        operators=_operators(profile[0]["operators"]) if profile else None,
+        warmup=warmup,
+        runs=runs,
+        peak_rss_start_bytes=start.peak_rss_bytes,
+        peak_rss_bytes=done.peak_rss_bytes,
+        operators=profiles[0].operators if profiles else None,
     )
 
 
-def _typed(value: Any, kind: type[T]) -> T:
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise ValueError(f"{value!r} where {kind.__name__} is expected")
-    return value
+def _only(lines: Sequence[EventLine], event: str, kind: type[T]) -> T:
+    found = [line for line in lines if line.event == event]
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} events '{event}', one is expected")
+    return _decoded(found[0], kind)
 
 
-def _or_none(value: Any) -> int | None:
-    return None if value is None else _typed(value, int)
+def _decoded(line: EventLine, kind: type[T]) -> T:
+    try:
+        return decode(line.text, kind)
+    except RecordInvalid as invalid:
+        raise ValueError(f"event '{line.event}': {invalid}") from None
 
 
-def _column(event: dict[str, Any], name: str, check: Callable[[Any], T]) -> tuple[T, ...]:
-    column = event[name]
-    if column is None:  # the device tells nothing of this
-        column = [None] * len(event["ns"])
-    if len(column) != len(event["ns"]):
-        raise ValueError(f"the column {name} has {len(column)} entries, ns has {len(event['ns'])}")
-    return tuple(check(value) for value in column)
+def _samples(phases: Sequence[_SamplesOfPhase], phase: str) -> Samples:
+    found = [samples for samples in phases if samples.phase == phase]
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} events 'samples' of phase '{phase}', one is expected")
+    event, count = found[0], len(found[0].ns)
 
+    def column(name: str, values: tuple[T, ...] | None) -> tuple[T | None, ...]:
+        if values is None:
+            return (None,) * count
+        if len(values) != count:
+            raise ValueError(f"the column {name} has {len(values)} entries, ns has {count}")
+        return values
 
-def _samples(event: dict[str, Any]) -> Samples:
-    def whole(value: Any) -> int:
-        return _typed(value, int)
-
+    column("start_ns", event.start_ns)
     return Samples(
-        start_ns=_column(event, "start_ns", whole),
-        ns=_column(event, "ns", whole),
-        cpu_before=_column(event, "cpu_before", _or_none),
-        cpu_after=_column(event, "cpu_after", _or_none),
-        khz_before=_column(event, "khz_before", _or_none),
-        khz_after=_column(event, "khz_after", _or_none),
+        start_ns=event.start_ns,
+        ns=event.ns,
+        cpu_before=column("cpu_before", event.cpu_before),
+        cpu_after=column("cpu_after", event.cpu_after),
+        khz_before=column("khz_before", event.khz_before),
+        khz_after=column("khz_after", event.khz_after),
     )
 
 
-def _tensors(rows: list[dict[str, Any]]) -> tuple[TensorInfo, ...]:
-    return tuple(
-        TensorInfo(_typed(row["name"], str), _typed(row["dtype"], str), tuple(_typed(n, int) for n in row["shape"]))
-        for row in rows
-    )
-
-
-def _operators(rows: list[dict[str, Any]]) -> tuple[OperatorTime, ...]:
-    return tuple(
-        OperatorTime(
-            _typed(row["name"], str),
-            _typed(row["type"], str),
-            _typed(row["calls"], int),
-            _typed(row["total_ns"], int),
-        )
-        for row in rows
-    )
-
-
-def _seen(lines: Sequence[str]) -> list[str]:
-    if not any(line.strip() for line in lines):
-        return ["it printed nothing"]
-    return [f"it printed: {line[:160]!r}" for line in lines if line.strip()][-3:]
+def _last_lines(stdout: str) -> list[str]:
+    printed = [f"it printed: {line[:160]!r}" for line in stdout.splitlines() if line.strip()]
+    return printed[-3:] or ["it printed nothing"]
 
 
 def _tail(stderr: str) -> list[str]:

@@ -1,6 +1,6 @@
 """What the runner itself costs per inference: `python -m edgedeploy.android_harness.runner_overhead`.
 
-The null runtime does nothing in its run, so whatever is measured there is the runner's own.
+The null runtime does nothing in its run, so what is measured there is the runner's own cost.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from edgedeploy.core.errors import EdgedeployError
 
 from .bundles import Bundle, build_bundle
-from .host_runner import run_locally
+from .host_runner import HostRunOptions, run_on_host
 from .protocol import RunRequest
 from .toolchain import HOST_ABI
 
@@ -24,10 +24,10 @@ class Overhead:
     """The runner's own cost on one device.
 
     Attributes:
-        timed_ns: median of what an empty inference is measured to take; it is contained in every sample.
-        loop_ns: mean distance of two starts; what the loop adds between two inferences, with the reading of the CPU's
-            number and frequency, is its difference to `timed_ns`.
-        runs: how many empty inferences this comes from.
+        timed_ns: median measured time of an empty inference; every sample contains it.
+        loop_ns: mean distance of two starts. Its difference to `timed_ns` is what the loop adds between two inferences,
+            with the reading of the CPU's number and frequency.
+        runs: how many empty inferences were measured.
     """
 
     timed_ns: float
@@ -38,7 +38,8 @@ class Overhead:
 def measure_overhead(bundle: Bundle, runs: int = 100_000) -> Overhead:
     """Runs nothing, `runs` times (2 or more), with a bundle of the null runtime. Raises RunnerFailed."""
     request = RunRequest(warmup_runs=1000, num_runs=runs)
-    samples = run_locally(bundle, None, [[np.zeros(1, np.float32)]], request, want_outputs=False).answer.runs
+    options = HostRunOptions(want_outputs=False)
+    samples = run_on_host(bundle, None, [[np.zeros(1, np.float32)]], request, options).answer.runs
     loop_ns = (samples.start_ns[-1] - samples.start_ns[0]) / (len(samples) - 1)
     return Overhead(statistics.median(samples.ns), loop_ns, len(samples))
 

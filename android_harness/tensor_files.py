@@ -1,4 +1,4 @@
-"""The runner's tensor files (PROTOCOL.md, "Tensor files") from and to NumPy."""
+"""Reads and writes the runner's tensor files (PROTOCOL.md, "Tensor files")."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def write_tensors(path: Path, tensors: Sequence[Array]) -> None:
 
 
 def read_tensors(path: Path) -> list[Array]:
-    """Reads a tensor file. Raises RunnerFailed where it is not a whole one."""
+    """Reads a tensor file. Raises RunnerFailed where it is damaged."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -50,12 +50,12 @@ def read_tensors(path: Path) -> list[Array]:
         dtype = np.dtype(name).newbyteorder("<")
         size = dtype.itemsize * int(np.prod(shape, dtype=object))
         if offset + size > len(data):
-            raise RunnerFailed(f"{path} is cut short: its header tells more data than there is")
+            raise RunnerFailed(f"{path} is cut short: its header declares more data than there is")
         flat = np.frombuffer(data, dtype, size // dtype.itemsize, offset)
         tensors.append(flat.reshape(shape).astype(np.dtype(name)))
         offset += size
     if offset != len(data):
-        raise RunnerFailed(f"{path} has {len(data) - offset} bytes more than its header tells")
+        raise RunnerFailed(f"{path} has {len(data) - offset} bytes more than its header declares")
     return tensors
 
 

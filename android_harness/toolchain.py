@@ -1,4 +1,4 @@
-"""The compilers, and what to install where one is missing."""
+"""Finds the compilers and build tools, and reports what to install where one is missing."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def find_compiler(abi: str) -> Compiler:
 
 
 def find_ndk() -> Compiler:
-    """Android's own compiler, where $ANDROID_NDK_HOME is set. Raises RunnerFailed where it is not, or is no NDK."""
+    """Android's own compiler, where $ANDROID_NDK_HOME is set. Raises RunnerFailed where it is not set, or is not an NDK."""
     home = os.environ.get("ANDROID_NDK_HOME")
     if not home:
         raise RunnerFailed(
@@ -91,6 +91,8 @@ def find_ndk() -> Compiler:
     toolchain = Path(home) / "build" / "cmake" / "android.toolchain.cmake"
     properties = Path(home) / "source.properties"
     if not toolchain.exists() or not properties.exists():
-        raise RunnerFailed(f"ANDROID_NDK_HOME={home} is no NDK", details=[f"it has no {toolchain} or {properties}"])
+        raise RunnerFailed(
+            f"ANDROID_NDK_HOME={home} is not an NDK", details=[f"{toolchain} or {properties} is missing"]
+        )
     options = [f"-DCMAKE_TOOLCHAIN_FILE={toolchain}", "-DANDROID_ABI=arm64-v8a", "-DANDROID_PLATFORM=android-24"]
     return Compiler(ANDROID_ABI, str(toolchain), " ".join(properties.read_text().split()), tuple(options))

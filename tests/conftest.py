@@ -11,9 +11,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-from tests.phones import adb_server, board, device, make_phone, own_places, phone, phone_device
+from tests.phones import adb_server, board, device, make_phone, own_folders, phone, phone_device
 
-__all__ = ["adb_server", "board", "device", "make_phone", "own_places", "phone", "phone_device"]
+__all__ = ["adb_server", "board", "device", "make_phone", "own_folders", "phone", "phone_device"]
 
 # A script's background job ignores Ctrl-C, and so would every program that is started here to be interrupted.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -24,7 +24,7 @@ def topformer(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
 
 
 @pytest.fixture(scope="session")
-def pixel_root(own_places: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pixel_root(own_folders: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The phone's world; what was brought to it stays from test to test."""
     need(["g++", "cmake", "ninja"])
     return tmp_path_factory.mktemp("pixel")

@@ -1,26 +1,26 @@
-"""What a round may leave behind: processes, descriptors and files, here and on the emulated phone."""
+"""Counts what could leak: processes, descriptors and files, on this machine and on the emulated phone."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 
-from edgedeploy.android_harness.emulated_phone import Phone
+from edgedeploy.android_harness.emulated_phone import EmulatedPhone
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 
 
 def children() -> list[str]:
-    """Command lines of the processes below this one that speak to a device, and of all that have died unnoticed."""
+    """Command lines of this process's descendants that talk to a device, and of all zombies."""
     listing = subprocess.run(
         ["ps", "-e", "-o", "pid=,ppid=,stat=,args="], capture_output=True, text=True, check=True
     ).stdout
     below, found = {str(os.getpid())}, []
-    for line in listing.splitlines():  # parents stand before their children, for pids that have not wrapped
+    for line in listing.splitlines():  # parents come before their children, as long as pids have not wrapped
         pid, parent, state, command = line.split(maxsplit=3)
         if parent in below:
             below.add(pid)
-            found += [f"dead: {command}"] if state.startswith("Z") else [command]
-    return sorted(line for line in found if any(word in line for word in ("dead: ", "adb", "runner")))
+            found += [f"zombie: {command}"] if state.startswith("Z") else [command]
+    return sorted(line for line in found if any(word in line for word in ("zombie: ", "adb", "runner")))
 
 
 def descriptors(pid: int | str = "self") -> int:
@@ -28,14 +28,14 @@ def descriptors(pid: int | str = "self") -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def on_both_sides(phone: Phone, device: RemoteDevice) -> tuple[object, ...]:
-    """All counts; equal before and after where nothing leaks."""
-    there = device.ask("ps -A -o NAME | wc -l")[1].strip()
-    system = device.ask("ls /dev/shm /tmp /data/local/tmp | wc -l")[1].strip()
-    return children(), descriptors(), descriptors(_adbd_of(phone)), there, system, device.list()
+def on_both_sides(phone: EmulatedPhone, device: RemoteDevice) -> tuple[object, ...]:
+    """All counts on this machine and on the phone; equal before and after where nothing leaks."""
+    processes = device.ask("ps -A -o NAME | wc -l")[1].strip()
+    files = device.ask("ls /dev/shm /tmp /data/local/tmp | wc -l")[1].strip()
+    return children(), descriptors(), descriptors(_adbd_of(phone)), processes, files, device.list()
 
 
-def _adbd_of(phone: Phone) -> str:
+def _adbd_of(phone: EmulatedPhone) -> str:
     """Process id of the phone's adbd, as this machine numbers it."""
     listing = subprocess.run(["ps", "-e", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
     rows = [line.split(maxsplit=2) for line in listing.splitlines()]

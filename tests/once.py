@@ -1,4 +1,4 @@
-"""What is slow to make and several test files read: made once a test run, whichever worker comes first."""
+"""Makes what is slow to make and several test files read, once per test run: the first worker does it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgedeploy.core.storage.cache import locked
 
 
 def made_once(name: str, factory: pytest.TempPathFactory, make: Callable[[Path], object]) -> Path:
-    """The folder that `make` has filled. Another worker waits for it; who reads it must not change it."""
+    """The folder that `make` has filled. Other workers wait for it. Tests must not change it."""
     base = factory.getbasetemp()
     folder: Path = (base.parent if "popen-gw" in base.name else base) / name
     with locked(folder):

@@ -1,6 +1,6 @@
-"""Fixtures for tests that need a phone, a board or an adb server. All of them are known everywhere: see conftest.py.
+"""Fixtures for tests that need a phone, a board or an adb server; conftest.py makes them available to all tests.
 
-The adb server is the tests' own, on a port of its own: one that the user runs is never talked to.
+The adb server is the tests' own, on a port of its own: the user's server is not used.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from edgedeploy.android_harness.emulated_phone import Phone, start_phone
+from edgedeploy.android_harness.emulated_phone import EmulatedPhone, EmulatedPhoneOptions, start_emulated_phone
 from edgedeploy.android_harness.emulated_phone.build import BUILD_TOOLS
-from edgedeploy.android_harness.emulated_phone.emulated import START_TOOLS, free_port
+from edgedeploy.android_harness.emulated_phone.phone import START_TOOLS, free_port
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.transports.adb import connect, open_adb
 from edgedeploy.benchmarks.devices.transports.local_shell import LocalConnection
 from edgedeploy.benchmarks.devices.transports.ssh import SshConnection
 
-__all__ = ["adb_server", "board", "device", "make_phone", "own_places", "phone", "phone_device"]
+__all__ = ["adb_server", "board", "device", "make_phone", "own_folders", "phone", "phone_device"]
 
 
 def need(programs: list[str]) -> None:
@@ -37,24 +38,24 @@ def need(programs: list[str]) -> None:
 
 
 @pytest.fixture(scope="session")
-def own_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """State and configuration in folders of the tests; the cache stays the user's, where the built phone is."""
     with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("places")
+        folder = tmp_path_factory.mktemp("folders")
         patch.setenv("XDG_STATE_HOME", str(folder / "state"))
         patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
         yield
 
 
 @pytest.fixture(scope="session")
-def adb_server(own_places: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of an adb server that is ended with the tests."""
+def adb_server(own_folders: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of an adb server that runs as long as the tests."""
     need(["adb"])
     port = free_port()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ANDROID_ADB_SERVER_PORT", str(port))
         patch.setenv("ANDROID_SDK_HOME", str(tmp_path_factory.mktemp("adb")))  # its key
-        patch.setenv("ADB_LOCAL_TRANSPORT_MAX_PORT", "5553")  # it looks for no emulators
+        patch.setenv("ADB_LOCAL_TRANSPORT_MAX_PORT", "5553")  # no search for emulators
         patch.delenv("ANDROID_SERIAL", raising=False)
         subprocess.run(["adb", "start-server"], check=True, capture_output=True)
         yield port
@@ -62,23 +63,23 @@ def adb_server(own_places: None, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture(scope="session")
-def phone(adb_server: int) -> Iterator[Phone]:
+def phone(adb_server: int) -> Iterator[EmulatedPhone]:
     """One emulated phone for all tests that do not break it; connected."""
     need([*BUILD_TOOLS, *START_TOOLS])
-    started = start_phone(tied=True)
+    started = start_emulated_phone(options=EmulatedPhoneOptions(die_with_parent=True))
     connect(started.address)
     yield started
     started.stop()
 
 
 @pytest.fixture
-def make_phone(adb_server: int) -> Iterator[Callable[..., Phone]]:
-    """Starts phones that a test may break; they are gone after it."""
+def make_phone(adb_server: int) -> Iterator[Callable[..., EmulatedPhone]]:
+    """Starts emulated phones that a test may break; they are stopped after it. Takes a port and options."""
     need([*BUILD_TOOLS, *START_TOOLS])
-    started: list[Phone] = []
+    started: list[EmulatedPhone] = []
 
-    def make(**options: object) -> Phone:
-        new = start_phone(tied=True, **options)  # type: ignore[arg-type]
+    def make(port: int = 0, **options: Any) -> EmulatedPhone:
+        new = start_emulated_phone(port, EmulatedPhoneOptions(die_with_parent=True, **options))
         started.append(new)
         connect(new.address)
         return new
@@ -90,7 +91,7 @@ def make_phone(adb_server: int) -> Iterator[Callable[..., Phone]]:
 
 
 @pytest.fixture(scope="session")
-def board(own_places: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshConnection]:
+def board(own_folders: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshConnection]:
     """This machine behind a real sshd on a loopback port, with keys of its own."""
     need(["ssh", "ssh-keygen"])
     sshd = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
@@ -139,7 +140,7 @@ class BoardInFolder:
 
 
 @pytest.fixture
-def phone_device(phone: Phone) -> Iterator[RemoteDevice]:
+def phone_device(phone: EmulatedPhone) -> Iterator[RemoteDevice]:
     """The emulated phone as a device, clean before and after."""
     opened = RemoteDevice(open_adb(phone.address))
     opened.remove("")
@@ -148,8 +149,8 @@ def phone_device(phone: Phone) -> Iterator[RemoteDevice]:
 
 
 @pytest.fixture(params=["adb", "ssh", "local"])
-def device(request: pytest.FixtureRequest, own_places: None, tmp_path: Path) -> RemoteDevice:
-    """A device of each kind: whatever is true of one is true of all."""
+def device(request: pytest.FixtureRequest, own_folders: None, tmp_path: Path) -> RemoteDevice:
+    """A device of each kind; what a test requires of one holds for all."""
     if request.param == "adb":
         opened: RemoteDevice = request.getfixturevalue("phone_device")
         return opened
@@ -159,7 +160,7 @@ def device(request: pytest.FixtureRequest, own_places: None, tmp_path: Path) -> 
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
-    """Whether something becomes true in time."""
+    """Whether `holds` becomes true within `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if holds():

@@ -1,10 +1,10 @@
 #!/bin/bash
-# Boots the phone inside the user, mount and pid namespaces that emulated.py has made, and stays as its first process: it
+# Boots the phone inside the user, mount and pid namespaces that phone.py has made, and stays as its first process: it
 # ends when adbd ends, everything in the phone ends with it, and it collects what others leave behind.
 # Nothing of it leaves the namespaces: no root is needed, nothing is registered or left mounted on the host.
 #
 #   environment: PHONE_ROOT, PHONE_QEMU, PHONE_CPU, PHONE_CPUINFO, PHONE_PROPERTIES, PHONE_STORAGE, PHONE_DATA,
-#                PHONE_MOUNT_OPTIONS, PHONE_PORT, PHONE_UID, as emulated.py sets them
+#                PHONE_MOUNT_OPTIONS, PHONE_PORT, PHONE_UID, as phone.py sets them
 set -euo pipefail
 r=$PHONE_ROOT
 

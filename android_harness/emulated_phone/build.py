@@ -1,25 +1,21 @@
-"""Builds the phone: three static aarch64 programs and the root folder that holds them.
+"""Builds the emulated phone: three static aarch64 programs and the root folder that holds them.
 
-Each part is cached under the user's cache folder, named by a hash of all that went into it: this project's own files, the
-sources' versions, the compiler. A warm cache answers without the network, and a changed script does not recompile adbd.
+Each part is cached, named by a hash of all that went into it: this project's own files, the sources' versions, the
+compiler. A warm cache needs no network, and a changed script does not recompile adbd.
 """
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
+from edgedeploy.core.storage.cache import cache_folder, key_of, locked
 from edgedeploy.core.storage.files import staged_folder
 
 from .sources import VERSIONS, fetch_source
@@ -29,7 +25,7 @@ HERE = Path(str(resources.files(__package__)))
 CROSS = "aarch64-linux-gnu-"
 BUILD_TOOLS = ["apt-get", "dpkg-source", f"{CROSS}g++", f"{CROSS}gcc", f"{CROSS}strip", "gcc", "make"]
 
-# Written for clang and Android's own build system: what gcc on Linux needs to be told. ADB_HOST=0 makes it the daemon.
+# adbd is written for clang and Android's build system; gcc on Linux needs these flags. ADB_HOST=0 makes it the daemon.
 ADBD_FLAGS = shlex.split(
     """
     -std=gnu++2a -O2 -fno-strict-aliasing -fcommon -w -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DADB_HOST=0
@@ -45,26 +41,26 @@ ADBD_INCLUDES = shlex.split(
     """
 )
 
-# Applets of toybox that need crypt(3), which a phone has no use for.
+# Applets of toybox that need crypt(3), which the emulated phone does not have.
 TOYBOX_WITHOUT = ("MKPASSWD", "SU", "LOGIN", "PASSWD")
 
-# What stays of Android's layout; the rest appears when the phone boots.
+# The folders of Android's layout that the root folder holds; the others are mounted when the phone boots.
 FOLDERS = ("system/lib64", "vendor", "data", "proc", "sys", "dev", "mnt", "tmp", "root")
 LINKS = {"bin": "system/bin", "etc": "system/etc"}
 
 
-def cache_folder() -> Path:
-    """Where everything of the phone is kept."""
-    return user_cache_path("edgedeploy") / "phone"
+def phone_cache() -> Path:
+    """The cache folder for the root folder, its parts and their sources."""
+    return cache_folder("phone")
 
 
 def phone_root() -> Path:
     """Where the root folder of the present recipe is, or will be."""
-    return cache_folder() / f"root-{_root_key()}"
+    return phone_cache() / f"root-{_root_key()}"
 
 
-def build_phone(say: Callable[[str], None] = lambda line: None) -> Path:
-    """The phone's root folder, built if it is not in the cache; `say` hears what is being done.
+def build_emulated_phone(report: Callable[[str], None] = lambda line: None) -> Path:
+    """The emulated phone's root folder, built if it is not in the cache; `report` receives a line per step.
 
     Raises DeviceError where a tool is missing or a step fails.
     """
@@ -72,35 +68,35 @@ def build_phone(say: Callable[[str], None] = lambda line: None) -> Path:
     if root.exists():
         return root
     require_tools(BUILD_TOOLS, "building the emulated phone")
-    with _one_builder():
+    with locked(phone_cache() / "build"):  # of two processes that find an empty cache, one builds and the other waits
         if root.exists():
             return root
-        adbd = _part("adbd", _adbd_key(), _build_adbd, say)
-        mksh = _part("mksh", _key(VERSIONS["mksh"], _compiler()), _build_mksh, say)
-        toybox = _part("toybox", _key(VERSIONS["toybox"], _compiler(), *TOYBOX_WITHOUT), _build_toybox, say)
+        adbd = _part("adbd", _adbd_key(), _build_adbd, report)
+        mksh = _part("mksh", key_of([VERSIONS["mksh"], _compiler()]), _build_mksh, report)
+        toybox = _part("toybox", key_of([VERSIONS["toybox"], _compiler(), *TOYBOX_WITHOUT]), _build_toybox, report)
         with staged_folder(root) as stage:
             _lay_out(stage, adbd=adbd, mksh=mksh, toybox=toybox)
         for package, version in VERSIONS.items():  # half a gigabyte that only a changed recipe needs again
-            shutil.rmtree(cache_folder() / f"{package}-{version}", ignore_errors=True)
-        shutil.rmtree(cache_folder() / "download", ignore_errors=True)
+            shutil.rmtree(phone_cache() / f"{package}-{version}", ignore_errors=True)
+        shutil.rmtree(phone_cache() / "download", ignore_errors=True)
     return root
 
 
 # --- parts -----------------------------------------------------------------------------------------------------------
 
 
-def _part(name: str, key: str, make: Callable[[Path], None], say: Callable[[str], None]) -> Path:
+def _part(name: str, key: str, make: Callable[[Path], None], report: Callable[[str], None]) -> Path:
     """The program `name` out of the cache, or made by `make(program)`."""
-    folder = cache_folder() / f"{name}-{key}"
+    folder = phone_cache() / f"{name}-{key}"
     if not folder.exists():
-        say(f"building {name} for aarch64")
+        report(f"building {name} for aarch64")
         with staged_folder(folder) as stage:
             make(stage / name)
     return folder / name
 
 
 def _build_adbd(program: Path) -> None:
-    core = fetch_source("android-platform-tools", cache_folder()) / "system" / "core"
+    core = fetch_source("android-platform-tools", phone_cache()) / "system" / "core"
     work = program.parent
     log = work.with_name("adbd.log")
     (work / "generated" / "android-base").mkdir(parents=True)
@@ -130,7 +126,7 @@ def _build_adbd(program: Path) -> None:
 
 
 def _build_mksh(program: Path) -> None:
-    source = fetch_source("mksh", cache_folder())
+    source = fetch_source("mksh", phone_cache())
     work = program.parent
     settings = {"CC": f"{CROSS}gcc", "CFLAGS": "-O2", "LDFLAGS": "-static", "TARGET_OS": "Linux"}
     log = work.with_name("mksh.log")
@@ -140,9 +136,9 @@ def _build_mksh(program: Path) -> None:
 
 
 def _build_toybox(program: Path) -> None:
-    source = fetch_source("toybox", cache_folder())
+    source = fetch_source("toybox", phone_cache())
     log = program.parent.with_name("toybox.log")
-    # Its build knows no other folder than its own.
+    # Its build works only in its own source folder.
     call(["make", "distclean"], cwd=source, log=log)
     call(["make", "defconfig", "CC=gcc", "HOSTCC=gcc"], cwd=source, log=log)
     config = (source / ".config").read_text()
@@ -174,12 +170,12 @@ def _lay_out(root: Path, *, adbd: Path, mksh: Path, toybox: Path) -> None:
     for tool in _tools_of(toybox):
         if not (programs / tool).exists():
             (programs / tool).symlink_to("toybox")
-    for link, where in LINKS.items():
-        (root / link).symlink_to(where)
+    for link, target in LINKS.items():
+        (root / link).symlink_to(target)
 
 
 def _tools_of(toybox: Path) -> list[str]:
-    """The names that toybox answers to."""
+    """The tools that toybox contains."""
     require_tools(["qemu-aarch64-static"], "building the emulated phone")
     return subprocess.run(["qemu-aarch64-static", toybox], capture_output=True, text=True, check=True).stdout.split()
 
@@ -187,38 +183,27 @@ def _tools_of(toybox: Path) -> list[str]:
 # --- keys ------------------------------------------------------------------------------------------------------------
 
 
-def _key(*inputs: str | bytes) -> str:
-    digest = hashlib.sha256()
-    for part in inputs:
-        data = part.encode() if isinstance(part, str) else part
-        digest.update(len(data).to_bytes(8, "little") + data)
-    return digest.hexdigest()[:16]
-
-
 def _compiler() -> str:
     require_tools([f"{CROSS}gcc"], "building the emulated phone")
     return subprocess.run([f"{CROSS}gcc", "-dumpfullversion"], capture_output=True, text=True, check=True).stdout
 
 
-def _folder_content(folder: Path) -> list[str | bytes]:
-    content: list[str | bytes] = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            content += [str(path.relative_to(folder)), path.read_bytes()]
-    return content
+def _folder_content(folder: Path) -> list[str]:
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return [part for path in files for part in (str(path.relative_to(folder)), path.read_text())]
 
 
 def _adbd_key() -> str:
     recipe = [*ADBD_FLAGS, *ADBD_INCLUDES]
-    return _key(VERSIONS["android-platform-tools"], _compiler(), *recipe, *_folder_content(HERE / "adbd"))
+    return key_of([VERSIONS["android-platform-tools"], _compiler(), *recipe, *_folder_content(HERE / "adbd")])
 
 
 def _root_key() -> str:
     versions = [f"{name} {version}" for name, version in VERSIONS.items()]
-    return _key(*versions, _adbd_key(), *TOYBOX_WITHOUT, *FOLDERS, *LINKS, *_folder_content(HERE / "root"))
+    return key_of([*versions, _adbd_key(), *TOYBOX_WITHOUT, *FOLDERS, *LINKS, *_folder_content(HERE / "root")])
 
 
-# --- small things ----------------------------------------------------------------------------------------------------
+# --- helpers ---------------------------------------------------------------------------------------------------------
 
 
 def _source_list() -> list[str]:
@@ -232,12 +217,3 @@ def _keep_only(program: Path) -> None:
             path.rmdir()
         elif path != program:
             path.unlink()
-
-
-@contextmanager
-def _one_builder() -> Iterator[None]:
-    """Two test workers that find an empty cache: one builds, the other waits for it."""
-    cache_folder().mkdir(parents=True, exist_ok=True)
-    with (cache_folder() / ".build.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -1,7 +1,7 @@
-"""The sources of the phone's three programs, from the Debian mirror that this machine already uses.
+"""The sources of the emulated phone's three programs, from the Debian mirror that this machine already uses.
 
 A private list of sources is given to apt-get for these calls only; the machine's own configuration is read, never changed.
-The release is fixed, so that every machine builds the same adbd: newer ones are built by other means.
+The release is fixed, so that every machine builds the same adbd: newer releases need another build.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from .tools import call, require_tools
 
 RELEASE = "bookworm"
 
-# source package -> upstream version that the build knows
+# source package -> the upstream version that build.py can build
 VERSIONS = {"android-platform-tools": "29.0.6", "mksh": "59c", "toybox": "0.8"}
 
-
-# Debian's changes are wanted for adbd only; of the other two, upstream's archive alone is fetched.
+# adbd is built with Debian's changes; of the other two only upstream's archive is fetched.
 WITH_DEBIAN_CHANGES = {"android-platform-tools"}
 
 
@@ -31,7 +30,7 @@ def fetch_source(package: str, folder: Path) -> Path:
     unpacked = folder / f"{package}-{VERSIONS[package]}"
     if unpacked.exists():
         return unpacked
-    require_tools(["apt-get", "dpkg-source", "tar"], "fetching the phone's sources")
+    require_tools(["apt-get", "dpkg-source", "tar"], "fetching the emulated phone's sources")
     download = folder / "download"
     log = folder / "fetch.log"
     apt = _private_apt(download, log)
@@ -88,7 +87,7 @@ def _private_apt(download: Path, log: Path) -> list[str | Path]:
 def debian_mirror() -> str:
     """Address of the Debian archive in this machine's apt configuration. Raises DeviceError where there is none."""
     if shutil.which("apt-get") is None:
-        raise DeviceError("the emulated phone is built from Debian's source packages, and apt-get is not here")
+        raise DeviceError("the emulated phone is built from Debian's source packages, which needs apt-get")
     listing = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(ORIGIN) $(COMPONENT) $(REPO_URI)", "Created-By: Packages"],
         capture_output=True,

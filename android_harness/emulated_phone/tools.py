@@ -1,4 +1,4 @@
-"""Running the programs that build and start the phone, and naming the missing ones with their packages."""
+"""Runs the programs that build and start the emulated phone, and names the missing ones with their packages."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""tflite-runtime 2.14.0, in an environment of its own."""
+"""tflite-runtime 2.14.0, the legacy TFLite runtime, in an environment of its own."""

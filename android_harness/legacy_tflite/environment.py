@@ -1,13 +1,12 @@
-"""The old runtime: tflite-runtime 2.14.0, the last one of that name, which devices in the field still have.
+"""The legacy TFLite runtime: tflite-runtime 2.14.0, the last release under that name, still in use on devices.
 
-Its package needs NumPy 1 and Python 3.11 or older, so it lives in an environment of its own, made on demand in the
-cache. It is run by `worker.py`, which speaks the runner's protocol: `run_locally` takes this bundle as it
-takes any other. Being Python, it runs on this machine and not on a phone.
+Its package needs NumPy 1 and Python 3.11 or older, so it has a virtual environment of its own, made on demand in the
+cache. `worker.py` runs models in it and implements the runner's protocol, so `run_on_host` takes this bundle like any
+other. It is a Python package and therefore runs on this machine only.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from edgedeploy.android_harness.bundles import Bundle
 from edgedeploy.android_harness.host_runner import ENVIRONMENT
+from edgedeploy.android_harness.protocol import find_error, parse_events
 from edgedeploy.android_harness.toolchain import HOST_ABI, run_tool
 from edgedeploy.core.errors import RunnerFailed
 from edgedeploy.core.storage.cache import cache_folder, key_of, locked
@@ -30,10 +30,10 @@ _WORKER = Path(__file__).parent / "worker.py"
 
 @dataclass(frozen=True)
 class LegacyTfliteBundle(Bundle):
-    """A Python environment with the old runtime, started as a bundle is."""
+    """A Python environment with the legacy TFLite runtime, started as a bundle is."""
 
     def command(self, folder: str | Path | None = None) -> list[str]:
-        """The worker in its environment; `folder` must be None, for this cannot be pushed to a device."""
+        """The command that starts the worker; `folder` must be None, because it cannot be pushed to a device."""
         if folder is not None:
             raise RunnerFailed(f"tflite-runtime {VERSION} is a Python package and runs on this machine only")
         return [str(self.folder / "bin" / "python"), "-I", str(_WORKER)]
@@ -41,7 +41,7 @@ class LegacyTfliteBundle(Bundle):
 
 def build_legacy_tflite() -> LegacyTfliteBundle:
     """The environment, from the cache or made now. Raises RunnerFailed with what is missing."""
-    python = _old_enough_python()
+    python = _compatible_python()
     folder = cache_folder("environments") / f"tflite-runtime-{VERSION}-{key_of([python, *_REQUIREMENTS])}"
     with locked(folder):
         if not (folder / "bin" / "python").exists():
@@ -54,30 +54,29 @@ def build_legacy_tflite() -> LegacyTfliteBundle:
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """Why the old runtime cannot load a file. `crashed`: it ended by a signal, which is all that it told."""
+class LoadFailure:
+    """Why the legacy TFLite runtime cannot load a file. `crashed`: a signal ended it, and there is no other reason."""
 
     reason: str
     crashed: bool = False
 
 
-def refusal_of(model: Path) -> Refusal | None:
-    """Why the old runtime cannot load a .tflite file, in its own words where it has any; None where it can."""
+def load_failure(model: Path) -> LoadFailure | None:
+    """Why the legacy TFLite runtime cannot load a .tflite file, in its own words where it gives any; None if it can."""
     command = [*build_legacy_tflite().command(), "--runtime", "tflite-runtime", "--model", str(model), "--load-only"]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", env=ENVIRONMENT, check=False)
-    lines = done.stdout.splitlines()
-    try:
-        last = json.loads(lines[-1])
-        if last["event"] == "done" and done.returncode == 0:
-            return None
-        return Refusal(str(last["message"]))
-    except (IndexError, KeyError, ValueError):
-        if done.returncode < 0:
-            return Refusal(f"it crashes on loading it ({signal.Signals(-done.returncode).name})", crashed=True)
-        return Refusal(f"it ended with {done.returncode}: {' '.join(done.stderr.split())[-300:]}")
+    events = parse_events(done.stdout, stderr=done.stderr, what="tflite-runtime")
+    error = find_error(events)
+    if error is not None:
+        return LoadFailure(error.message)
+    if done.returncode == 0 and events and events[-1].event == "done":
+        return None
+    if done.returncode < 0:
+        return LoadFailure(f"it crashes on loading it ({signal.Signals(-done.returncode).name})", crashed=True)
+    return LoadFailure(f"it ended with {done.returncode}: {' '.join(done.stderr.split())[-300:]}")
 
 
-def _old_enough_python() -> str:
+def _compatible_python() -> str:
     if f"{sys.version_info.major}.{sys.version_info.minor}" in _PYTHONS:
         return sys.executable
     for version in _PYTHONS:
@@ -85,6 +84,6 @@ def _old_enough_python() -> str:
         if path:
             return path
     raise RunnerFailed(
-        f"tflite-runtime {VERSION} needs Python 3.9 to 3.11, and none is here",
+        f"tflite-runtime {VERSION} needs Python 3.9 to 3.11, and none is installed",
         hint="install python3.11 beside this one",
     )

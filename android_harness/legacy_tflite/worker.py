@@ -1,8 +1,8 @@
 """Runs a .tflite file in tflite-runtime and answers as the native runner does (PROTOCOL.md).
 
-Started by `old_runtime.py` with the Python of an environment that has tflite-runtime and NumPy 1, and nothing of
-edgedeploy. Beside the runner's arguments it knows --load-only: load the model, and stop. `--profile`, `--cpu-mask` and
-`--library` are not for it. A damaged model that crashes the runtime ends it without a word.
+`environment.py` starts it with the Python of an environment that has tflite-runtime and NumPy 1, and no edgedeploy.
+Beside the runner's arguments it takes --load-only: load the model, and stop. It has no `--profile`, `--cpu-mask` and
+`--library`. A damaged model that crashes the runtime ends it without an `error` event.
 """
 
 import argparse
@@ -20,7 +20,7 @@ def answer(**event):
 
 
 class Failure(Exception):
-    """What the `error` line tells: the stage and the message."""
+    """Stage and message of the `error` event."""
 
 
 def read_tensors(path):
@@ -82,8 +82,8 @@ def measure(interpreter, phase, num_runs, min_secs, max_secs):
         end = time.monotonic_ns()
         start_ns.append(start)
         ns.append(end - start)
-    untold = dict.fromkeys(("cpu_before", "cpu_after", "khz_before", "khz_after"))
-    answer(event="samples", phase=phase, start_ns=start_ns, ns=ns, **untold)
+    not_available = dict.fromkeys(("cpu_before", "cpu_after", "khz_before", "khz_after"))
+    answer(event="samples", phase=phase, start_ns=start_ns, ns=ns, **not_available)
 
 
 def peak_rss_bytes():
@@ -126,7 +126,8 @@ def run_loaded(interpreter, options):
     each = len(interpreter.get_input_details())
     if not tensors or len(tensors) % each:
         raise Failure(
-            "inputs", f"the model takes {each} inputs, the file holds {len(tensors)}: no whole number of sets"
+            "inputs",
+            f"the model takes {each} inputs, the file holds {len(tensors)}, which is not a whole number of sets",
         )
     set_inputs(interpreter, tensors[:each])
     measure(interpreter, "first", 1, 0, 0)
@@ -156,7 +157,7 @@ def main():
         run(parser.parse_args())
     except Failure as failure:
         stage, message = failure.args
-    except Exception as error:  # whatever it is, the answer must tell it
+    except Exception as error:  # whatever it is, the answer must report it
         stage, message = "run", f"{type(error).__name__}: {error}"
     else:
         return 0
@@ -166,5 +167,5 @@ def main():
 
 if __name__ == "__main__":
     ANSWER = os.dup(1)
-    os.dup2(2, 1)  # what a runtime prints is no answer
+    os.dup2(2, 1)  # what a runtime prints is not part of the answer
     sys.exit(main())

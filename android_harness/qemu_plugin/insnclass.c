@@ -118,7 +118,7 @@ static void on_translation(plugin_id id, struct qemu_plugin_tb *tb) {
   }
 }
 
-static void tell(const char *prefix, const uint64_t *counts, const uint64_t *less) {
+static void print_counts(const char *prefix, const uint64_t *counts, const uint64_t *less) {
   char text[512];
   size_t used = (size_t)snprintf(text, sizeof text, "%s{", prefix);
   for (int i = 0; i < CLASSES; i++)
@@ -130,10 +130,10 @@ static void tell(const char *prefix, const uint64_t *counts, const uint64_t *les
 
 static void on_guest_exit(plugin_id id, void *data) {
   (void)id, (void)data;
-  tell("{\"total\":", now, NULL);
-  tell(",\"startup\":", begun ? at_begin[0] : now, NULL);
+  print_counts("{\"total\":", now, NULL);
+  print_counts(",\"startup\":", begun ? at_begin[0] : now, NULL);
   qemu_plugin_outs(",\"inferences\":[");
-  for (unsigned i = 0; i < ended; i++) tell(i ? "," : "", at_end[i], at_begin[i]);
+  for (unsigned i = 0; i < ended; i++) print_counts(i ? "," : "", at_end[i], at_begin[i]);
   qemu_plugin_outs("]}\n");
 }
 

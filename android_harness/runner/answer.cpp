@@ -10,21 +10,21 @@
 namespace edgedeploy {
 namespace {
 
-constexpr int kNobodyListens = 5;
+constexpr int kReaderGone = 5;
 int answer_fd = 1;
 const char* volatile current_stage = "start";
 
 void write_all(const char* text, size_t size) {
   while (size > 0) {
     const ssize_t written = write(answer_fd, text, size);
-    if (written <= 0) _exit(kNobodyListens);
+    if (written <= 0) _exit(kReaderGone);
     text += written;
     size -= static_cast<size_t>(written);
   }
 }
 
 // Only calls that are safe inside a signal handler.
-void tell_crash(int signal) {
+void report_crash(int signal) {
   char line[256] = "{\"event\":\"error\",\"stage\":\"";
   std::strncat(line, current_stage, 64);
   std::strcat(line, "\",\"message\":\"the runtime crashed with signal ");
@@ -103,7 +103,7 @@ void start_answer() {
   alternate.ss_size = sizeof stack;
   sigaltstack(&alternate, nullptr);
   struct sigaction action {};
-  action.sa_handler = tell_crash;
+  action.sa_handler = report_crash;
   action.sa_flags = SA_ONSTACK | SA_RESETHAND;
   for (int signal : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}) sigaction(signal, &action, nullptr);
 }
@@ -116,9 +116,9 @@ void answer(const Json& json) {
   write_all(line.data(), line.size());
 }
 
-void stop_if_nobody_listens() {
+void exit_if_reader_is_gone() {
   pollfd reader{answer_fd, 0, 0};
-  if (poll(&reader, 1, 0) > 0 && (reader.revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) _exit(kNobodyListens);
+  if (poll(&reader, 1, 0) > 0 && (reader.revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) _exit(kReaderGone);
 }
 
 }  // namespace edgedeploy

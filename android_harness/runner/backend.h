@@ -1,4 +1,4 @@
-// What the runner asks of a runtime. One subclass a runtime; the measuring loop knows nothing else.
+// The interface between the runner and a runtime: one subclass per runtime. The measuring loop uses nothing else.
 #pragma once
 
 #include <cstdint>
@@ -44,8 +44,8 @@ class Tensor {
 
 // One row of a per-operator profile, summed over the calls.
 struct OperatorTime {
-  std::string name;   // of the node, as the runtime tells it
-  std::string type;   // of the operator, or "" where the runtime does not tell it
+  std::string name;   // of the node, as the runtime reports it
+  std::string type;   // of the operator, or "" where the runtime does not report it
   int64_t calls = 0;
   int64_t total_ns = 0;
 };
@@ -58,7 +58,7 @@ struct LoadOptions {
   bool profile = false;
 };
 
-// Any failure that is told in the answer.
+// A failure that the answer reports in its `error` event.
 struct Failure : std::runtime_error {
   Failure(std::string stage_, const std::string& message) : std::runtime_error(message), stage(std::move(stage_)) {}
   std::string stage;
@@ -67,13 +67,13 @@ struct Failure : std::runtime_error {
 class Backend {
  public:
   virtual ~Backend() = default;
-  // Loads the shared library of the runtime; its version where it tells one, else "".
+  // Loads the shared library of the runtime; returns its version, or "" where it reports none.
   virtual std::string open(const LoadOptions& options) = 0;
   // Loads the model, ready to run.
   virtual void load(const LoadOptions& options) = 0;
   virtual const std::vector<TensorSpec>& inputs() const = 0;
   virtual const std::vector<TensorSpec>& outputs() const = 0;
-  // Takes the inputs of the next runs. The tensors stay alive until the next call.
+  // Sets the inputs of the next runs. The tensors stay alive until the next call.
   virtual void set_inputs(const Tensor* tensors, size_t count) = 0;
   virtual void run() = 0;
   // Copies the outputs of the last run.
@@ -85,11 +85,6 @@ class Backend {
 
 // Throws unless the given tensors fit the model's inputs in number, dtype and every fixed dimension.
 void check_inputs(const std::vector<TensorSpec>& wanted, const Tensor* tensors, size_t count);
-
-std::unique_ptr<Backend> make_null_backend();
-std::unique_ptr<Backend> make_onnxruntime_backend();
-std::unique_ptr<Backend> make_litert_backend();
-std::unique_ptr<Backend> make_executorch_backend(const LoadOptions& options);
 
 // What libedgedeploy_executorch.so exports, as `edgedeploy_make_backend`. Bump the number when this header changes.
 constexpr int kPluginAbi = 1;

@@ -18,13 +18,4 @@ void* symbol(void* library, const char* name) {
   return address;
 }
 
-std::unique_ptr<Backend> make_executorch_backend(const LoadOptions& options) {
-  void* plugin = open_library(options.library.empty() ? "libedgedeploy_executorch.so" : options.library);
-  MakeBackend make = nullptr;
-  bind(plugin, "edgedeploy_make_backend", make);
-  std::unique_ptr<Backend> backend(make(kPluginAbi));
-  if (backend == nullptr) throw Failure("runtime", "the ExecuTorch plug-in was built for another runner");
-  return backend;
-}
-
 }  // namespace edgedeploy

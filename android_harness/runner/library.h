@@ -5,7 +5,7 @@
 
 namespace edgedeploy {
 
-// dlopen. Throws Failure with what the loader says.
+// dlopen. Throws Failure with the loader's message.
 void* open_library(const std::string& path);
 // dlsym. Throws Failure where the symbol is missing.
 void* symbol(void* library, const char* name);

@@ -6,6 +6,7 @@
 #include "cpu.h"
 #include "measure.h"
 #include "options.h"
+#include "registry.h"
 #include "tensors.h"
 
 namespace edgedeploy {
@@ -20,16 +21,7 @@ constexpr char kAbi[] = "x86-64";
 #error "the runner is built for arm64 and x86-64"
 #endif
 
-std::unique_ptr<Backend> make_backend(const Options& options) {
-  if (options.runtime == "null") return make_null_backend();
-  if (options.runtime == "onnxruntime") return make_onnxruntime_backend();
-  if (options.runtime == "litert") return make_litert_backend();
-  if (options.runtime == "executorch") return make_executorch_backend(options.load);
-  throw Failure("arguments",
-                "unknown runtime '" + options.runtime + "': it is onnxruntime, litert, executorch or null");
-}
-
-void tell_samples(const char* phase, const Samples& samples) {
+void report_samples(const char* phase, const Samples& samples) {
   answer(Json()
              .add("event", "samples")
              .add("phase", phase)
@@ -44,10 +36,10 @@ void tell_samples(const char* phase, const Samples& samples) {
 // The inputs file holds one or more whole sets of inputs; set 0 is what is measured.
 size_t inputs_per_set(const Backend& backend, size_t given) {
   const size_t wanted = backend.inputs().size();
-  if (wanted == 0) return given;  // the null runtime, or a model without inputs
+  if (wanted == 0) return given;  // without a model, or a model without inputs
   if (given == 0 || given % wanted != 0)
     throw Failure("inputs", "the model takes " + std::to_string(wanted) + " inputs, the file holds " +
-                                std::to_string(given) + ": no whole number of sets");
+                                std::to_string(given) + ", which is not a whole number of sets");
   return wanted;
 }
 
@@ -67,7 +59,7 @@ void run(int argc, char** argv) {
   const Options options = parse_options(argc, argv);
   if (!options.cpu_mask.empty()) pin_to(options.cpu_mask);
   set_stage("runtime");
-  const std::unique_ptr<Backend> backend = make_backend(options);
+  const std::unique_ptr<Backend> backend = find_backend(options.runtime).make(options.load);
   const std::string version = backend->open(options.load);
   answer(Json()
              .add("event", "start")
@@ -101,12 +93,12 @@ void run(int argc, char** argv) {
 
   CpuReader cpu;
   set_stage("first");
-  tell_samples("first", measure(*backend, cpu, 1, 0, 0));
+  report_samples("first", measure(*backend, cpu, 1, 0, 0));
   set_stage("warmup");
-  tell_samples("warmup", measure(*backend, cpu, options.warmup_runs, 0, options.max_secs));
+  report_samples("warmup", measure(*backend, cpu, options.warmup_runs, 0, options.max_secs));
   set_stage("run");
   if (options.load.profile) backend->start_profile();
-  tell_samples("run", measure(*backend, cpu, options.num_runs, options.min_secs, options.max_secs));
+  report_samples("run", measure(*backend, cpu, options.num_runs, options.min_secs, options.max_secs));
   if (options.load.profile) {
     set_stage("profile");
     answer(Json().add("event", "profile").add("operators", backend->stop_profile()));
@@ -128,7 +120,7 @@ int main(int argc, char** argv) {
   std::string stage, message;
   try {
     edgedeploy::run(argc, argv);
-    _exit(0);  // the answer is complete; a runtime's own clean-up cannot spoil it
+    _exit(0);  // the answer is complete; no clean-up of a runtime may add to it
   } catch (const edgedeploy::Failure& failure) {
     stage = failure.stage;
     message = failure.what();

@@ -9,7 +9,7 @@ namespace edgedeploy {
 namespace {
 
 // Moves of a number into the zero register: they do nothing, no compiler writes them, and the instruction counter
-// (qemu_plugin/insnclass.c) knows an inference's first and last instruction by them.
+// (qemu_plugin/insnclass.c) recognises the beginning and the end of an inference by them.
 inline void mark_begin() {
 #if defined(__aarch64__)
   asm volatile("movz xzr, #0xed01" ::: "memory");
@@ -21,7 +21,7 @@ inline void mark_end() {
 #endif
 }
 
-constexpr int64_t kLookEvery = 500'000'000;  // ns
+constexpr int64_t kReaderCheckIntervalNs = 500'000'000;
 
 }  // namespace
 
@@ -33,14 +33,14 @@ Samples measure(Backend& backend, CpuReader& cpu, int num_runs, double min_secs,
                        &samples.khz_after})
     column->reserve(expected);
   const int64_t begin = now_ns();
-  int64_t last_look = 0;
+  int64_t last_check = 0;
   const auto min_ns = static_cast<int64_t>(std::min(min_secs, 1e9) * 1e9);
   const auto max_ns = static_cast<int64_t>(std::min(max_secs, 1e9) * 1e9);
   for (int run = 0; run < kMaxRuns; run++) {
     const int64_t elapsed = now_ns() - begin;
-    if (elapsed - last_look > kLookEvery) {
-      last_look = elapsed;
-      stop_if_nobody_listens();
+    if (elapsed - last_check > kReaderCheckIntervalNs) {
+      last_check = elapsed;
+      exit_if_reader_is_gone();
     }
     if ((run >= num_runs && elapsed >= min_ns) || (run > 0 && elapsed >= max_ns)) break;
     const CpuState before = cpu.read();

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "registry.h"
+
 namespace edgedeploy {
 namespace {
 
@@ -59,7 +61,8 @@ Options parse_options(int argc, char** argv) {
     else throw Failure("arguments", "unknown argument '" + name + "'");
   }
   if (options.runtime.empty()) throw Failure("arguments", "--runtime is missing");
-  if (options.load.model.empty() && options.runtime != "null") throw Failure("arguments", "--model is missing");
+  if (options.load.model.empty() && find_backend(options.runtime).needs_model)
+    throw Failure("arguments", "--model is missing");
   if (options.inputs.empty()) throw Failure("arguments", "--inputs is missing");
   if (options.load.profile && options.load.scratch.empty()) throw Failure("arguments", "--profile needs --scratch");
   return options;

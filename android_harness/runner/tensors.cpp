@@ -142,7 +142,7 @@ std::vector<Tensor> read_tensors(const std::string& path) {
   }
   const auto present = static_cast<size_t>(end - file.tellg());
   if (total != present)
-    throw Failure("inputs", path + ": the header tells " + std::to_string(total) + " bytes of data, there are " +
+    throw Failure("inputs", path + ": the header declares " + std::to_string(total) + " bytes of data, there are " +
                                 std::to_string(present));
   std::vector<Tensor> tensors;
   for (auto& spec : specs) {

@@ -22,7 +22,7 @@ from edgedeploy.benchmarks.conditions.session import Conditions, MeasurementCond
 from edgedeploy.benchmarks.devices import base, parse_device, read_aliases
 from edgedeploy.benchmarks.devices.base import DeviceState
 from edgedeploy.core.errors import UsageError
-from edgedeploy.core.measurement import DeviceInfo, Profile
+from edgedeploy.core.measurement import DeviceInfo, InstructionCount, Profile
 from edgedeploy.core.parity import Array
 
 from .python_process import RunOptions
@@ -83,7 +83,7 @@ class RunOutput:
     runner: str
     runtime_version: str
     harness: str = "native"
-    instructions: Mapping[str, Any] | None = None
+    instructions: InstructionCount | None = None
     cpu_mask: int | None = None
     conditions: Steps = ()
     throttled: list[int] | None = None

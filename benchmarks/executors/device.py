@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from edgedeploy.android_harness.bundles import Bundle, build_bundle
-from edgedeploy.android_harness.host_runner import by_set
-from edgedeploy.android_harness.protocol import RunnerAnswer, RunRequest, parse_answer
+from edgedeploy.android_harness.host_runner import split_outputs
+from edgedeploy.android_harness.protocol import RunnerAnswer, RunnerPaths, RunRequest, parse_answer
 from edgedeploy.android_harness.tensor_files import read_tensors, write_tensors
 from edgedeploy.benchmarks.conditions.samples import Attempt, Collected, collect
 from edgedeploy.benchmarks.conditions.session import Conditions, MeasurementConditions, Watch, fair_conditions
@@ -193,14 +193,13 @@ class DeviceExecutor:
         with Watch(self.device) as watch:
             answer, began_s = self._start(task, request, outputs=f"{UP}/{WORK}/outputs")
         outputs = read_tensors(self.device.pull(f"{WORK}/outputs", here / "outputs"))
-        return Attempt(answer, by_set(outputs, len(task.inputs)), began_s, watch.readings)
+        return Attempt(answer, split_outputs(outputs, len(task.inputs)), began_s, watch.readings)
 
     def _start(self, task: Task, request: RunRequest, **paths: str) -> tuple[RunnerAnswer, float]:
-        """The runner's answer, and this machine's clock when its first line came; `paths`: see `request.arguments`."""
+        """The runner's answer, and this machine's clock when its first line came; `paths`: see `RunnerPaths`."""
         bundle = self._bundles[task.runner]
-        arguments = request.arguments(
-            task.runner, model=f"{UP}/{_model_place(task)}", inputs=f"{UP}/{WORK}/inputs", **paths
-        )
+        files = RunnerPaths(inputs=f"{UP}/{WORK}/inputs", model=f"{UP}/{_model_place(task)}", **paths)
+        arguments = request.arguments(task.runner, files)
         first_line: list[float] = []
 
         def hear(line: str) -> None:

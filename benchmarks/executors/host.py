@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from edgedeploy.android_harness.bundles import Bundle, build_bundle
-from edgedeploy.android_harness.host_runner import run_locally as run_native
+from edgedeploy.android_harness.host_runner import HostRunOptions
+from edgedeploy.android_harness.host_runner import run_on_host as run_native
 from edgedeploy.android_harness.legacy_tflite.environment import build_legacy_tflite
 from edgedeploy.android_harness.protocol import RunRequest
 from edgedeploy.android_harness.toolchain import HOST_ABI
@@ -95,7 +96,8 @@ class HostExecutor:
         if bundle.runtime == LEGACY_RUNTIME:
             return Profile(not_available=f"{LEGACY_RUNTIME} tells no profile")
         request = profile_request(plan, self._conditions.mask)
-        return profile_of(run_native(bundle, task.path, task.inputs[:1], request, want_outputs=False).answer)
+        options = HostRunOptions(want_outputs=False)
+        return profile_of(run_native(bundle, task.path, task.inputs[:1], request, options=options).answer)
 
     def _native(self, runner: str) -> Bundle | None:
         try:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 from edgedeploy.android_harness.bundles import Bundle, build_bundle
-from edgedeploy.android_harness.qemu import CPUS, DEFAULT_CPU, InstructionCount, count_and_run
+from edgedeploy.android_harness.qemu import CPUS, DEFAULT_CPU, count_instructions
 from edgedeploy.core.errors import UnknownName
-from edgedeploy.core.measurement import DeviceInfo, Profile
+from edgedeploy.core.measurement import DeviceInfo, InstructionCount, Profile
 
 from .base import Reporter, RunOutput, Steps, Task
 from .python_process import RunOptions
@@ -40,16 +40,16 @@ class QemuExecutor:
         """Counts one inference of the first set of inputs on one thread; the plan's times do not apply."""
         self.prepare(task, reporter)
         bundle = self._bundles[task.runner]
-        count, outputs = count_and_run(bundle, task.path, task.inputs[0], self.cpu)
+        counted = count_instructions(bundle, task.path, task.inputs[0], self.cpu)
         return RunOutput(
-            outputs=[outputs],
+            outputs=[counted.outputs],
             samples_ns=[],
             load_ns=None,
             first_inference_ns=None,
             peak_rss_bytes=None,
             runner=task.runner,
             runtime_version=bundle.version,
-            instructions=instructions_record(count, task),
+            instructions=with_bound(counted.instructions, task),
         )
 
     def profile(self, task: Task, plan: RunOptions, reporter: Reporter) -> Profile:
@@ -57,14 +57,9 @@ class QemuExecutor:
         return Profile(not_available="runtimes profile time, and an emulated CPU's time means nothing")
 
 
-def instructions_record(count: InstructionCount, task: Task) -> dict[str, Any]:
+def with_bound(count: InstructionCount, task: Task) -> InstructionCount:
     """The count beside the fewest instructions that the arithmetic alone could take; None where MACs are not known."""
     per_instruction = MACS_PER_INSTRUCTION["int8" if task.int8 else "float"]
     bound = None if not task.macs else task.macs / per_instruction
-    return {
-        **count.to_json(),
-        "macs": task.macs,
-        "macs_per_instruction": per_instruction,
-        "bound": bound,
-        "ratio": count.total / bound if bound else None,
-    }
+    ratio = count.total / bound if bound else None
+    return replace(count, macs=task.macs, macs_per_instruction=per_instruction, bound=bound, ratio=ratio)

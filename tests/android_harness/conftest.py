@@ -1,4 +1,4 @@
-"""Small real models of every runtime, made once for all workers, and what Python's own runtimes make of them."""
+"""Small real models of every runtime with the outputs of the Python runtimes, made once for all workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bundles: whole, cached, with licences, and a clear word about what is missing."""
+"""Bundles: complete, cached, with licences, and errors that name what is missing."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ import subprocess
 import pytest
 
 from edgedeploy.android_harness import bundles as bundle_module
-from edgedeploy.android_harness import native_runtimes as runtimes
-from edgedeploy.android_harness import toolchain
-from edgedeploy.android_harness.bundles import Bundle, build_all, build_android_bundle, build_bundle
-from edgedeploy.android_harness.native_runtimes import RUNTIMES
+from edgedeploy.android_harness import native_runtimes, toolchain
+from edgedeploy.android_harness.bundles import Bundle, build_android_bundle, build_bundle
+from edgedeploy.core.backends import BY_RUNTIME
 from edgedeploy.core.errors import MissingExtra, RunnerFailed, UnknownName
 from edgedeploy.core.storage.cache import key_of, text_of_sources
 from edgedeploy.core.storage.files import sha256_of
 
-NAMES = RUNTIMES.names()
+NAMES = BY_RUNTIME.names()
 
 
 def needed_by(file) -> set[str]:
@@ -60,13 +59,13 @@ def test_a_bundle_is_started_by_its_own_loader_where_the_device_has_none():
 
 
 def test_a_second_build_comes_from_the_cache(monkeypatch):
-    first = [bundle.folder for bundle in build_all("arm64")]
+    first = [build_bundle(runtime, "arm64").folder for runtime in NAMES]
 
     def no_tool(name, package, purpose):
         raise AssertionError(f"{name} was looked for again")
 
     monkeypatch.setattr(bundle_module, "find_program", no_tool)
-    assert [bundle.folder for bundle in build_all("arm64")] == first
+    assert [build_bundle(runtime, "arm64").folder for runtime in NAMES] == first
 
 
 def test_a_change_of_any_source_changes_the_name(tmp_path):
@@ -78,24 +77,24 @@ def test_a_change_of_any_source_changes_the_name(tmp_path):
     assert len({before, changed, key_of(text_of_sources(tmp_path))}) == 3
 
 
-def test_a_missing_cross_compiler_is_told_with_the_line_that_installs_it(monkeypatch, tmp_path):
+def test_a_missing_cross_compiler_is_reported_with_the_command_that_installs_it(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RunnerFailed, match="aarch64-linux-gnu-g") as caught:
         build_bundle("litert", "arm64")
     assert "apt-get install g++-aarch64-linux-gnu" in str(caught.value.hint)
 
 
-def test_a_runtime_that_is_not_installed_is_told_with_its_extra(monkeypatch):
+def test_a_runtime_that_is_not_installed_is_reported_with_its_extra(monkeypatch):
     def missing(name):
-        raise runtimes.metadata.PackageNotFoundError(name)
+        raise native_runtimes.metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(runtimes.metadata, "distribution", missing)
+    monkeypatch.setattr(native_runtimes.metadata, "distribution", missing)
     with pytest.raises(MissingExtra, match="ai-edge-litert") as caught:
         build_bundle("litert", toolchain.HOST_ABI)
     assert "edgedeploy[tflite]" in str(caught.value.hint)
 
 
-def test_a_wheel_that_cannot_be_had_is_told_and_leaves_nothing(monkeypatch, tmp_path):
+def test_a_wheel_that_cannot_be_downloaded_is_reported_and_leaves_nothing(monkeypatch, tmp_path):
     monkeypatch.setenv("EDGEDEPLOY_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(RunnerFailed, match=r"Arm wheel of ai-edge-litert==2.3.0 could not be downloaded"):
@@ -119,7 +118,7 @@ def test_a_wheel_of_another_content_is_refused(monkeypatch, tmp_path):
     assert "HASHES" in " ".join(caught.value.details)
 
 
-def test_unknown_names_are_told_with_the_known_ones():
+def test_unknown_names_are_reported_with_the_known_ones():
     with pytest.raises(UnknownName, match=r"onnxruntim'\. Did you mean 'onnxruntime'"):
         build_bundle("onnxruntim", "arm64")
     with pytest.raises(UnknownName, match="ABI 'riscv'"):
@@ -132,8 +131,8 @@ def test_licences_are_not_pushed_to_a_device():
     assert {file.suffix for file in bundle.files()}.isdisjoint({".json", ".LICENSE", ".copyright"})
 
 
-def test_the_second_way_builds_with_the_toolchain_file_of_the_ndk(monkeypatch, tmp_path):
-    # No NDK is here: a folder of its shape, whose toolchain file names Debian's cross compiler.
+def test_the_android_bundle_is_built_with_the_toolchain_file_of_the_ndk(monkeypatch, tmp_path):
+    # In place of an NDK, a folder of its layout whose toolchain file names Debian's cross compiler.
     (tmp_path / "build" / "cmake").mkdir(parents=True)
     (tmp_path / "source.properties").write_text("Pkg.Desc = Android NDK\nPkg.Revision = 0.0.0\n")
     (tmp_path / "build" / "cmake" / "android.toolchain.cmake").write_text(
@@ -151,10 +150,10 @@ def test_the_second_way_builds_with_the_toolchain_file_of_the_ndk(monkeypatch, t
     assert [file.name for file in bundle.files()] == ["edgedeploy_runner", "libonnxruntime.so.1"]
 
 
-def test_the_second_way_says_that_it_needs_an_ndk(monkeypatch, tmp_path):
+def test_the_android_bundle_needs_an_ndk(monkeypatch, tmp_path):
     monkeypatch.delenv("ANDROID_NDK_HOME", raising=False)
     with pytest.raises(RunnerFailed, match="Android NDK"):
         build_android_bundle(tmp_path / "libonnxruntime.so", "1.29.0")
     monkeypatch.setenv("ANDROID_NDK_HOME", str(tmp_path))
-    with pytest.raises(RunnerFailed, match="is no NDK"):
+    with pytest.raises(RunnerFailed, match="is not an NDK"):
         build_android_bundle(tmp_path / "libonnxruntime.so", "1.29.0")

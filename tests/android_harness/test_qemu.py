@@ -10,9 +10,9 @@ import pytest
 
 from edgedeploy.android_harness import qemu
 from edgedeploy.android_harness.bundles import build_bundle
-from edgedeploy.android_harness.host_runner import run_locally
+from edgedeploy.android_harness.host_runner import run_on_host
 from edgedeploy.android_harness.protocol import RunRequest
-from edgedeploy.android_harness.qemu import count_instructions, run_emulated
+from edgedeploy.android_harness.qemu import count_instructions
 from edgedeploy.android_harness.toolchain import HOST_ABI
 from edgedeploy.core.errors import RunnerFailed, UnknownName
 
@@ -20,26 +20,30 @@ from .tiny_models import MACS
 
 
 @pytest.fixture(scope="module")
-def count(artifact):
+def counted(artifact):
     return count_instructions(build_bundle(artifact.runtime, "arm64"), artifact.path, artifact.inputs)
 
 
-def test_an_emulated_arm_cpu_computes_what_the_host_does(artifact):
-    emulated = run_emulated(build_bundle(artifact.runtime, "arm64"), artifact.path, [artifact.inputs])
+@pytest.fixture(scope="module")
+def count(counted):
+    return counted.instructions
+
+
+def test_an_emulated_arm_cpu_computes_what_the_host_does(artifact, counted):
     request = RunRequest(num_runs=0)
-    on_host = run_locally(build_bundle(artifact.runtime, HOST_ABI), artifact.path, [artifact.inputs], request)
-    for arm, x86 in zip(emulated[0], on_host.outputs[0], strict=True):
+    on_host = run_on_host(build_bundle(artifact.runtime, HOST_ABI), artifact.path, [artifact.inputs], request)
+    for arm, x86 in zip(counted.outputs, on_host.outputs[0], strict=True):
         np.testing.assert_allclose(arm, x86, rtol=0, atol=1e-4)
 
 
 def test_int8_on_arm_is_exactly_that_of_the_host(int8_artifact):
-    emulated = run_emulated(build_bundle("onnxruntime", "arm64"), int8_artifact.path, [int8_artifact.inputs])
-    for arm, x86 in zip(emulated[0], int8_artifact.outputs, strict=True):
+    emulated = count_instructions(build_bundle("onnxruntime", "arm64"), int8_artifact.path, int8_artifact.inputs)
+    for arm, x86 in zip(emulated.outputs, int8_artifact.outputs, strict=True):
         np.testing.assert_array_equal(arm, x86)
 
 
 def test_a_count_repeats_within_a_hundredth_of_a_percent(artifact, count):
-    again = count_instructions(build_bundle(artifact.runtime, "arm64"), artifact.path, artifact.inputs)
+    again = count_instructions(build_bundle(artifact.runtime, "arm64"), artifact.path, artifact.inputs).instructions
     assert again.total == pytest.approx(count.total, rel=1e-4)
     assert again.by_class == pytest.approx(count.by_class, rel=1e-4)
 
@@ -55,13 +59,13 @@ def test_the_classes_add_up_and_start_up_is_apart(count):
     assert sum(count.by_class.values()) == count.total
     assert count.first_inference >= count.total
     assert count.startup_and_load > count.total
-    assert 0 <= count.still_moving < 1e-3
+    assert 0 <= count.last_change < 1e-3
 
 
 def test_int8_uses_the_dot_product_where_the_cpu_has_one(int8_artifact):
     bundle = build_bundle("onnxruntime", "arm64")
     new, old = (
-        count_instructions(bundle, int8_artifact.path, int8_artifact.inputs, cpu)
+        count_instructions(bundle, int8_artifact.path, int8_artifact.inputs, cpu).instructions
         for cpu in ("cortex-a76", "cortex-a72")
     )
     assert new.by_class["int8_dot"] >= MACS / 16  # sixteen products in one SDOT
@@ -69,26 +73,26 @@ def test_int8_uses_the_dot_product_where_the_cpu_has_one(int8_artifact):
     assert old.total > new.total
 
 
-def test_an_unknown_cpu_is_told_with_the_known_ones(artifact):
+def test_an_unknown_cpu_is_reported_with_the_known_ones(artifact):
     with pytest.raises(UnknownName, match=r"emulated CPU 'cortex-a67'\. Did you mean 'cortex-a76'"):
         count_instructions(build_bundle(artifact.runtime, "arm64"), artifact.path, artifact.inputs, "cortex-a67")
 
 
-def test_a_missing_emulator_is_told_with_the_line_that_installs_it(onnx_artifact, monkeypatch):
+def test_a_missing_emulator_is_reported_with_the_command_that_installs_it(onnx_artifact, monkeypatch):
     bundle = build_bundle("onnxruntime", "arm64")
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(RunnerFailed, match="qemu-aarch64") as caught:
-        run_emulated(bundle, onnx_artifact.path, [onnx_artifact.inputs])
+        count_instructions(bundle, onnx_artifact.path, onnx_artifact.inputs)
     assert "apt-get install qemu-user" in str(caught.value.hint)
 
 
-def test_a_failure_of_the_runner_is_told_as_on_any_device(onnx_artifact, tmp_path):
+def test_a_failure_of_the_runner_is_reported_as_on_any_device(onnx_artifact, tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"no model")
     with pytest.raises(RunnerFailed, match=r"runner \(arm64\) failed at the stage 'load'"):
         count_instructions(build_bundle("onnxruntime", "arm64"), tmp_path / "model.onnx", onnx_artifact.inputs)
 
 
-def test_an_emulation_that_is_given_up_leaves_no_process(onnx_artifact, tmp_path):
+def test_an_emulation_that_times_out_leaves_no_process(onnx_artifact, tmp_path):
     model = tmp_path / "model.onnx"
     model.write_bytes(onnx_artifact.path.read_bytes())
     with pytest.raises(RunnerFailed, match="no answer within"):
@@ -124,7 +128,7 @@ CLASSES = {
 }
 
 
-def test_instructions_are_put_into_their_classes(tmp_path):
+def test_instructions_are_counted_in_their_classes(tmp_path):
     expected = [(name, text) for name, texts in CLASSES.items() for text in texts]
     (tmp_path / "all.s").write_text("\n".join(text for _, text in expected) + "\n")
     assemble = ["aarch64-linux-gnu-as", "-march=armv8.6-a+fp16+dotprod+i8mm+bf16+fp16fml", "-o", "all.o", "all.s"]
@@ -135,11 +139,11 @@ def test_instructions_are_put_into_their_classes(tmp_path):
 
 
 def classes_of(code: bytes, folder: Path) -> list[str]:
-    """What the plug-in's own function makes of each instruction word."""
+    """The class that the plug-in's own function gives to each instruction word."""
     source = Path(qemu.__file__).parent / "qemu_plugin" / "insnclass.c"
     program = f'#include "{source}"\nint main(void) {{ uint32_t w; while (fread(&w, 4, 1, stdin)) '
     (folder / "main.c").write_text(program + "puts(class_names[class_of(w)]); }\n")
-    # What calls QEMU's functions is not used here, and dropped.
+    # The linker drops the unused functions, which call QEMU's.
     build = ["gcc", "-w", "-O1", "-ffunction-sections", "-Wl,--gc-sections", "-o", "main", "main.c"]
     subprocess.run(build, cwd=folder, check=True)
     done = subprocess.run(["./main"], cwd=folder, input=code, capture_output=True, check=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgedeploy.android_harness.bundles import build_bundle
-from edgedeploy.android_harness.host_runner import run_locally
+from edgedeploy.android_harness.host_runner import run_on_host
 from edgedeploy.android_harness.protocol import RunRequest
 from edgedeploy.android_harness.tensor_files import DTYPES, read_tensors, write_tensors
 from edgedeploy.android_harness.toolchain import HOST_ABI
@@ -34,7 +34,7 @@ def test_every_dtype_and_shape_comes_back_as_it_went(tmp_path):
 
 def test_every_dtype_and_shape_passes_through_the_runner_unchanged():
     bundle = build_bundle("null", HOST_ABI)
-    run = run_locally(bundle, None, [some_tensors()], RunRequest(num_runs=1))
+    run = run_on_host(bundle, None, [some_tensors()], RunRequest(num_runs=1))
     assert_same(run.outputs[0], some_tensors())
 
 

@@ -49,7 +49,7 @@ def test_a_runner_that_prints_garbage_fails_its_row_and_no_other(
     with pytest.raises(RunnerFailed, match="not everything was measured") as caught:
         edgedeploy.bench(rows, on_row=made.__setitem__, **QUICK)  # type: ignore[arg-type]
     assert [row.model for row in made.values()] == ["one", "three"]
-    assert "printed something that is no answer" in str(caught.value)
+    assert "printed a line that is not an event of its protocol" in str(caught.value)
     assert left_on(pixel) == []
 
 
@@ -59,7 +59,7 @@ def test_a_runner_that_is_killed_is_reported(
     runs_instead(monkeypatch, "kill -9 $$")
     with pytest.raises(RunnerFailed) as caught:
         edgedeploy.bench([small], **QUICK)  # type: ignore[arg-type]
-    assert "exit code 137 and no word" in str(caught.value)
+    assert "exit code 137 and reported no error" in str(caught.value)
     assert left_on(pixel) == []
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import edgedeploy
-from edgedeploy.android_harness.emulated_phone import Phone
+from edgedeploy.android_harness.emulated_phone import EmulatedPhone
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.transports.adb import open_adb
 from edgedeploy.benchmarks.executors import device as on_device
@@ -42,7 +42,7 @@ def _compilers() -> None:
 
 
 @pytest.fixture(scope="module")
-def phone_device(phone: Phone) -> Iterator[RemoteDevice]:
+def phone_device(phone: EmulatedPhone) -> Iterator[RemoteDevice]:
     """The phone with what earlier tests of this file brought there: emulated, it takes its time to hash a runtime."""
     opened = RemoteDevice(open_adb(phone.address))
     opened.remove("")
@@ -50,7 +50,7 @@ def phone_device(phone: Phone) -> Iterator[RemoteDevice]:
     opened.remove("")
 
 
-def address(device: RemoteDevice | Phone) -> str:
+def address(device: RemoteDevice | EmulatedPhone) -> str:
     return device.address if isinstance(device, RemoteDevice) else f"adb:{device.address}"
 
 
@@ -93,7 +93,7 @@ def test_a_board_over_ssh_is_measured_by_the_same_loop(board, small: Artifact, m
 
 
 def test_a_phone_that_dies_while_running_and_comes_back_is_resumed_and_nothing_counted_twice(
-    make_phone: Callable[..., Phone], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_phone: Callable[..., EmulatedPhone], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     phone = make_phone(data=tmp_path / "data")
     rows = [convolution(tmp_path / name, name=name) for name in ("one", "two")]
@@ -229,7 +229,7 @@ def test_every_target_of_topformer_tiny_runs_on_the_phone_as_on_the_host(
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_fifty_rounds_of_bench_leak_nothing_on_either_side(
-    phone: Phone, phone_device: RemoteDevice, small: Artifact
+    phone: EmulatedPhone, phone_device: RemoteDevice, small: Artifact
 ) -> None:
     def round_trip() -> None:
         (row,) = edgedeploy.bench([small], device=address(phone_device), **QUICK)  # type: ignore[arg-type]

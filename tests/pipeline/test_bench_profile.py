@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import edgedeploy
-from edgedeploy.android_harness.emulated_phone import Phone
+from edgedeploy.android_harness.emulated_phone import EmulatedPhone
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.executors import device as on_device
 from edgedeploy.benchmarks.executors import host as on_this_machine
@@ -59,7 +59,7 @@ def test_without_the_option_there_is_no_profile(tmp_path: Path, capsys: pytest.C
 
 
 def test_on_an_emulated_phone_calls_are_shown_and_no_time(
-    phone: Phone, artifact: Artifact, capsys: pytest.CaptureFixture[str]
+    phone: EmulatedPhone, artifact: Artifact, capsys: pytest.CaptureFixture[str]
 ) -> None:
     need(["aarch64-linux-gnu-g++", "cmake", "ninja"])
     (row,) = edgedeploy.bench([artifact], device=f"adb:{phone.address}", **QUICK)  # type: ignore[arg-type]

@@ -49,7 +49,7 @@ def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., lis
 def test_a_file_that_the_legacy_runtime_cannot_load_is_refused_in_its_own_words(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(b"no model at all")
-    refusal = legacy_tflite.refusal_of(path)
+    refusal = legacy_tflite.load_failure(path)
     assert refusal is not None
     with pytest.raises(ExportFailed, match=r"a/b does not load in tflite-runtime 2\.14\.0") as caught:
         require_loads("tflite-2.14", "litert", path, "a/b")

@@ -24,14 +24,14 @@ def require_loads(name: str | None, runtime: str, path: Path, artifact: str) -> 
     """
     if name is None or runtime != "litert":
         return
-    from edgedeploy.android_harness.legacy_tflite.environment import VERSION, refusal_of
+    from edgedeploy.android_harness.legacy_tflite.environment import VERSION, load_failure
 
-    refusal = refusal_of(path)
-    if refusal is not None:
-        reasons = [_add_operator_name(line) for line in refusal.reason.splitlines() if line.strip()][:6]
+    failure = load_failure(path)
+    if failure is not None:
+        reasons = [_add_operator_name(line) for line in failure.reason.splitlines() if line.strip()][:6]
         raise ExportFailed(
             f"{artifact} does not load in tflite-runtime {VERSION}",
-            details=[*reasons, _crashing_operator(path)] if refusal.crashed else reasons,
+            details=[*reasons, _crashing_operator(path)] if failure.crashed else reasons,
             hint="another target, another --head, or leave --min-runtime out for devices with a newer runtime",
         )
 
@@ -46,7 +46,7 @@ def _add_operator_name(line: str) -> str:
 
 def _crashing_operator(path: Path) -> str:
     """The operator that the legacy runtime crashes at, found by bisecting the file: a crash leaves no message."""
-    from edgedeploy.android_harness.legacy_tflite.environment import refusal_of
+    from edgedeploy.android_harness.legacy_tflite.environment import load_failure
     from edgedeploy.exporters.tflite_file import first_operators, operators
 
     model = path.read_bytes()
@@ -57,5 +57,5 @@ def _crashing_operator(path: Path) -> str:
         while crashing - fine > 1:
             middle = (fine + crashing) // 2
             beginning.write_bytes(first_operators(model, middle))
-            fine, crashing = (middle, crashing) if refusal_of(beginning) is None else (fine, middle)
+            fine, crashing = (middle, crashing) if load_failure(beginning) is None else (fine, middle)
     return f"the first operator with which it does: {names[crashing - 1]} (number {crashing} of {len(names)})"

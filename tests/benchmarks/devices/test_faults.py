@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edgedeploy.android_harness.emulated_phone import Phone
+from edgedeploy.android_harness.emulated_phone import EmulatedPhone
 from edgedeploy.benchmarks.devices import list_devices, open_device, require_abi
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.transports.adb import open_adb
@@ -20,12 +20,12 @@ from edgedeploy.core.errors import DeviceError, DeviceFull, DeviceLost, NoDevice
 from .adb_server import scripted_adb_server
 
 
-def opened(phone: Phone) -> RemoteDevice:
+def opened(phone: EmulatedPhone) -> RemoteDevice:
     return RemoteDevice(open_adb(phone.address))
 
 
 def test_a_phone_that_goes_while_pushing_is_lost_and_back_again_it_takes_up_where_it_was(
-    make_phone: Callable[..., Phone], tmp_path: Path
+    make_phone: Callable[..., EmulatedPhone], tmp_path: Path
 ) -> None:
     phone = make_phone(data=tmp_path / "data")
     device = opened(phone)
@@ -49,7 +49,7 @@ def test_a_phone_that_goes_while_pushing_is_lost_and_back_again_it_takes_up_wher
     assert device.pull("bundle/c.bin", tmp_path / "c").read_bytes() == (bundle / "c.bin").read_bytes()
 
 
-def test_a_phone_that_goes_while_running_is_lost_at_once(make_phone: Callable[..., Phone]) -> None:
+def test_a_phone_that_goes_while_running_is_lost_at_once(make_phone: Callable[..., EmulatedPhone]) -> None:
     phone = make_phone()
     device = opened(phone)
     heard: list[str] = []
@@ -68,7 +68,7 @@ def test_a_phone_that_goes_while_running_is_lost_at_once(make_phone: Callable[..
 
 
 def test_storage_that_is_full_is_told_with_figures_and_nothing_half_stays(
-    make_phone: Callable[..., Phone], tmp_path: Path
+    make_phone: Callable[..., EmulatedPhone], tmp_path: Path
 ) -> None:
     device = opened(make_phone(storage="8M"))
     (tmp_path / "small").write_bytes(os.urandom(1 << 20))
@@ -81,7 +81,7 @@ def test_storage_that_is_full_is_told_with_figures_and_nothing_half_stays(
     assert device.list() == ("small",)
 
 
-def test_a_folder_where_programs_may_not_run_is_named(make_phone: Callable[..., Phone], tmp_path: Path) -> None:
+def test_a_folder_where_programs_may_not_run_is_named(make_phone: Callable[..., EmulatedPhone], tmp_path: Path) -> None:
     device = opened(make_phone(noexec=True))
     program = tmp_path / "runner"
     program.write_text("#!/system/bin/sh\n")
@@ -91,7 +91,7 @@ def test_a_folder_where_programs_may_not_run_is_named(make_phone: Callable[..., 
         device.push(program, "runner")
 
 
-def test_a_folder_that_cannot_be_written_is_told(phone: Phone, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_told(phone: EmulatedPhone, tmp_path: Path) -> None:
     device = opened(phone)
     device._folder = "/system/edgedeploy"
     (tmp_path / "x").write_text("x")
@@ -123,7 +123,7 @@ for folder in /proc/[0-9]*; do
 done 2>/dev/null"""
 
 
-def test_a_phone_of_another_architecture_is_refused(make_phone: Callable[..., Phone]) -> None:
+def test_a_phone_of_another_architecture_is_refused(make_phone: Callable[..., EmulatedPhone]) -> None:
     abis = {"ro.product.cpu.abi": "armeabi-v7a", "ro.product.cpu.abilist": "armeabi-v7a,armeabi"}
     info = opened(make_phone(properties=abis)).describe()
     with pytest.raises(DeviceError, match="does not run arm64-v8a programs") as caught:
@@ -141,7 +141,7 @@ def test_a_program_for_another_architecture_does_not_start(phone_device: RemoteD
     assert "./other: not executable" in result.stderr
 
 
-def test_two_phones_and_none_chosen(make_phone: Callable[..., Phone], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_phones_and_none_chosen(make_phone: Callable[..., EmulatedPhone], monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = make_phone(), make_phone(properties={"ro.product.model": "Pixel 7"})
     with pytest.raises(NoDevice, match="phones are connected and none was chosen") as caught:
         open_device("adb", aliases={})
@@ -152,14 +152,14 @@ def test_two_phones_and_none_chosen(make_phone: Callable[..., Phone], monkeypatc
     assert open_device("adb", aliases={}).address == f"adb:{first.address}"
 
 
-def test_a_phone_on_the_network_is_connected_to_by_itself(make_phone: Callable[..., Phone]) -> None:
+def test_a_phone_on_the_network_is_connected_to_by_itself(make_phone: Callable[..., EmulatedPhone]) -> None:
     phone = make_phone()
     subprocess.run(["adb", "disconnect", phone.address], check=True, capture_output=True)
     assert f"adb:{phone.address}" not in [found.address for found in list_devices()]
     assert open_device(f"adb:{phone.address}", aliases={}).describe().model == "Emulated Arm phone"
 
 
-def test_a_phone_that_was_away_is_connected_to_again(make_phone: Callable[..., Phone]) -> None:
+def test_a_phone_that_was_away_is_connected_to_again(make_phone: Callable[..., EmulatedPhone]) -> None:
     phone = make_phone()
     phone.stop()
     with pytest.raises(NoDevice, match="cannot connect"):

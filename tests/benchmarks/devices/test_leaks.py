@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgedeploy.android_harness.emulated_phone import Phone
+from edgedeploy.android_harness.emulated_phone import EmulatedPhone
 from edgedeploy.benchmarks.devices import use_device
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.transports.adb import open_adb
@@ -14,7 +14,7 @@ from tests.leaks import on_both_sides
 
 
 @pytest.mark.parametrize("rounds", [6, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
-def test_rounds_of_push_run_and_pull_leak_nothing(phone: Phone, tmp_path: Path, rounds: int) -> None:
+def test_rounds_of_push_run_and_pull_leak_nothing(phone: EmulatedPhone, tmp_path: Path, rounds: int) -> None:
     device = RemoteDevice(open_adb(phone.address))
     device.remove("")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edgedeploy.android_harness.emulated_phone import Phone
+from edgedeploy.android_harness.emulated_phone import EmulatedPhone
 from edgedeploy.benchmarks.devices import Holder, use_device
 from edgedeploy.benchmarks.devices.lock import DeviceLock, lock_file_of
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
@@ -124,7 +124,7 @@ def test_what_an_earlier_user_left_behind_is_ended_and_removed(phone_device: Rem
         assert left.strip() == "0"
 
 
-def test_after_the_device_was_away_the_lock_is_renewed(make_phone: Callable[..., Phone]) -> None:
+def test_after_the_device_was_away_the_lock_is_renewed(make_phone: Callable[..., EmulatedPhone]) -> None:
     phone = make_phone()
     device = RemoteDevice(open_adb(phone.address))
     with use_device(device) as lock:

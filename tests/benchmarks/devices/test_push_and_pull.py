@@ -110,7 +110,7 @@ def test_a_program_stays_a_program_and_data_stays_data(device: RemoteDevice, tmp
 
 
 @pytest.mark.parametrize("name", NASTY_NAMES)
-def test_no_name_breaks_out_of_its_word(own_places: None, tmp_path: Path, name: str) -> None:
+def test_no_name_breaks_out_of_its_word(own_folders: None, tmp_path: Path, name: str) -> None:
     device = RemoteDevice(LocalConnection(tmp_path / f"folder of {name}"))
     source = write(tmp_path / "source", name.encode())
     device.push(source, f"names/{name}")

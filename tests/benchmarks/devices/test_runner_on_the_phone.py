@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from edgedeploy.android_harness.bundles import build_bundle
-from edgedeploy.android_harness.protocol import RunRequest, parse_answer
+from edgedeploy.android_harness.protocol import RunnerPaths, RunRequest, parse_answer
 from edgedeploy.android_harness.tensor_files import read_tensors, write_tensors
 from edgedeploy.benchmarks.conditions.session import MeasurementConditions, fair_conditions
 from edgedeploy.benchmarks.devices import require_abi, use_device
@@ -29,7 +29,8 @@ def test_the_runner_goes_there_runs_and_its_outputs_come_back(phone_device: Remo
         phone_device.push(tmp_path / "inputs", "work/inputs")
         conditions.before_row()
         request = RunRequest(num_runs=5, cpu_mask=1)
-        arguments = request.arguments("null", model=None, inputs="../../work/inputs", outputs="../../work/outputs")
+        paths = RunnerPaths(inputs="../../work/inputs", outputs="../../work/outputs")
+        arguments = request.arguments("null", paths)
         command = [*bundle.command("."), *arguments]
         result = phone_device.run(command, cwd="bundles/null", timeout=request.timeout_s)
         answer = parse_answer(result.stdout, exit_code=result.exit_code, stderr=result.stderr)

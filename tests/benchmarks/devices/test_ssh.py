@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgedeploy.android_harness.emulated_phone.emulated import free_port
+from edgedeploy.android_harness.emulated_phone.phone import free_port
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.transports.ssh import SshConnection
 from edgedeploy.core.errors import NoDevice, UsageError
@@ -28,7 +28,7 @@ def test_a_board_that_does_not_know_our_key_asks_nothing_and_says_what_to_do(boa
     assert "without a question" in (caught.value.hint or "")
 
 
-def test_a_board_that_is_off_cannot_be_reached(own_places: None) -> None:
+def test_a_board_that_is_off_cannot_be_reached(own_folders: None) -> None:
     with pytest.raises(NoDevice, match="cannot be reached"):
         RemoteDevice(SshConnection(f"127.0.0.1:{free_port()}", ["-F", "/dev/null"])).describe()
 

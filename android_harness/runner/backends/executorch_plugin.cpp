@@ -50,7 +50,7 @@ ScalarType code_of(DType dtype) {
 }
 
 // Sums the time of kernels and of the delegates' operators, and what a delegate's call takes beside its operators.
-// The runtime also traces spans around those ("Method::execute", "OPERATOR_CALL"): they would tell the same time twice.
+// The runtime also traces spans around those ("Method::execute", "OPERATOR_CALL"): they would count the same time twice.
 class Tracer : public et::EventTracer {
  public:
   bool active = false;
@@ -184,7 +184,7 @@ class ExecuTorchBackend : public Backend {
     std::vector<Tensor> copies;
     for (size_t i = 0; i < results_.size(); i++) {
       const std::string name = "output " + std::to_string(i);
-      if (!results_[i].isTensor()) throw Failure("outputs", name + " is no tensor");
+      if (!results_[i].isTensor()) throw Failure("outputs", name + " is not a tensor");
       const auto& tensor = results_[i].toTensor();
       TensorSpec spec{name, dtype_of(tensor.scalar_type(), name), {}};
       spec.shape.assign(tensor.sizes().begin(), tensor.sizes().end());
@@ -198,7 +198,7 @@ class ExecuTorchBackend : public Backend {
   void start_profile() override { tracer_->active = true; }
   std::vector<OperatorTime> stop_profile() override {
     tracer_->active = false;
-    // XNNPACK tells whole microseconds, so its operators may add up to slightly more than their call.
+    // XNNPACK reports whole microseconds, so its operators may add up to slightly more than their call.
     for (auto& op : tracer_->operators) op.total_ns = std::max<int64_t>(op.total_ns, 0);
     return tracer_->operators;
   }
@@ -210,7 +210,7 @@ class ExecuTorchBackend : public Backend {
   }
 
   static TensorSpec spec_of(const et::Result<et::TensorInfo>& info, const std::string& fallback) {
-    check("load", fallback + " is no tensor", info.error());
+    check("load", fallback + " is not a tensor", info.error());
     TensorSpec spec{std::string(info->name()), dtype_of(info->scalar_type(), fallback), {}};
     if (spec.name.empty()) spec.name = fallback;
     spec.shape.assign(info->sizes().begin(), info->sizes().end());

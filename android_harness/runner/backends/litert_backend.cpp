@@ -6,6 +6,7 @@
 #include "backend.h"
 #include "library.h"
 #include "litert_abi.h"
+#include "registry.h"
 
 namespace edgedeploy {
 namespace {
@@ -71,7 +72,7 @@ class LiteRtBackend : public Backend {
     bind(library, "LiteRtStopProfiler", api_.stop_profiler);
     bind(library, "LiteRtGetNumProfilerEvents", api_.event_count);
     bind(library, "LiteRtGetProfilerEvents", api_.events);
-    return "";  // the library does not tell its version
+    return "";  // the library does not report its version
   }
 
   void load(const LoadOptions& options) override {
@@ -134,8 +135,8 @@ class LiteRtBackend : public Backend {
 
   void start_profile() override { check("profile", "start", api_.start_profiler(profiler_)); }
 
-  // Events are in microseconds. XNNPACK's operators are told among the graph's, and its calls are not, so that nothing
-  // is told twice; operators of one name and number in two delegated parts share a row.
+  // Events are in microseconds. XNNPACK's operators are reported among the graph's, and its calls are left out, so that
+  // nothing is counted twice; operators of one name and number in two delegated parts share a row.
   std::vector<OperatorTime> stop_profile() override {
     check("profile", "stop", api_.stop_profiler(profiler_));
     int count = 0;
@@ -180,7 +181,7 @@ class LiteRtBackend : public Backend {
     check("load", spec.name, api_.tensor_type(tensor, &type));
     const auto row = std::find_if(std::begin(kTypes), std::end(kTypes),
                                   [&](const auto& candidate) { return candidate.code == type.element_type; });
-    // LiteRT leaves the buffer of such an output unwritten, whoever asks: better an error than zeros.
+    // LiteRT leaves the buffer of such an output unwritten, even when it is asked for: an error is better than zeros.
     if (std::find(tensors_.begin(), tensors_.end(), tensor) != tensors_.end())
       throw Failure("load", "'" + spec.name + "' is another input or output itself: LiteRT would not write it");
     tensors_.push_back(tensor);
@@ -211,8 +212,9 @@ class LiteRtBackend : public Backend {
   std::vector<Handle> tensors_, input_buffers_, output_buffers_;
 };
 
+std::unique_ptr<Backend> make(const LoadOptions&) { return std::make_unique<LiteRtBackend>(); }
+
+const RegisterBackend registration({"litert", make});
+
 }  // namespace
-
-std::unique_ptr<Backend> make_litert_backend() { return std::make_unique<LiteRtBackend>(); }
-
 }  // namespace edgedeploy

@@ -33,7 +33,7 @@ struct ProfileEvent {
   int32_t source;
 };
 constexpr int32_t kOperator = 2;            // an operator of the graph
-constexpr int32_t kDelegateAsOperator = 8;  // an operator of a delegate, told among the graph's
+constexpr int32_t kDelegateAsOperator = 8;  // an operator of a delegate, reported among the graph's
 
 constexpr int kAcceleratorCpu = 1;
 constexpr int kLockRead = 0, kLockWrite = 1;

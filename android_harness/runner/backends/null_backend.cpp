@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "backend.h"
+#include "registry.h"
 
 namespace edgedeploy {
 namespace {
@@ -35,8 +36,9 @@ class NullBackend : public Backend {
   std::vector<TensorSpec> specs_;
 };
 
+std::unique_ptr<Backend> make(const LoadOptions&) { return std::make_unique<NullBackend>(); }
+
+const RegisterBackend registration({"null", make, false});
+
 }  // namespace
-
-std::unique_ptr<Backend> make_null_backend() { return std::make_unique<NullBackend>(); }
-
 }  // namespace edgedeploy

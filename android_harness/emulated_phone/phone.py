@@ -1,13 +1,12 @@
 """Starts, stops and finds emulated phones.
 
-A phone is a process tree in namespaces of its own (user, mount, pid; adbd then leaves the network too), started by
-util-linux' `unshare`, with qemu's user mode behind every aarch64 program. Killing its first process ends all of it.
+It is a process tree in namespaces of its own (user, mount, pid; adbd then leaves the network too), started by util-linux'
+`unshare`, with qemu's user mode behind every aarch64 program. Killing its first process ends all of it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
 import shutil
@@ -16,15 +15,15 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from platformdirs import user_state_path
 
 from edgedeploy.core.errors import DeviceError
-from edgedeploy.core.storage.files import write_json
+from edgedeploy.core.storage.json_records import RecordInvalid, decode, write_record
 
-from .build import HERE, build_phone
+from .build import HERE, build_emulated_phone
 from .tools import require_tools
 
 DEFAULT_CPU = "cortex-a76"
@@ -34,78 +33,86 @@ ANDROID_SHELL_UID = 2000
 
 
 @dataclass(frozen=True)
-class Phone:
-    """A phone that was started.
+class EmulatedPhoneOptions:
+    """How an emulated phone is started.
+
+    Attributes:
+        cpu: QEMU's name of the core.
+        properties: added to those that `getprop` reports, or in their place.
+        storage: size of /data/local/tmp, which lies in memory.
+        data: a folder of the host that is mounted there instead, and outlives the phone.
+        noexec: programs in /data/local/tmp may not be run.
+        die_with_parent: the phone ends when the thread that started it ends, however it ends.
+    """
+
+    cpu: str = DEFAULT_CPU
+    properties: Mapping[str, str] = field(default_factory=dict)
+    storage: str = "2G"
+    data: Path | None = None
+    noexec: bool = False
+    die_with_parent: bool = False
+
+
+@dataclass(frozen=True)
+class EmulatedPhone:
+    """An emulated phone that was started; also the record in its `phone.json`.
 
     Attributes:
         port: TCP port on loopback; `adb connect` takes `address`.
         pid: of the `unshare` that holds the namespaces.
-        born: that process's start time in the kernel's clock ticks since boot, so that a reused pid is not taken for it.
+        start_ticks: that process's start time in the kernel's clock ticks since boot, which distinguishes it from
+            a later process with the same pid.
         cpu: QEMU's name of the emulated core.
         folder: its log and the few files that it was started with.
     """
 
     port: int
     pid: int
-    born: int
+    start_ticks: int
     cpu: str
     folder: str
 
     @property
     def address(self) -> str:
-        """What adb connects to, which is also the phone's name in adb."""
+        """The address that adb connects to, which is also the phone's serial in adb."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def log(self) -> str:
-        """What booting and adbd wrote, last lines."""
+        """The last lines that booting and adbd wrote."""
         with contextlib.suppress(OSError):
             return "\n".join(Path(self.folder, "log").read_text(errors="replace").splitlines()[-12:])
         return ""
 
     def running(self) -> bool:
         """Whether it still runs."""
-        return _born(self.pid) == self.born
+        return start_ticks_of(self.pid) == self.start_ticks
 
     def stop(self) -> None:
-        """Ends everything the phone runs, at once, as pulling the cable and the battery would."""
+        """Kills every process of the phone at once, as if the cable and the battery were pulled."""
         for pid in (*_children(self.pid), self.pid):
             with contextlib.suppress(ProcessLookupError):
                 if self.running():
                     os.kill(pid, signal.SIGKILL)
         deadline = time.monotonic() + 10
-        # what ran inside is killed by the kernel, which may take longer on a busy machine; adbd holds the port until then
+        # The kernel kills what ran inside, which takes longer on a busy machine; adbd holds the port until then.
         while (self.running() or not _port_is_free(self.port)) and time.monotonic() < deadline:
-            with contextlib.suppress(ChildProcessError):  # ours to collect only where we started it
+            with contextlib.suppress(ChildProcessError):  # a child only of the process that started it
                 os.waitpid(self.pid, os.WNOHANG)
             time.sleep(0.01)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def start_phone(
-    port: int = 0,
-    *,
-    cpu: str = DEFAULT_CPU,
-    properties: Mapping[str, str] | None = None,
-    storage: str = "2G",
-    data: Path | None = None,
-    noexec: bool = False,
-    tied: bool = False,
-) -> Phone:
-    """A running phone that accepts adb connections, built first if need be. Every start is a clean device.
+def start_emulated_phone(port: int = 0, options: EmulatedPhoneOptions | None = None) -> EmulatedPhone:
+    """A running emulated phone that accepts adb connections, built first if need be. Every start is a clean device.
 
     Args:
         port: on loopback; 0 takes a free one.
-        cpu: QEMU's name of the core.
-        properties: added to those that `getprop` tells, or in their place.
-        storage: size of /data/local/tmp, which lies in memory.
-        data: a folder of the host in its place, which then outlives the phone.
-        noexec: programs in /data/local/tmp may not be run.
-        tied: the phone ends when the thread that started it ends, however it ends.
 
     Raises DeviceError where a tool or a permission of the host is missing.
     """
-    root = build_phone()
+    options = options or EmulatedPhoneOptions()
+    root = build_emulated_phone()
     require_tools(START_TOOLS, "starting the emulated phone")
     port = port or free_port()
     if not _port_is_free(port):
@@ -116,24 +123,34 @@ def start_phone(
     folder = _state_folder() / str(port)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    process = _launch(root, folder, port, cpu, properties or {}, storage, data, noexec, tied)
-    phone = Phone(port, process.pid, _born(process.pid), cpu, str(folder))
+    process = _launch(root, folder, port, options)
+    phone = EmulatedPhone(port, process.pid, start_ticks_of(process.pid), options.cpu, str(folder))
     try:
         if os.geteuid() == 0:
             _map_ids(process.pid)
         _wait_until_ready(phone, process)
-        write_json(folder / "phone.json", asdict(phone))
+        write_record(folder / "phone.json", phone)
     except BaseException:
         phone.stop()
         raise
     return phone
 
 
-def running_phones() -> list[Phone]:
-    """The phones that run now, by port; records of phones that are gone are removed."""
+def running_emulated_phones() -> list[EmulatedPhone]:
+    """The emulated phones that run now, by port; records of those that are gone are removed.
+
+    Raises DeviceError where a record is damaged.
+    """
     phones = []
     for path in sorted(_state_folder().glob("*/phone.json"), key=lambda path: int(path.parent.name)):
-        phone = Phone(**json.loads(path.read_text()))
+        try:
+            phone = decode(path.read_bytes(), EmulatedPhone)
+        except RecordInvalid as invalid:
+            raise DeviceError(
+                f"the record of an emulated phone is damaged: {path}",
+                details=[str(invalid)],
+                hint=f"end its processes, then rm -r {path.parent}",
+            ) from invalid
         if phone.running():
             phones.append(phone)
         else:
@@ -141,49 +158,40 @@ def running_phones() -> list[Phone]:
     return phones
 
 
-def _launch(
-    root: Path,
-    folder: Path,
-    port: int,
-    cpu: str,
-    properties: Mapping[str, str],
-    storage: str,
-    data: Path | None,
-    noexec: bool,
-    tied: bool,
-) -> subprocess.Popen[bytes]:
+def _launch(root: Path, folder: Path, port: int, options: EmulatedPhoneOptions) -> subprocess.Popen[bytes]:
     (folder / "cpuinfo").write_text(_cpuinfo())
-    own = {"ro.serialno": f"EDGEPHONE{port}", **properties}
+    own = {"ro.serialno": f"EDGEPHONE{port}", **options.properties}
     lines = [(root / "system" / "build.prop").read_text(), *(f"{name}={value}\n" for name, value in own.items())]
     (folder / "build.prop").write_text("".join(lines))
-    if data is not None:
-        data.mkdir(parents=True, exist_ok=True)
-        data.chmod(0o1777)
+    if options.data is not None:
+        options.data.mkdir(parents=True, exist_ok=True)
+        options.data.chmod(0o1777)
     by_root = os.geteuid() == 0
     settings = {
         "PHONE_ROOT": str(root),
         "PHONE_QEMU": shutil.which("qemu-aarch64-static") or "",
-        "PHONE_CPU": cpu,
+        "PHONE_CPU": options.cpu,
         "PHONE_CPUINFO": str(folder / "cpuinfo"),
         "PHONE_PROPERTIES": str(folder / "build.prop"),
-        "PHONE_STORAGE": storage,
-        "PHONE_DATA": str(data or ""),
-        "PHONE_MOUNT_OPTIONS": ",noexec" if noexec else "",
+        "PHONE_STORAGE": options.storage,
+        "PHONE_DATA": str(options.data or ""),
+        "PHONE_MOUNT_OPTIONS": ",noexec" if options.noexec else "",
         "PHONE_PORT": str(port),
         # Started by root the phone has real user ids, and adbd becomes "shell"; else its one user is called root.
         "PHONE_UID": str(ANDROID_SHELL_UID) if by_root else "",
     }
     namespaces = ["unshare", "--user", "--mount", "--pid", "--fork", "--kill-child"]
     namespaces.append("--keep-caps" if by_root else "--map-root-user")
-    dies_with_us = ["setpriv", "--pdeathsig", "KILL", "--"] if tied else []
+    # The kernel kills it when the starting thread ends, even by SIGKILL; no lock or pidfile could do that.
+    parent_death = ["setpriv", "--pdeathsig", "KILL", "--"] if options.die_with_parent else []
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(
-            [*dies_with_us, *namespaces, "--", "bash", str(HERE / "boot.sh")],
+            [*parent_death, *namespaces, "--", "bash", str(HERE / "boot.sh")],
             env={**os.environ, **settings},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,  # a Ctrl-C in the terminal is not for the phone
+            start_new_session=True,  # Ctrl-C in the terminal does not reach the phone
         )
 
 
@@ -197,14 +205,14 @@ def _map_ids(pid: int) -> None:
     """Gives the phone's user namespace 65536 users, as soon as it exists."""
     deadline = time.monotonic() + READY_SECONDS
     mine = os.readlink("/proc/self/ns/user")
-    with contextlib.suppress(OSError):  # it ended already: the wait that follows tells why
+    with contextlib.suppress(OSError):  # it ended already: the wait that follows reports why
         while os.readlink(f"/proc/{pid}/ns/user") == mine and time.monotonic() < deadline:
             time.sleep(0.005)
         for kind in ("uid_map", "gid_map"):
             Path(f"/proc/{pid}/{kind}").write_text("0 0 65536\n")
 
 
-def _wait_until_ready(phone: Phone, process: subprocess.Popen[bytes]) -> None:
+def _wait_until_ready(phone: EmulatedPhone, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", phone.port), timeout=1):
@@ -223,10 +231,10 @@ def _state_folder() -> Path:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on.
+    """A port of loopback that no process listens on.
 
-    Not one that the kernel gives to outgoing connections: an adb server that looks for a phone that went away would sooner
-    or later get the phone's own port for that, connect to itself, and keep it.
+    It is outside the range of outgoing connections: an adb server that reconnects to a phone that went away would sooner
+    or later be given the phone's own port for that, connect to itself, and keep the port.
     """
     for port in random.sample(range(20_000, 30_000), 1000):
         if _port_is_free(port):
@@ -244,8 +252,8 @@ def _port_is_free(port: int) -> bool:
     return True
 
 
-def _born(pid: int) -> int:
-    """Start time of a living process, field 22 of its stat; -1 where there is none, or only its remains."""
+def start_ticks_of(pid: int) -> int:
+    """Start time of a living process, field 22 of its stat; -1 where there is none, or a zombie."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

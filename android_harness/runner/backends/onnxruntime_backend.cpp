@@ -8,6 +8,7 @@
 #include "backend.h"
 #include "library.h"
 #include "onnxruntime_abi.h"
+#include "registry.h"
 
 namespace edgedeploy {
 namespace {
@@ -110,7 +111,7 @@ class OnnxRuntimeBackend : public Backend {
     for (size_t i = 0; i < output_values_.size(); i++) {
       int tensor = 0;
       if (output_values_[i] != nullptr) check(api_.is_tensor(output_values_[i], &tensor));
-      if (!tensor) throw Failure("outputs", "output '" + outputs_[i].name + "' is no tensor");
+      if (!tensor) throw Failure("outputs", "output '" + outputs_[i].name + "' is not a tensor");
       ort::TensorInfo* info = nullptr;
       check(api_.tensor_info(output_values_[i], &info));
       copies.emplace_back(spec_of(info, outputs_[i].name));
@@ -189,7 +190,7 @@ class OnnxRuntimeBackend : public Backend {
     check(get_type(session_, index, &type));
     const ort::TensorInfo* info = nullptr;
     check(api_.as_tensor_info(type, &info));  // null where it is a sequence or a map
-    if (info == nullptr) throw Failure("load", "'" + name + "' is no tensor");
+    if (info == nullptr) throw Failure("load", "'" + name + "' is not a tensor");
     TensorSpec spec = spec_of(info, name);
     api_.release_type_info(type);
     return spec;
@@ -206,8 +207,9 @@ class OnnxRuntimeBackend : public Backend {
   std::vector<ort::Value*> input_values_, output_values_;
 };
 
+std::unique_ptr<Backend> make(const LoadOptions&) { return std::make_unique<OnnxRuntimeBackend>(); }
+
+const RegisterBackend registration({"onnxruntime", make});
+
 }  // namespace
-
-std::unique_ptr<Backend> make_onnxruntime_backend() { return std::make_unique<OnnxRuntimeBackend>(); }
-
 }  // namespace edgedeploy
