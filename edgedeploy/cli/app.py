@@ -13,6 +13,7 @@ import typer
 
 from edgedeploy.core.errors import EdgedeployError
 from edgedeploy.core.storage.files import explain_os_error
+from edgedeploy.core.versions import EDGEDEPLOY_VERSION
 
 from .commands import artifacts, bench, devices, zoo
 from .interrupts import Stopped, end_at_once, handle_signals
@@ -44,9 +45,7 @@ class Settings:
 
 def _version(show: bool) -> None:
     if show:
-        from edgedeploy import __version__
-
-        print(f"edgedeploy {__version__}")
+        print(f"edgedeploy {EDGEDEPLOY_VERSION}")
         raise typer.Exit
 
 

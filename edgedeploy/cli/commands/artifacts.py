@@ -96,12 +96,13 @@ def export(
     from edgedeploy.cli.tables.artifacts import render_artifacts
     from edgedeploy.core.storage.json_records import to_builtins
     from edgedeploy.pipeline.export import export as run
+    from edgedeploy.pipeline.export import parse_input_size
 
     artifacts = run(
         model,
         target,
         weights=weights,
-        input_size=input_size,
+        input_size=parse_input_size(input_size) if input_size else None,
         inputs=tuple(input_shape or ()),
         num_classes=num_classes,
         head=head,
