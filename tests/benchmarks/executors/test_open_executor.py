@@ -9,7 +9,7 @@ import pytest
 
 import edgedeploy
 from edgedeploy.benchmarks.executors import host as on_this_machine
-from edgedeploy.cli import tables
+from edgedeploy.cli.tables.measurements import render_measurements
 from edgedeploy.core.errors import RunnerFailed, UnknownName, UsageError
 from tests.phones import need
 from tests.small_artifacts import MACS, convolution
@@ -37,7 +37,7 @@ def test_without_a_compiler_pythons_binding_measures_and_the_row_says_so(
     assert "Python binding: building the runner needs the program 'cmake'" in row.notes[0]
 
 
-def test_an_emulated_cpu_gives_counts_and_no_time_anywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_emulated_cpu_gives_counts_and_no_time_anywhere(tmp_path: Path) -> None:
     need(["aarch64-linux-gnu-g++", "qemu-aarch64", "unshare"])
     small = convolution(tmp_path / "small")
     rows = edgedeploy.bench([small], device="qemu", threads=[1, 2], json_file=tmp_path / "r.json")
@@ -54,8 +54,7 @@ def test_an_emulated_cpu_gives_counts_and_no_time_anywhere(tmp_path: Path, capsy
     assert again.instructions["total"] == pytest.approx(count["total"], rel=1e-4)
     assert record["parity"]["relative_error"] < 1e-5
     assert record["host_agreement"]["relative_error"] < 1e-5
-    tables.measurements(rows)
-    shown = capsys.readouterr().out
+    shown = render_measurements(rows)
     assert "instr M" in shown
     assert "× bound" in shown
     assert "millisecond" not in shown
