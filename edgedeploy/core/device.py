@@ -82,3 +82,22 @@ class DeviceState:
     temperatures_c: Mapping[str, float] | None = None
     frequencies_khz: Mapping[int, int] | None = None
     governors: Mapping[int, str] | None = None
+
+
+@dataclass(frozen=True)
+class ConditionLogEntry:
+    """One measurement condition that was set up or restored, and how that went: "done", "not available", a figure."""
+
+    name: str
+    outcome: str
+
+
+# Parts of the names that kernels give to the processor's temperature sensors.
+PROCESSOR_SENSORS = ("cpu", "big", "mid", "little", "soc", "cluster", "tsens", "apc", "x86_pkg")
+
+
+def hottest_c(state: DeviceState) -> float | None:
+    """The hottest of the processor's sensors in °C; the battery's where none is known by name; None without either."""
+    sensors = state.temperatures_c or {}
+    processor = [value for name, value in sensors.items() if any(part in name.lower() for part in PROCESSOR_SENSORS)]
+    return max(processor) if processor else state.battery_temperature_c

@@ -76,10 +76,10 @@ def _arm_tool(program: str, package: str, purpose: str) -> Finding:
 
 
 def _cpu() -> Finding:
-    from edgedeploy.benchmarks.executors.python_process import describe
+    from edgedeploy.benchmarks.devices import describe_host
 
-    machine = describe()
-    return Finding("processor", True, f"{machine.model}, {machine.cores} cores, {machine.abi}")
+    machine = describe_host()
+    return Finding("processor", True, f"{machine.model}, {len(machine.cores)} cores, {machine.abi}")
 
 
 def _memory() -> Finding:
