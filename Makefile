@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup setup-arm demo lint test test-all overhead zoo clean
+.PHONY: help setup setup-arm demo docs lint test test-all overhead zoo clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ test: setup setup-arm  ## the tests, under 15 minutes on two cores
 
 test-all: setup setup-arm  ## the tests and the long matrices
 	$(BIN)/python -m pytest -n $(JOBS) -m 'slow or not slow'
+
+docs: setup  ## docs/commands.md, from the commands' help texts
+	$(BIN)/python -m edgedeploy.cli.reference > docs/commands.md
 
 overhead: setup  ## the wall time of an export over that of the bare converter calls it makes
 	$(BIN)/python -m edgedeploy.studies.converter_overhead

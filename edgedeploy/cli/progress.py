@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 class RichReporter:
@@ -13,21 +18,34 @@ class RichReporter:
     Converters print through file descriptor 2, which is sent to a log while they run, so this draws on a copy of it.
     """
 
-    def __init__(self, *, verbose: bool, quiet: bool = False) -> None:
+    def __init__(self, *, verbose: bool = False) -> None:
         from rich.console import Console
 
-        self.console = Console(file=os.fdopen(os.dup(2), "w"), soft_wrap=True, highlight=False, quiet=quiet)
+        self.console = Console(file=os.fdopen(os.dup(2), "w"), soft_wrap=True, highlight=False, emoji=False)
         self.verbose = verbose
-        self._progress: object = None
+        self._progress: Progress | None = None
 
     @contextlib.contextmanager
     def stage(self, text: str) -> Iterator[None]:
-        import time
-
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        """Draws a spinner while the block runs, then prints a line with its duration."""
+        from rich.markup import escape
 
         start = time.perf_counter()
-        bar = Progress(
+        if self.console.is_terminal:
+            with self._bar() as self._progress:
+                self._progress.add_task(escape(text), total=None)
+                try:
+                    yield
+                finally:
+                    self._progress = None
+        else:
+            yield
+        self.console.print(f"  {escape(text)}  [dim]{time.perf_counter() - start:.1f} s[/dim]")
+
+    def _bar(self) -> Progress:
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        return Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -35,25 +53,21 @@ class RichReporter:
             console=self.console,
             transient=True,
         )
-        if self.console.is_terminal:
-            with bar:
-                bar.add_task(text, total=None)
-                self._progress = bar
-                yield
-        else:
-            yield
-        self._progress = None
-        self.console.print(f"  {text}  [dim]{time.perf_counter() - start:.1f} s[/dim]")
 
     def advance(self, done: int, total: int) -> None:
-        from rich.progress import Progress
-
-        if isinstance(self._progress, Progress):
+        """Fills the bar of the current stage."""
+        if self._progress is not None:
             self._progress.update(self._progress.task_ids[0], completed=done, total=total)
 
     def note(self, text: str) -> None:
-        self.console.print(f"[yellow]note:[/yellow] {text}")
+        """Prints a line that begins with "note:"."""
+        from rich.markup import escape
+
+        self.console.print(f"[yellow]note:[/yellow] {escape(text)}")
 
     def detail(self, text: str) -> None:
+        """Prints a dimmed line, with `--verbose` only."""
+        from rich.markup import escape
+
         if self.verbose:
-            self.console.print(f"    [dim]{text}[/dim]", markup=True)
+            self.console.print(f"    [dim]{escape(text)}[/dim]")

@@ -5,115 +5,126 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from edgedeploy.core.backends import BACKENDS, Package
 from edgedeploy.core.versions import versions
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One line of the report.
+class Check:
+    """One thing that was looked at.
 
     Attributes:
-        ok: True, False, or None where it is optional and absent.
-        hint: what to do when it is not there.
+        name: of a package, a program, or a property of this machine.
+        ok: None for something optional that is absent.
+        found: its version, path or figure.
+        hint: what to do where it is not ok.
+        required: a failure fails the whole check-up.
     """
 
     name: str
     ok: bool | None
-    value: str
+    found: str
     hint: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """As `doctor --json` prints it."""
-        return asdict(self)
+    required: bool = True
 
 
-# package -> (extra that brings it, what it is for)
-NEEDS = {
-    "torch": ("torch", "building, rewriting and capturing networks"),
-    "onnx": ("onnx", "targets onnx-*"),
-    "onnxscript": ("onnx", "targets onnx-*"),
-    "onnxsim": ("onnx", "targets onnx-*"),
-    "onnxruntime": ("onnx", "running targets onnx-*"),
-    "executorch": ("executorch", "targets executorch-*"),
-    "torchao": ("executorch", "targets executorch-*"),
-    "litert-torch": ("tflite", "targets tflite-*"),
-    "ai-edge-quantizer": ("tflite", "targets tflite-* but fp32"),
-    "ai-edge-litert": ("tflite", "running targets tflite-*"),
-}
-# program -> (Debian package that brings it, what it is for); `make setup-arm` installs them all
-ARM_TOOLS = {
-    "adb": ("apt-get install adb", "--device adb:NAME"),
-    "ssh": ("apt-get install openssh-client", "--device ssh:user@host"),
-    "cmake": ("apt-get install cmake", "building the native runner"),
-    "ninja": ("apt-get install ninja-build", "building the native runner"),
-    "g++": ("apt-get install g++", "the runner for this machine"),
-    "aarch64-linux-gnu-g++": ("apt-get install g++-aarch64-linux-gnu", "the runner for phones and boards"),
-    "qemu-aarch64": ("apt-get install qemu-user", "--device qemu"),
-}
-LEAST_FREE_BYTES = 2 * 2**30
+@dataclass(frozen=True)
+class _Program:
+    """A program of the Arm side, the Debian package that brings it, and what for."""
+
+    name: str
+    debian_package: str
+    purpose: str
 
 
-def examine(output: Path = Path("artifacts")) -> list[Finding]:
-    """Looks at packages, the machine, and the place where artifacts go."""
+# `make setup-arm` installs them all
+ARM_PROGRAMS = (
+    _Program("adb", "adb", "--device adb:NAME"),
+    _Program("ssh", "openssh-client", "--device ssh:user@host"),
+    _Program("cmake", "cmake", "building the native runner"),
+    _Program("ninja", "ninja-build", "building the native runner"),
+    _Program("g++", "g++", "the runner for this machine"),
+    _Program("aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu", "the runner for phones and boards"),
+    _Program("qemu-aarch64", "qemu-user", "--device qemu"),
+)
+TORCH = Package("torch", "building, rewriting and capturing networks")
+MIN_FREE_BYTES = 2 * 2**30
+MAX_LOAD_PER_CORE = 0.5
+
+
+def run_checks(output: Path = Path("artifacts")) -> list[Check]:
+    """Checks packages, programs, this machine, and the folder where artifacts go. Imports none of the packages."""
+    return [
+        *_packages(),
+        *(_program(program) for program in ARM_PROGRAMS),
+        _processor(),
+        _memory(),
+        _disk(output),
+        _load(),
+    ]
+
+
+def any_failed(checks: Sequence[Check]) -> bool:
+    """Whether something that is required is not ok."""
+    return any(check.required and check.ok is False for check in checks)
+
+
+def _packages() -> Iterator[Check]:
     installed = versions()
-    found = [Finding("python", True, installed["python"])]
-    for package, (extra, purpose) in NEEDS.items():
-        version = installed.get(package)
-        hint = "" if version else f"pip install 'edgedeploy[{extra}]' for {purpose}"
-        found.append(Finding(package, True if version else None, version or "not installed", hint))
-    found += [_arm_tool(program, *need) for program, need in ARM_TOOLS.items()]
-    found += [_cpu(), _memory(), _disk(output), _load()]
-    return found
+    yield Check("python", True, installed["python"])
+    needed = [("torch", TORCH)] + [(backend.extra, package) for backend in BACKENDS for package in backend.packages]
+    for extra, package in needed:
+        if version := installed.get(package.name):
+            yield Check(package.name, True, version)
+        else:
+            hint = f"pip install 'edgedeploy[{extra}]' for {package.purpose}"
+            yield Check(package.name, None, "not installed", hint)
 
 
-def _arm_tool(program: str, package: str, purpose: str) -> Finding:
-    path = shutil.which(program)
-    return Finding(program, True if path else None, path or "not installed", "" if path else f"{package}: {purpose}")
+def _program(program: _Program) -> Check:
+    if path := shutil.which(program.name):
+        return Check(program.name, True, path)
+    return Check(program.name, None, "not installed", f"apt-get install {program.debian_package}: {program.purpose}")
 
 
-def _cpu() -> Finding:
+def _processor() -> Check:
     from edgedeploy.benchmarks.devices import describe_host
 
     machine = describe_host()
-    return Finding("processor", True, f"{machine.model}, {len(machine.cores)} cores, {machine.abi}")
+    return Check("processor", True, f"{machine.model}, {len(machine.cores)} cores, {machine.abi}")
 
 
-def _memory() -> Finding:
+def _memory() -> Check:
     try:
-        pages, size = os.sysconf("SC_AVPHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError):
-        return Finding("memory", None, "not available")
-    free = pages * size
-    return Finding(
-        "free memory", free > LEAST_FREE_BYTES, f"{free / 2**30:.1f} GiB",
-        "" if free > LEAST_FREE_BYTES else "exporting needs about 2 GiB; close other programs",
-    )  # fmt: skip
+        return Check("free memory", None, "not available")
+    enough = free > MIN_FREE_BYTES
+    hint = "" if enough else "exporting needs about 2 GiB; close other programs"
+    return Check("free memory", enough, f"{free / 2**30:.1f} GiB", hint)
 
 
-def _disk(output: Path) -> Finding:
-    place = output.resolve()
-    while not place.exists():
-        place = place.parent
-    free, writable = shutil.disk_usage(place).free, os.access(place, os.W_OK)
-    hint = "" if writable else "--output DIR with a folder of your own"
-    if writable and free < LEAST_FREE_BYTES:
-        hint = "less than 2 GiB are free"
-    return Finding(f"folder {place}", writable and free > LEAST_FREE_BYTES, f"{free / 2**30:.0f} GiB free", hint)
+def _disk(output: Path) -> Check:
+    folder = output.resolve()
+    while not folder.exists():
+        folder = folder.parent
+    free, writable = shutil.disk_usage(folder).free, os.access(folder, os.W_OK)
+    hint = "" if free > MIN_FREE_BYTES else "less than 2 GiB are free"
+    if not writable:
+        hint = "not writable: --output DIR with a folder of your own"
+    return Check(f"folder {folder}", not hint, f"{free / 2**30:.0f} GiB free", hint)
 
 
-def _load() -> Finding:
-    """A busy machine measures its other work: latency is read beside this figure."""
+def _load() -> Check:
+    """A busy machine slows what is measured on it, so latency is read beside this figure."""
+    name = "load of the last minute"
     if platform.system() == "Windows":
-        return Finding("load", None, "not available")
+        return Check(name, None, "not available", required=False)
     load, cores = os.getloadavg()[0], os.cpu_count() or 1
-    busy = load > 0.5 * cores
-    return Finding(
-        "load of the last minute",
-        not busy,
-        f"{load:.1f} on {cores} cores",
-        "wait, or expect wide percentiles" if busy else "",
-    )
+    busy = load > MAX_LOAD_PER_CORE * cores
+    hint = "wait, or expect wide percentiles" if busy else ""
+    return Check(name, not busy, f"{load:.1f} on {cores} cores", hint, required=False)

@@ -1,4 +1,4 @@
-"""The command line as a person meets it: what is printed where, and with which exit code."""
+"""The command line from outside: what is printed where, and with which exit code."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_listings_are_tables_for_people_and_records_for_programs(command: str) -
     assert "name" in rows[0]
 
 
-def test_models_can_be_narrowed_and_a_typo_is_answered() -> None:
+def test_models_can_be_narrowed_and_a_typo_is_answered_with_the_nearest_names() -> None:
     rows = json.loads(edgedeploy("models", "topformer", "--json").stdout)
     assert {row["name"].split("-")[0] for row in rows} == {"topformer"}
     done = edgedeploy("models", "topformr-tiny")
@@ -59,23 +59,23 @@ def test_models_can_be_narrowed_and_a_typo_is_answered() -> None:
     [
         (["export", "topformer-tyny", "-t", "tflite-int8"], 2, "Did you mean 'topformer-tiny'"),
         (["export", "topformer-tiny", "-t", "tflite-int9"], 2, "Did you mean 'tflite-int8'"),
-        (["export", "topformer-tiny", "-t", "onnx-fp32", "--input-size", "big"], 2, "'big' is no input size"),
+        (["export", "topformer-tiny", "-t", "onnx-fp32", "--input-size", "big"], 2, "'big' is not an input size"),
         (["export", "topformer-tiny", "-t", "onnx-fp32", "--input-size", "100"], 2, "must be multiples of 32"),
         (
             ["export", "topformer-tiny", "-t", "onnx-fp32", "--weights", "none.pth"],
             2,
             "there is no checkpoint none.pth",
         ),
-        (["export", "topformer-tiny", "-t", "onnx-int8", "--calib", "none"], 2, "none is no folder"),
+        (["export", "topformer-tiny", "-t", "onnx-int8", "--calib", "none"], 2, "none is not a folder"),
         (["export", "topformer-tiny", "-t", "onnx-fp32", "-o", "/proc/none"], 3, "could not be written"),
         (["bench"], 2, "there is nothing to measure"),
         (["bench", "nothing"], 2, "unknown artifact 'nothing'"),
         (["bench", "--threads", "two"], 2, "--threads takes whole numbers"),
-        (["verify", "."], 2, "is no artifact"),
+        (["verify", "."], 2, "is not an artifact"),
         (["explode"], 2, "No such command"),
     ],
 )
-def test_wrong_use_is_one_clear_error_and_never_a_traceback(
+def test_wrong_usage_is_one_clear_error_and_never_a_traceback(
     arguments: list[str], code: int, words: str, tmp_path: Path
 ) -> None:
     done = edgedeploy(*arguments, cwd=tmp_path)

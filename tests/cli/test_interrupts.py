@@ -1,4 +1,4 @@
-"""Ctrl-C at any moment of a bench: nothing stays on the phone, no lock, no mode, no process; what was measured is shown.
+"""Ctrl-C at any moment of a bench: no file, lock, mode or process stays on the phone, and the measured rows are printed.
 
 The phone is scripted, so that it can be slow where the interruption is to come. tests/pipeline/test_bench_on_a_phone.py
 does the same to a running bench on the emulated phone.
@@ -28,7 +28,7 @@ from tests.small_artifacts import convolution
 
 ROOT = Path(__file__).parent.parent.parent
 
-# A program of the phone that says where it is, and then takes its time.
+# A program of the phone that marks that it was reached, and then takes its time.
 SLOW = "touch $SCRIPTED/reached; sleep 60; exit 1"
 SLOW_TO_WRITE = f'[ $# = 0 ] || exec /bin/cat "$@"\nhead -c 100000; {SLOW}'
 SLOW_TO_READ = f'case $1 in */outputs) head -c 100 "$1"; {SLOW};; esac\nexec /bin/cat "$@"'
@@ -41,14 +41,14 @@ class Moment:
     Attributes:
         options: of bench.
         programs: of the phone, by name, that are slow.
-        said: what bench has said by then; by default a slow program tells that the moment has come.
+        printed: what bench has printed to stderr by then; by default the moment is when a slow program was reached.
         big_c: the phone's temperature.
         rows: how many rows are complete by then.
     """
 
     options: tuple[str, ...] = ()
     programs: dict[str, str] = field(default_factory=dict)
-    said: str = ""
+    printed: str = ""
     big_c: float = 31.2
     rows: int = 0
 
@@ -60,15 +60,15 @@ MOMENTS = {
         programs={"cmd": f'echo "$*" >>"$SCRIPTED/cmd.log"\ncase $* in *true) {SLOW};; esac'}
     ),
     "pushing a big model": Moment(programs={"cat": SLOW_TO_WRITE}),
-    "waiting for the start temperature": Moment(("--max-start-temp", "40"), said="waiting for 40 °C", big_c=60.0),
-    "cooling down": Moment(("--cooldown", "60"), said="cooling down for 60 s", rows=1),
+    "waiting for the start temperature": Moment(("--max-start-temp", "40"), printed="waiting for 40 °C", big_c=60.0),
+    "cooling down": Moment(("--cooldown", "60"), printed="cooling down for 60 s", rows=1),
     "measuring": Moment(("--min-secs", "60")),
     "pulling the outputs": Moment(programs={"cat": SLOW_TO_READ}),
 }
 
 
 @pytest.fixture(autouse=True)
-def _the_runner_is_there(pixel: ScriptedDevice, small: Artifact) -> None:
+def _runner_is_pushed(pixel: ScriptedDevice, small: Artifact) -> None:
     """So that the artifact is what is pushed."""
     if not any(name.startswith("bundles/") for name in opened(pixel.root).list()):
         edgedeploy.bench([small], device=ADDRESS, num_runs=1, min_secs=0)
@@ -77,7 +77,7 @@ def _the_runner_is_there(pixel: ScriptedDevice, small: Artifact) -> None:
 
 @pytest.fixture
 def bench(pixel: ScriptedDevice, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
-    """Starts the command for two artifacts of 1 MiB; what it says goes to files."""
+    """Starts the command for two artifacts of 1 MiB; stdout and stderr go to files."""
     for name in ("one", "two"):
         convolution(tmp_path / "artifacts" / name, name=name, channels=512)
 
@@ -111,16 +111,16 @@ def test_ctrl_c_leaves_nothing_on_the_phone_whatever_it_interrupts(
     process = bench(*moment.options)
 
     def has_come() -> bool:
-        if moment.said:
-            return moment.said in (tmp_path / "stderr").read_text()
+        if moment.printed:
+            return moment.printed in (tmp_path / "stderr").read_text()
         return (pixel.root / "reached").exists() if moment.programs else measuring(pixel)
 
     assert eventually(has_come, 60)
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 130
-    told = (tmp_path / "stderr").read_text()
-    assert "Traceback" not in told
-    assert told.endswith("interrupted; nothing half-written is left\n")
+    stderr = (tmp_path / "stderr").read_text()
+    assert "Traceback" not in stderr
+    assert stderr.endswith("interrupted; nothing half-written is left\n")
     for name in moment.programs:
         (pixel.root / "programs" / name).unlink()
     assert eventually(lambda: processes_on(pixel) == [])
@@ -132,7 +132,8 @@ def test_ctrl_c_leaves_nothing_on_the_phone_whatever_it_interrupts(
     assert modes in ([], ["true", "false"])
     rows = json.loads((tmp_path / "r.json").read_text())["measurements"] if moment.rows else []
     assert len(rows) == moment.rows == (tmp_path / "stdout").read_text().count("onnx-fp32")
-    assert all(row["conditions"][-1] == ["fixed performance mode", "undone"] for row in rows)
+    restored = {"name": "fixed performance mode", "outcome": "restored"}
+    assert all(row["condition_log"][-1] == restored for row in rows)
 
 
 def test_ctrl_c_while_a_lost_phone_is_waited_for_ends_at_once(

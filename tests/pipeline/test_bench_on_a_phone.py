@@ -20,7 +20,7 @@ from edgedeploy.android_harness.emulated_phone import EmulatedPhone
 from edgedeploy.benchmarks.devices import TRANSPORTS
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.transports.adb import open_adb
-from edgedeploy.cli import tables
+from edgedeploy.cli.tables.measurements import render_measurements
 from edgedeploy.core.artifact import Artifact
 from edgedeploy.core.measurement import Measurement
 from edgedeploy.exporters.targets import TARGETS
@@ -59,12 +59,9 @@ def left_on(device: RemoteDevice) -> list[str]:
     return [name for name in device.list() if not name.startswith(("bundles/", "models/"))]
 
 
-def test_an_emulators_times_are_recorded_and_kept_out_of_the_table(
-    phone_device: RemoteDevice, small: Artifact, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_emulators_times_are_recorded_and_kept_out_of_the_table(phone_device: RemoteDevice, small: Artifact) -> None:
     (row,) = edgedeploy.bench([small], device=address(phone_device), **QUICK)  # type: ignore[arg-type]
-    tables.measurements([row])
-    shown = capsys.readouterr().out
+    shown = render_measurements([row])
     assert row.device.emulated
     assert row.latency_ns is not None
     assert f"{row.latency_ns.median / 1e6:.2f}" not in shown
@@ -166,7 +163,7 @@ def test_devices_lists_the_phone_the_aliases_and_this_machine(phone_device: Remo
     rows = {row["device"]: row for row in json.loads(process.communicate(timeout=60)[0])}
     assert rows[phone_device.address]["aliases"] == ["desk"]
     assert rows[phone_device.address]["state"] == "ready"
-    assert rows["ssh:pi@192.0.2.8"]["state"] == "not asked"
+    assert rows["ssh:pi@192.0.2.8"]["state"] == "not checked"
     assert {"local", "qemu"} <= rows.keys()
 
 

@@ -13,7 +13,7 @@ from edgedeploy.android_harness.emulated_phone import EmulatedPhone
 from edgedeploy.benchmarks.devices import TRANSPORTS
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.executors import host as on_this_machine
-from edgedeploy.cli import tables
+from edgedeploy.cli.tables.measurements import SHOWN_OPERATORS, render_profiles
 from edgedeploy.core.artifact import Artifact
 from edgedeploy.core.device import DeviceInfo
 from edgedeploy.core.errors import RunnerFailed
@@ -30,15 +30,7 @@ def artifact(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return tiny(request.param, tmp_path_factory.mktemp("tiny") / request.param, tmp_path_factory)
 
 
-def shown(rows: list[Measurement], capsys: pytest.CaptureFixture[str]) -> str:
-    capsys.readouterr()
-    tables.profiles(rows)
-    return capsys.readouterr().out
-
-
-def test_a_profile_is_of_its_own_run_and_stands_beside_the_samples(
-    artifact: Artifact, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_profile_is_of_its_own_run_and_stands_beside_the_samples(artifact: Artifact, tmp_path: Path) -> None:
     need(["g++", "cmake", "ninja"])
     (row,) = edgedeploy.bench([artifact], json_file=tmp_path / "r.json", **QUICK)  # type: ignore[arg-type]
     (record,) = json.loads((tmp_path / "r.json").read_text())["measurements"]
@@ -47,26 +39,24 @@ def test_a_profile_is_of_its_own_run_and_stands_beside_the_samples(
     assert (profile["runs"], profile["not_available"]) == (6, "")
     assert [operator["calls"] for operator in profile["operators"] if "Conv" in operator["type"]] == [6]
     assert all(operator.keys() == {"name", "type", "calls", "total_ns"} for operator in profile["operators"])
-    table = shown([row], capsys)
+    table = render_profiles([row])
     assert f"tiny {artifact.manifest.target}, 1 thread: operators, the mean of 6 profiled inferences" in table
     assert "share %" in table
 
 
-def test_without_the_option_there_is_no_profile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_the_option_there_is_no_profile(tmp_path: Path) -> None:
     need(["g++", "cmake", "ninja"])
     rows = edgedeploy.bench([convolution(tmp_path / "small")], num_runs=2, min_secs=0)
     assert rows[0].profile is None
-    assert shown(rows, capsys) == ""
+    assert render_profiles(rows) == ""
 
 
-def test_on_an_emulated_phone_calls_are_shown_and_no_time(
-    phone: EmulatedPhone, artifact: Artifact, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_on_an_emulated_phone_calls_are_shown_and_no_time(phone: EmulatedPhone, artifact: Artifact) -> None:
     need(["aarch64-linux-gnu-g++", "cmake", "ninja"])
     (row,) = edgedeploy.bench([artifact], device=f"adb:{phone.address}", **QUICK)  # type: ignore[arg-type]
     assert row.profile is not None
     assert [operator.calls for operator in row.profile.operators if "Conv" in operator.type] == [6]
-    table = shown([row], capsys)
+    table = render_profiles([row])
     assert "calls" in table
     assert "share" not in table
 
@@ -84,27 +74,27 @@ def test_a_board_over_ssh_reports_its_profile(board, tmp_path: Path, monkeypatch
         opened.remove("")
 
 
-def test_the_most_expensive_kinds_come_first_and_the_rest_are_summed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_most_expensive_kinds_come_first_and_the_rest_are_summed() -> None:
     operators = [OperatorTime(f"n{n}", f"kind {n}", 2, 10 * n) for n in range(1, 13)]
     operators.append(OperatorTime("again", "kind 1", 4, 1000))
     row = Measurement(
         "m", "t", "r", "", "", "", 0, DeviceInfo("local", "local"), 2, None, (), (), None, None, None,
         profile=Profile(2, tuple(operators)),
     )  # fmt: skip
-    lines = [" ".join(line.split()) for line in shown([row], capsys).splitlines()]
+    lines = [" ".join(line.split()) for line in render_profiles([row]).splitlines()]
     assert lines[1] == "m t, 2 threads: operators, the mean of 2 profiled inferences"
     assert lines[3:5] == ["kind 1 3 56.7", "kind 12 1 6.7"]
-    assert lines[-1] == "2 other kinds 2 2.8"
-    assert len(lines) == 3 + tables.SHOWN_OPERATORS + 1
+    assert lines[-1] == "2 other types 2 2.8"
+    assert len(lines) == 3 + SHOWN_OPERATORS + 1
 
 
 # --- where there is none ---------------------------------------------------------------------------------------------
 
 
-def test_an_emulated_cpu_has_none_and_the_reason_is_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_emulated_cpu_has_none_and_the_reason_is_given(tmp_path: Path) -> None:
     need(["aarch64-linux-gnu-g++", "qemu-aarch64", "unshare"])
     rows = edgedeploy.bench([convolution(tmp_path / "small")], device="qemu", profile=True)
-    assert "no profile: runtimes profile time, and an emulated CPU's time means nothing" in shown(rows, capsys)
+    assert "no profile: runtimes profile time, and an emulated CPU's time means nothing" in render_profiles(rows)
 
 
 def test_pythons_binding_and_the_legacy_runtime_have_none_and_the_reason_is_given(

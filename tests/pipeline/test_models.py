@@ -1,4 +1,4 @@
-"""`edgedeploy models` and `edgedeploy weights`: what they tell, and that it fits a terminal."""
+"""`edgedeploy models` and `edgedeploy weights`: their rows, and that the tables fit a terminal."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from edgedeploy.core.artifact import MANIFEST, Manifest
+from edgedeploy.core.artifact import MANIFEST, Manifest, write_manifest
 from edgedeploy.core.errors import UnknownName
-from edgedeploy.core.parity import Parity
+from edgedeploy.core.parity import Parity, Threshold
+from edgedeploy.core.provenance import Provenance, WeightsInfo
+from edgedeploy.core.recipe import FP32
 from edgedeploy.core.spec import TensorSpec
 from edgedeploy.models.zoo import ZOO
-from edgedeploy.pipeline import models as listings
+from edgedeploy.pipeline.models import list_exported, list_models
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -27,58 +28,65 @@ def edgedeploy(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment)
 
 
-def write_manifest(folder: Path, model: str, target: str, sqnr: float) -> None:
+def write_example(folder: Path, model: str, target: str, sqnr_db: float) -> None:
+    """A manifest of a network with two outputs, of which the second one is worse."""
     tensor = (TensorSpec("x", (1,)),)
-    good, worse = (Parity(0.1, 0.1, 0.01, value, 1.0, None, 10) for value in (90.0, sqnr))
-    made_by = {"weights": {"kind": "random"}, "created_at": "2026-01-02T03:04:05+00:00"}
-    manifest = Manifest(model, target, "r", "m", "", 7, tensor, tensor, (good, worse), {}, made_by=made_by)
-    place = folder / model / target
-    place.mkdir(parents=True)
-    (place / MANIFEST).write_text(json.dumps(manifest.to_json()))
+    manifest = Manifest(
+        model, target, "onnxruntime", "model.onnx", "", 7, tensor, tensor,
+        parity=tuple(Parity(0.1, 0.1, 0.01, value, 1.0, None, 10) for value in (190.0, sqnr_db)),
+        threshold=Threshold(),
+        provenance=Provenance("0.1.0", "2026-01-02T03:04:05+00:00", WeightsInfo("random"), FP32),
+    )  # fmt: skip
+    (folder / model / target).mkdir(parents=True)
+    write_manifest(folder / model / target, manifest, ())
 
 
 def test_every_variant_has_the_facts_that_a_person_chooses_by() -> None:
-    rows = {row["name"]: row for row in listings.models()}
+    rows = {row.name: row for row in list_models()}
     assert list(rows) == ZOO.names()
     for row in rows.values():
-        assert row["accuracy"]["value"] > 10
-        assert row["licence_weights"]
-        assert row["macs"] > 0
-    assert rows["topformer-tiny"]["latency"]["device"].startswith("Qualcomm Snapdragon 865")
-    assert rows["topformer-tiny"]["latency"]["input"] == 512
-    assert rows["conv2former-l"]["latency"] is None
+        assert row.accuracy is not None
+        assert (row.accuracy.value or 0) > 10
+        assert row.licence_weights
+        assert (row.macs or 0) > 0
+    latency = rows["topformer-tiny"].latency
+    assert latency is not None
+    assert (latency.device or "").startswith("Qualcomm Snapdragon 865")
+    assert latency.input == 512
+    assert rows["conv2former-l"].latency is None
 
 
 def test_a_name_alone_shows_that_variant_and_a_part_of_one_shows_all() -> None:
-    assert [row["name"] for row in listings.models("topformer_tiny")] == ["topformer-tiny"]
-    assert len(listings.models("topformer")) == 6
+    assert [row.name for row in list_models("topformer_tiny")] == ["topformer-tiny"]
+    assert len(list_models("topformer")) == 6
     with pytest.raises(UnknownName, match="Did you mean"):
-        listings.models("topformer-tinny")
+        list_models("topformer-tinny")
 
 
 def test_what_was_exported_is_read_from_the_manifests(tmp_path: Path) -> None:
-    write_manifest(tmp_path, "topformer-tiny", "tflite-int8", 31.5)
-    write_manifest(tmp_path, "edgenext-xx-small-features", "onnx-fp32", 120.0)
-    write_manifest(tmp_path, "net-own", "onnx-fp32", 120.0)
+    write_example(tmp_path, "topformer-tiny", "tflite-int8", 31.5)
+    write_example(tmp_path, "edgenext-xx-small-features", "onnx-fp32", 120.0)
+    write_example(tmp_path, "net-own", "onnx-fp32", 120.0)
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / MANIFEST).write_text("{")
-    made = listings.exported(tmp_path)
-    assert [row["model"] for row in made] == ["edgenext-xx-small-features", "net-own", "topformer-tiny"]
-    rows: dict[str, Any] = {row["name"]: row["exported"] for row in listings.models(artifacts=tmp_path)}
+    assert [row.model for row in list_exported(tmp_path)] == ["edgenext-xx-small-features", "net-own", "topformer-tiny"]
+    rows = {row.name: row.exported for row in list_models(artifacts=tmp_path)}
     ((tiny,), (features,)) = rows["topformer-tiny"], rows["edgenext-xx-small"]
-    assert tiny["parity"]["sqnr_db"] == 31.5  # of the worst output
-    assert (tiny["weights"], features["target"]) == ("random", "onnx-fp32")
-    assert rows["topformer-base"] == []
+    assert tiny.parity is not None
+    assert tiny.parity.sqnr_db == 31.5  # of the worst output
+    assert (tiny.weights, features.target) == ("random", "onnx-fp32")
+    assert rows["topformer-base"] == ()
 
 
 def test_manifests_are_read_without_torch() -> None:
-    code = "import sys; from edgedeploy.pipeline.models import exported; exported(); print('torch' in sys.modules)"
+    call = "from edgedeploy.pipeline.models import list_exported; list_exported()"
+    code = f"import sys; {call}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "False"
 
 
 def test_the_table_fits_120_columns_and_shows_exports(tmp_path: Path) -> None:
-    write_manifest(tmp_path / "artifacts", "topformer-tiny", "tflite-int8", 31.5)
+    write_example(tmp_path / "artifacts", "topformer-tiny", "tflite-int8", 31.5)
     shown = edgedeploy("models", cwd=tmp_path).stdout.splitlines()
     table = shown[: 1 + len(ZOO)]
     assert table[0].split()[0] == "model"
@@ -92,7 +100,7 @@ def test_one_variant_shows_its_reading_and_all_published_figures(tmp_path: Path)
     assert "78.5" in shown
 
 
-def test_weights_tells_where_they_are_and_under_which_licence(tmp_path: Path) -> None:
+def test_weights_shows_where_they_are_and_under_which_licence(tmp_path: Path) -> None:
     shown = edgedeploy("weights", "edgenext-small", cwd=tmp_path).stdout
     for fact in ("releases/download", "--weights official downloads it", "MIT", "79.4"):
         assert fact in shown

@@ -286,7 +286,7 @@ def _manifest(
 ) -> Manifest:
     network, record = prepared.network, lowered.record
     images = prepared.calibration.images if lowered.calibrated else None
-    (main, *more) = [_described(path) for path in (lowered.path, *record.more_files)]
+    (main, *more) = [_described(lowered.path.with_name(name)) for name in (lowered.path.name, *record.more_files)]
     return Manifest(
         model=network.name,
         target=target.name,

@@ -1,0 +1,148 @@
+"""The commands that make and check artifacts: export, verify."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgedeploy.cli.interrupts import unwinding
+from edgedeploy.cli.options import DeviceOption, JsonOption
+from edgedeploy.cli.output import print_json, print_result
+
+commands = typer.Typer()
+
+
+@commands.command()
+def export(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A name from `edgedeploy models`, file.py:factory, package.module:factory, timm:NAME, "
+            "torchvision:NAME, or a .pt2 file.",
+        ),
+    ],
+    target: Annotated[
+        str,
+        typer.Option(
+            "--target", "-t", metavar="TARGET[,...]", help="Names from `edgedeploy targets`, separated by commas."
+        ),
+    ],
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WEIGHTS",
+            help="A checkpoint (.pth, .safetensors), its URL, or `official`. Default: random weights.",
+        ),
+    ] = None,
+    input_size: Annotated[
+        str | None, typer.Option(metavar="HxW", help="Height and width of the input, such as 512x512.")
+    ] = None,
+    input_shape: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="SHAPE",
+            help="An input of your own network: 1x3x224x224 or ids=1x16:int64; repeat it for further inputs.",
+        ),
+    ] = None,
+    num_classes: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Number of classes of a network with random weights.")
+    ] = None,
+    head: Annotated[
+        str,
+        typer.Option(
+            metavar="HEAD",
+            help="The output. For segmentation: logits, upsampled (to the input size) or labels. "
+            "For classification: logits, or features (four maps).",
+        ),
+    ] = "logits",
+    calib: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A folder of images for the activation ranges of int8.")
+    ] = None,
+    num_calib: Annotated[int, typer.Option(min=1, metavar="N", help="Use at most this many calibration images.")] = 32,
+    int8_io: Annotated[
+        bool, typer.Option("--int8-io", help="With static int8, inputs and outputs are int8 too.")
+    ] = False,
+    allow_low_parity: Annotated[
+        bool, typer.Option("--allow-low-parity", help="Keep an artifact whose parity is below its target's threshold.")
+    ] = False,
+    min_runtime: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUNTIME",
+            help="tflite-2.14: fail if tflite-runtime 2.14, the legacy runtime, cannot load the file.",
+        ),
+    ] = None,
+    without_rewrite: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Leave this rewrite out; may be repeated.")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Write artifacts below this folder.")
+    ] = Path("artifacts"),
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show what each rewrite did, and where it was not applied.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Rewrite, lower and verify a model.
+
+    Writes an artifact to artifacts/MODEL/TARGET/ for each target, after it has computed the same in its runtime as the
+    float network.
+    """
+    from edgedeploy.cli.progress import RichReporter
+    from edgedeploy.cli.tables.artifacts import render_artifacts
+    from edgedeploy.core.storage.json_records import to_builtins
+    from edgedeploy.pipeline.export import export as run
+    from edgedeploy.pipeline.export import parse_input_size
+
+    artifacts = run(
+        model,
+        target,
+        weights=weights,
+        input_size=parse_input_size(input_size) if input_size else None,
+        inputs=tuple(input_shape or ()),
+        num_classes=num_classes,
+        head=head,
+        calib=calib,
+        num_calib=num_calib,
+        int8_io=int8_io,
+        allow_low_parity=allow_low_parity,
+        min_runtime=min_runtime,
+        without_rewrites=tuple(without_rewrite or ()),
+        output=output,
+        reporter=RichReporter(verbose=verbose),
+    )
+    if as_json:  # the manifests, each with its folder
+        print_json([{"artifact": str(made.folder), **to_builtins(made.manifest)} for made in artifacts])
+    else:
+        print_result(artifacts, render_artifacts, as_json=False)
+
+
+@commands.command()
+def verify(
+    artifact: Annotated[
+        list[Path], typer.Argument(metavar="ARTIFACT", help="A folder, manifest or file of an artifact.")
+    ],
+    device: DeviceOption = "local",
+    threads: Annotated[int, typer.Option(min=1, metavar="N", help="Threads of the runtime.")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare artifacts with the float network again.
+
+    Runs each artifact on its stored inputs and compares its outputs with the stored ones of the float network.
+    """
+    from edgedeploy.cli.progress import RichReporter
+    from edgedeploy.cli.tables.artifacts import VerifiedRow, render_verified
+    from edgedeploy.pipeline.verify import verify_outputs
+
+    reporter = RichReporter()
+    with unwinding():
+        rows = [
+            VerifiedRow(str(path), index, output.parity, output.host_agreement)
+            for path in artifact
+            for index, output in enumerate(verify_outputs(path, device=device, threads=threads, reporter=reporter))
+        ]
+    print_result(rows, render_verified, as_json=as_json)

@@ -1,0 +1,101 @@
+"""The command that measures: bench."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgedeploy.cli.interrupts import unwinding
+from edgedeploy.cli.options import DeviceOption, parse_threads
+from edgedeploy.cli.output import print_json, print_result
+
+if TYPE_CHECKING:
+    from edgedeploy.core.measurement import Measurement
+
+commands = typer.Typer()
+
+
+@commands.command()
+def bench(
+    artifact: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="ARTIFACT",
+            help="Artifacts, or names of models below ./artifacts. Default: everything below ./artifacts.",
+        ),
+    ] = None,
+    device: DeviceOption = "local",
+    threads: Annotated[
+        str, typer.Option(metavar="N[,...]", help="Numbers of threads, such as 1,2,4; each gets a row.")
+    ] = "1",
+    warmup_runs: Annotated[int, typer.Option(metavar="N", help="Inferences before the first measured one.")] = 3,
+    num_runs: Annotated[int, typer.Option(metavar="N", help="Measure at least this many inferences.")] = 50,
+    min_secs: Annotated[float, typer.Option(metavar="SECS", help="Measure at least this long.")] = 1.0,
+    max_secs: Annotated[float, typer.Option(metavar="SECS", help="Measure at most this long.")] = 150.0,
+    cores: Annotated[
+        str, typer.Option(metavar="CORES", help="big, little, all, or a hexadecimal mask such as f0.")
+    ] = "all",
+    max_start_temp: Annotated[
+        float | None, typer.Option(metavar="°C", help="Wait before each row until the processor is cooler than this.")
+    ] = None,
+    cooldown: Annotated[float, typer.Option(min=0, metavar="SECS", help="Pause between two rows.")] = 0.0,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUNTIME", help="tflite-runtime: run tflite-* in the legacy runtime 2.14, on this machine."
+        ),
+    ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Run each row once more, to measure the time of each operator.")
+    ] = False,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", help="Write all samples to this file; - prints them to stdout."),
+    ] = None,
+) -> None:
+    """Measure artifacts on this machine or on a device.
+
+    Each artifact runs in its own runtime, in a process of its own, and its outputs are verified on the way. The device
+    qemu counts executed Arm instructions instead of time.
+    """
+    from edgedeploy.cli.progress import RichReporter
+    from edgedeploy.core.measurement import ResultFile
+    from edgedeploy.pipeline.bench import bench as run
+
+    to_stdout = json_file is not None and str(json_file) == "-"
+    rows: dict[int, Measurement] = {}
+    try:
+        with unwinding():
+            run(
+                artifact or (),
+                device=device,
+                threads=parse_threads(threads),
+                warmup_runs=warmup_runs,
+                num_runs=num_runs,
+                min_secs=min_secs,
+                max_secs=max_secs,
+                cores=cores,
+                max_start_temp=max_start_temp,
+                cooldown=cooldown,
+                runtime=runtime,
+                profile=profile,
+                json_file=None if to_stdout else json_file,
+                reporter=RichReporter(),
+                on_row=rows.__setitem__,
+            )
+    finally:  # the rows that were measured are printed, whatever came after them
+        measured = [rows[index] for index in sorted(rows)]
+        if to_stdout:
+            print_json(ResultFile.of(measured))
+        elif measured:
+            _print_tables(measured)
+
+
+def _print_tables(rows: Sequence[Measurement]) -> None:
+    from edgedeploy.cli.tables.measurements import render_measurements, render_profiles
+
+    print_result(rows, render_measurements, as_json=False)
+    print_result(rows, render_profiles, as_json=False)

@@ -1,0 +1,28 @@
+"""Arguments and options that several commands have, and the parsing that typer does not do."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edgedeploy.core.errors import UsageError
+
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        "-d",
+        metavar="DEVICE",
+        help="local, adb:NAME, ssh:user@host, an alias of edgedeploy.toml, or qemu[:CPU].",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print records as JSON instead of a table.")]
+
+
+def parse_threads(text: str) -> tuple[int, ...]:
+    """The numbers in "1,2,4". Raises UsageError."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UsageError(f"--threads takes whole numbers, not '{text}'", hint="--threads 1,2,4") from None

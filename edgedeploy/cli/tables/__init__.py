@@ -1,0 +1,1 @@
+"""Tables for people: functions from typed records to text. Nothing here prints."""

@@ -1,0 +1,125 @@
+"""Tables of the command bench. All rows of a column have one unit, so that they can be compared by eye."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from edgedeploy.core.device import hottest_c
+from edgedeploy.core.measurement import InstructionCount, Measurement, Profile
+
+from .layout import PLAIN, Layout
+from .text import mebibytes, new_table, render, sqnr_cell
+
+TIME_COLUMNS = (">threads", ">min", ">median", ">p90", ">p99", ">load", ">first", ">peak MiB")
+COUNT_COLUMNS = (">instr M", ">× bound", ">load/store %", ">float MAC M", ">int8 dot M")
+SHOWN_OPERATORS = 10  # the JSON has them all
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def render_measurements(rows: Sequence[Measurement], layout: Layout = PLAIN) -> str:
+    """Times, or where instructions were counted those and no time at all; notes are footnotes. "" without rows."""
+    if not rows:
+        return ""
+    counted = rows[0].instructions is not None
+    with_host = any(row.host_agreement for row in rows)
+    columns = COUNT_COLUMNS if counted else TIME_COLUMNS
+    table = new_table("model", "target", *columns, ">size MiB", ">SQNR dB", *((">vs host dB",) if with_host else ()))
+    marks: dict[str, str] = {}
+    for row in rows:
+        for note in row.notes:
+            marks.setdefault(note, str(len(marks) + 1).translate(SUPERSCRIPTS))
+        table.add_row(
+            row.model,
+            row.target + "".join(marks[note] for note in row.notes),
+            *(_count_cells(row.instructions) if counted else _time_cells(row)),
+            mebibytes(row.size_bytes),
+            sqnr_cell(row.parity),
+            *((sqnr_cell(row.host_agreement),) if with_host else ()),
+        )
+    title = _title_of_counts(rows[0]) if counted else _title_of_times(rows)
+    return render(title, table, *(f"{mark} {note}" for note, mark in marks.items()), layout=layout)
+
+
+def _title_of_times(rows: Sequence[Measurement]) -> str:
+    device = rows[0].device
+    counts = sorted({len(row.samples_ns) for row in rows})
+    span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    chip = f", {device.soc}" if device.soc else ""
+    mask = "" if rows[0].cpu_mask is None else f", cores {rows[0].cpu_mask:x}"
+    system = f"{device.abi}, {device.display_os}"
+    return f"{device.display_name}{chip} ({system}){mask}{_temperatures(rows)}, {span} runs each; milliseconds"
+
+
+def _temperatures(rows: Sequence[Measurement]) -> str:
+    """The processor's temperature before the first row and after the last one, where the device reports it."""
+    before, after = rows[0].state_before, rows[-1].state_after
+    if before is None or after is None:
+        return ""
+    start, end = hottest_c(before), hottest_c(after)
+    return "" if start is None or end is None else f", {start:.1f} -> {end:.1f} °C"
+
+
+def _time_cells(row: Measurement) -> list[str]:
+    times = row.latency_ns
+    hidden = row.device.emulated  # emulated time is never shown as latency
+    quantiles = (None,) * 4 if times is None or hidden else (times.min, times.median, times.p90, times.p99)
+    return [
+        str(row.threads),
+        *("" if ns is None else f"{ns / 1e6:.2f}" for ns in quantiles),
+        *("" if ns is None or hidden else f"{ns / 1e6:.1f}" for ns in (row.load_ns, row.first_inference_ns)),
+        "" if row.peak_rss_bytes is None else mebibytes(row.peak_rss_bytes, 0),
+    ]
+
+
+def _title_of_counts(row: Measurement) -> str:
+    return f"{row.device.display_name} ({row.device.abi}): executed instructions of one inference, on one thread"
+
+
+def _count_cells(count: InstructionCount | None) -> list[str]:
+    if count is None:
+        return [""] * len(COUNT_COLUMNS)
+    moved = count.by_class.get("load_store", 0) + count.by_class.get("simd_load_store", 0)
+    return [
+        f"{count.total / 1e6:.1f}",
+        "" if count.ratio is None else f"{count.ratio:.2f}",
+        f"{100 * moved / count.total:.0f}",
+        f"{count.by_class.get('float_mac', 0) / 1e6:.1f}",
+        f"{count.by_class.get('int8_dot', 0) / 1e6:.1f}",
+    ]
+
+
+def render_profiles(rows: Sequence[Measurement], layout: Layout = PLAIN) -> str:
+    """For each profiled row the types of operators, the most expensive first, and their calls in one inference."""
+    parts: list[Table | str] = []
+    for row in rows:
+        if row.profile is None:
+            continue
+        heading = f"\n{row.model} {row.target}, {row.threads} thread{'s' if row.threads > 1 else ''}"
+        if row.profile.not_available:
+            parts.append(f"{heading}: no profile: {row.profile.not_available}")
+            continue
+        parts.append(f"{heading}: operators, the mean of {row.profile.runs} profiled inferences")
+        parts.append(_profile_table(row.profile, timed=not row.device.emulated))
+    return render(*parts, layout=layout)
+
+
+def _profile_table(profile: Profile, *, timed: bool) -> Table:
+    """`timed` is False on an emulated device: its time is never shown, nor as a share."""
+    table = new_table("operator", ">calls", *((">share %",) if timed else ()))
+    costs: dict[str, tuple[int, int]] = {}  # total_ns and calls by type
+    for operator in profile.operators:
+        total_ns, calls = costs.get(operator.type, (0, 0))
+        costs[operator.type] = (total_ns + operator.total_ns, calls + operator.calls)
+    ordered = sorted(
+        ((*cost, type_) for type_, cost in costs.items()), key=lambda cost: cost[0] if timed else cost[1], reverse=True
+    )
+    shown, others = ordered[:SHOWN_OPERATORS], ordered[SHOWN_OPERATORS:]
+    if others:
+        shown.append((sum(cost[0] for cost in others), sum(cost[1] for cost in others), f"{len(others)} other types"))
+    whole_ns = sum(cost[0] for cost in ordered)
+    for total_ns, calls, type_ in shown:
+        share = [f"{100 * total_ns / whole_ns:.1f}" if whole_ns else ""] if timed else []
+        table.add_row(type_, f"{calls / profile.runs:g}", *share)
+    return table

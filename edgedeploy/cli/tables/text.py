@@ -1,0 +1,85 @@
+"""What all tables share: columns, cells that mean the same everywhere, and the way from a rich table to text."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+
+from edgedeploy.core.parity import Parity
+
+from .layout import PLAIN, Layout
+
+NOTHING = "nothing to show\n"
+
+
+def new_table(*columns: str) -> Table:
+    """A table without borders. `>` before a header aligns its column to the right, as numbers want it."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left", no_wrap=True)
+    return table
+
+
+def fact_table(facts: Iterable[tuple[str, str]]) -> Table:
+    """A name and its value on each line; long values are folded, empty ones left out."""
+    table = new_table("", "")
+    table.show_header = False
+    fold(table, 1)
+    for name, value in facts:
+        if value:
+            table.add_row(name, value)
+    return table
+
+
+def fold(table: Table, *columns: int) -> None:
+    """Long cells of these columns go on in the next line instead of being cut off."""
+    for index in columns:
+        table.columns[index].no_wrap, table.columns[index].overflow = False, "fold"
+
+
+def render(*parts: Table | str, layout: Layout = PLAIN) -> str:
+    """The parts below each other. Strings are kept as they are, however long."""
+    console = Console(
+        file=io.StringIO(),
+        width=layout.width,
+        force_terminal=layout.styled,
+        markup=False,  # a path may contain [brackets]
+        emoji=False,
+        highlight=False,
+    )
+    with console.capture() as captured:
+        for part in parts:
+            console.print(part, soft_wrap=isinstance(part, str))
+    return "\n".join(line.rstrip() for line in captured.get().split("\n"))
+
+
+def render_table(table: Table, layout: Layout) -> str:
+    """The table, or a line that there is nothing in it."""
+    return render(table, layout=layout) if table.row_count else NOTHING
+
+
+def parity_cells(parity: Parity | None) -> tuple[str, str, str]:
+    """SQNR in dB, largest error in σ and label agreement; labels have the last only."""
+    if parity is None:
+        return "", "", ""
+    agreement = "" if parity.label_agreement is None else f"{parity.label_agreement:.2%}"
+    if parity.labels:
+        return "", "", agreement
+    if not parity.is_finite:
+        return "not finite", "", agreement
+    sqnr = "equal" if parity.sqnr_db is None else f"{parity.sqnr_db:.1f}"
+    return sqnr, f"{parity.relative_error:.1g}", agreement
+
+
+def sqnr_cell(parity: Parity | None) -> str:
+    """The one figure that stands for a parity: SQNR in dB, or the agreement of labels."""
+    sqnr, _, agreement = parity_cells(parity)
+    return sqnr or agreement
+
+
+def mebibytes(size_bytes: int, digits: int = 2) -> str:
+    """A size in MiB, without the unit."""
+    return f"{size_bytes / 2**20:.{digits}f}"
