@@ -51,7 +51,7 @@ def test_an_emulated_cpu_gives_counts_and_no_time_anywhere(tmp_path: Path, capsy
     assert count["ratio"] == pytest.approx(count["total"] / count["bound"])
     assert sum(count["by_class"].values()) == count["total"] > count["bound"]
     assert again.instructions is not None
-    assert again.instructions["total"] == pytest.approx(count["total"], rel=1e-4)
+    assert again.instructions.total == pytest.approx(count["total"], rel=1e-4)
     assert record["parity"]["relative_error"] < 1e-5
     assert record["host_agreement"]["relative_error"] < 1e-5
     tables.measurements(rows)
