@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from importlib import metadata
 
 import pytest
 
@@ -86,9 +87,9 @@ def test_a_missing_cross_compiler_is_reported_with_the_command_that_installs_it(
 
 def test_a_runtime_that_is_not_installed_is_reported_with_its_extra(monkeypatch):
     def missing(name):
-        raise native_runtimes.metadata.PackageNotFoundError(name)
+        raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(native_runtimes.metadata, "distribution", missing)
+    monkeypatch.setattr(metadata, "distribution", missing)
     with pytest.raises(MissingExtra, match="ai-edge-litert") as caught:
         build_bundle("litert", toolchain.HOST_ABI)
     assert "edgedeploy[tflite]" in str(caught.value.hint)
