@@ -5,6 +5,9 @@
 
 Activations are observed by their minimum and maximum. XNNPACK's quantizer brings histogram observers; on these networks
 they cost seconds per calibration image (they run once per operator on the whole map) for the same SQNR.
+
+Rules of a recipe match the operators of the captured network, such as "aten.conv2d.default"; the lowered program has other
+ones for some of them ("aten.convolution.default").
 """
 
 from __future__ import annotations
