@@ -121,12 +121,14 @@ class _Run:
 
 
 def _report_rewrites(outcomes: Sequence[RewriteOutcome], reporter: Reporter) -> None:
+    """What each rewrite did and why, and where it declined."""
     from edgedeploy.models.rewrites import ALL
 
     for outcome in outcomes:
         if outcome.applied:
             times = "once" if outcome.applied == 1 else f"{outcome.applied} times"
             reporter.detail(f"{outcome.rewrite}: applied {times}, largest error {outcome.relative_error:.1g} σ")
+            reporter.detail(f"  {ALL[outcome.rewrite].reason}")
             reporter.detail(f"  {ALL[outcome.rewrite].reason}")
         for declined in outcome.declined:
             module = declined.module or "the top level"
