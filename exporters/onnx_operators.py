@@ -1,12 +1,14 @@
 """Facts about the operators of an ONNX model: which module each came from, and its output's dtype.
 
 torch.onnx writes the module path of an operator into its metadata (`pkg.torch.onnx.name_scopes`). onnxsim drops the
-metadata and keeps the names of values, so that paths are read before it and found again by the outputs' names:
+metadata and keeps the names of values, so that paths are read before it and found again by names:
 
-- An operator that onnxsim left alone or replaced by one has its exact path.
+- An operator that onnxsim left alone or replaced by one has its exact path, by its output's name.
 - Where onnxsim replaces several operators by one, the path is that of the last of them, whose output's name it keeps.
+- An operator with a new output has the path of the operator that its weights were made for.
 - Operators without a path (of a conversion in several steps, or of onnxsim's own) take the path of the operators that
-  read their result, where these agree; else their path is "".
+  read their result, where these agree; else their path is "". This is right for the reshapes around a matrix product,
+  and a guess where onnxsim moved an operator.
 - QuantizeLinear and DequantizeLinear have the path of the operator whose result they convert; those of weights and of
   the network's inputs, of the operator that reads them.
 """
@@ -14,6 +16,7 @@ metadata and keeps the names of values, so that paths are read before it and fou
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,20 +30,35 @@ CONVERSIONS = ("QuantizeLinear", "DequantizeLinear")
 
 
 def exported_paths(model: Any) -> dict[str, str]:
-    """The module path of each value in a ModelProto from torch.onnx, by the value's name; without those unknown."""
-    paths = {}
+    """The module path of each value in a ModelProto from torch.onnx, by the value's name; without those unknown.
+
+    A value belongs to the operator that writes it; a weight to those that read it, where they agree.
+    """
+    written: dict[str, str] = {}
+    read: dict[str, set[str]] = {}
     for node in model.graph.node:
         scopes = next((entry.value for entry in node.metadata_props if entry.key == NAME_SCOPES), None)
         modules = ast.literal_eval(scopes)[:-1] if scopes else []  # outermost module ... innermost module, operator
         if modules:
-            paths.update(dict.fromkeys(node.output, str(modules[-1])))
-    return paths
+            written.update(dict.fromkeys(node.output, str(modules[-1])))
+            for value in node.input:
+                read.setdefault(value, set()).add(str(modules[-1]))
+    weights = [weight.name for weight in model.graph.initializer if len(read.get(weight.name, ())) == 1]
+    return {**{name: read[name].pop() for name in weights}, **written}
 
 
 def node_paths(model: Any, value_paths: Mapping[str, str]) -> dict[str, str]:
     """The module path of each node of a simplified ModelProto, by the node's name."""
     operators = operators_of(model, {})
-    known = [next((value_paths[str(value)] for value in op.outputs if value in value_paths), None) for op in operators]
+    readers = Counter(str(value) for op in operators for value in set(op.inputs))
+    # onnxsim merges equal weights: those with several readers say nothing about one of them
+    weights = {weight.name for weight in model.graph.initializer if readers[weight.name] == 1}
+    known: list[str | None] = []
+    for op in operators:
+        by_output = {value_paths[str(value)] for value in op.outputs if value in value_paths}
+        by_weight = {value_paths[str(value)] for value in op.inputs if value in weights and value in value_paths}
+        paths = by_output or by_weight
+        known.append(paths.pop() if len(paths) == 1 else None)
     return dict(zip((str(op.key) for op in operators), completed(operators, known, CONVERSIONS), strict=True))
 
 

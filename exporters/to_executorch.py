@@ -5,11 +5,15 @@
 
 Activations are observed by their minimum and maximum. XNNPACK's quantizer brings histogram observers; on these networks
 they cost seconds per calibration image (they run once per operator on the whole map) for the same SQNR.
+
+Rules of a recipe match the operators of the captured network, such as "aten.conv2d.default"; the lowered program has other
+ones for some of them ("aten.convolution.default").
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from edgedeploy.core.backends import BACKENDS
@@ -120,29 +124,48 @@ def _integer_io(
     """
     import torch
 
-    quantized = torch.ops.quantized_decomposed
-    inputs = list(tensor_specs(job.example_inputs, job.input_names))
-    outputs = list(tensor_specs(example_outputs(job), job.output_names))
-    examples = list(job.example_inputs)
-    nodes = list(module.graph.nodes)
-    for index, node in enumerate([n for n in nodes if n.op == "placeholder"]):
+    inputs = _integer_inputs(module.graph, tensor_specs(job.example_inputs, job.input_names))
+    outputs = _integer_outputs(module.graph, tensor_specs(example_outputs(job), job.output_names))
+    examples = tuple(
+        torch.zeros(spec.shape, dtype=torch.int8) if spec.scale is not None else example
+        for spec, example in zip(inputs, job.example_inputs, strict=True)
+    )
+    module.graph.eliminate_dead_code()
+    module.recompile()
+    return module, examples, inputs, outputs
+
+
+def _integer_inputs(graph: Any, specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """Removes the quantize of each input that is read through one scale only."""
+    import torch
+
+    quantize = torch.ops.quantized_decomposed.quantize_per_tensor.default
+    found = list(specs)
+    for index, node in enumerate([n for n in graph.nodes if n.op == "placeholder"]):
         users = list(node.users)
-        settings = {user.args[1:] for user in users if user.target == quantized.quantize_per_tensor.default}
-        if len(settings) == 1 and all(user.target == quantized.quantize_per_tensor.default for user in users):
+        settings = {user.args[1:] for user in users if user.target == quantize}
+        if len(settings) == 1 and all(user.target == quantize for user in users):
             (scale, zero_point, *_), *_ = settings
             for user in users:
                 user.replace_all_uses_with(node)
-                module.graph.erase_node(user)
-            inputs[index] = dataclasses.replace(inputs[index], dtype="int8", scale=scale, zero_point=zero_point)
-            examples[index] = torch.zeros(inputs[index].shape, dtype=torch.int8)
-    (results,) = nodes[-1].args
+                graph.erase_node(user)
+            found[index] = dataclasses.replace(found[index], dtype="int8", scale=scale, zero_point=zero_point)
+    return tuple(found)
+
+
+def _integer_outputs(graph: Any, specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """Returns what the last dequantize of each output reads, instead of what it writes."""
+    import torch
+
+    dequantize = torch.ops.quantized_decomposed.dequantize_per_tensor.default
+    found = list(specs)
+    output = next(iter(reversed(graph.nodes)))
+    (results,) = output.args
     results = list(results) if isinstance(results, list | tuple) else [results]
     for index, result in enumerate(results):
-        if result.target == quantized.dequantize_per_tensor.default:
+        if result.target == dequantize:
             value, scale, zero_point, *_ = result.args
             results[index] = value
-            outputs[index] = dataclasses.replace(outputs[index], dtype="int8", scale=scale, zero_point=zero_point)
-    nodes[-1].args = (tuple(results),)
-    module.graph.eliminate_dead_code()
-    module.recompile()
-    return module, tuple(examples), tuple(inputs), tuple(outputs)
+            found[index] = dataclasses.replace(found[index], dtype="int8", scale=scale, zero_point=zero_point)
+    output.args = (tuple(results),)
+    return tuple(found)

@@ -12,7 +12,7 @@ Cortex-A53 (`bench --device qemu:cortex-a76`, ONNX Runtime 1.31.1).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from edgedeploy.core.provenance import GraphSummary
 from edgedeploy.core.recipe import Observer
 from edgedeploy.core.spec import TensorSpec
 
-from .job import ExportJob, Lowered, Sample, as_contiguous, example_outputs, tensor_specs
+from .job import ExportJob, Lowered, as_contiguous, example_outputs, tensor_specs
 from .onnx_operators import exported_paths, node_paths, operator_facts, operators_of
 from .recipes import Quantization, float_operators, quantization_of
 from .regions import LabelSelectionTypes, NormalizationTypes, RegionTypes
@@ -56,6 +56,19 @@ class FloatModel:
 
     content: bytes
     modules: Mapping[str, str]
+
+
+class _SampleReader:
+    """Calibration samples as onnxruntime's CalibrationDataReader, which asks for no more than `get_next`."""
+
+    def __init__(self, job: ExportJob) -> None:
+        self._input_names = job.input_names
+        self._samples = iter(job.calibration)
+
+    def get_next(self) -> dict[str, Any] | None:
+        """The next sample by input name; None after the last one."""
+        sample = next(self._samples, None)
+        return None if sample is None else dict(zip(self._input_names, as_contiguous(sample), strict=True))
 
 
 def to_onnx(job: ExportJob) -> Lowered:
@@ -110,21 +123,7 @@ def _quantize(
 ) -> tuple[Any, dict[str, Any]]:
     """The quantized model, and the quantizer's settings."""
     import onnx
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        CalibrationMethod,
-        QuantFormat,
-        QuantType,
-        quantize_static,
-    )
-
-    class Reader(CalibrationDataReader):
-        def __init__(self, samples: Iterator[Sample]) -> None:
-            self.samples = samples
-
-        def get_next(self) -> dict[str, Any] | None:
-            sample = next(self.samples, None)
-            return None if sample is None else dict(zip(job.input_names, as_contiguous(sample), strict=True))
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     settings: dict[str, Any] = {
         "quant_format": QuantFormat.QDQ,
@@ -140,7 +139,7 @@ def _quantize(
         quantize_static(
             str(source),
             str(target),
-            Reader(iter(job.calibration)),
+            _SampleReader(job),
             **settings,
             calibrate_method=CalibrationMethod[method],
             nodes_to_exclude=in_float,
@@ -153,33 +152,46 @@ def _integer_io(
     model: Any, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
 ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     """Removes the first QuantizeLinear and the last DequantizeLinear, in place: inputs and outputs become integers."""
+    graph = model.graph
+    return (
+        tuple(_integer_input(graph, value, spec) for value, spec in zip(graph.input, inputs, strict=True)),
+        tuple(_integer_output(graph, value, spec) for value, spec in zip(graph.output, outputs, strict=True)),
+    )
+
+
+def _integer_input(graph: Any, value: Any, spec: TensorSpec) -> TensorSpec:
+    readers = [node for node in graph.node if value.name in node.input]
+    if len(readers) != 1 or readers[0].op_type != "QuantizeLinear":
+        return spec
+    integer, quantized = _as_integer(graph, value, spec, readers[0]), readers[0].output[0]
+    graph.node.remove(readers[0])
+    _rename(graph, quantized, value.name)
+    return integer
+
+
+def _integer_output(graph: Any, value: Any, spec: TensorSpec) -> TensorSpec:
+    writer = next((node for node in graph.node if value.name in node.output), None)
+    if writer is None or writer.op_type != "DequantizeLinear":
+        return spec
+    integer, quantized = _as_integer(graph, value, spec, writer), writer.input[0]
+    graph.node.remove(writer)
+    _rename(graph, quantized, value.name)
+    return integer
+
+
+def _as_integer(graph: Any, value: Any, spec: TensorSpec, conversion: Any) -> TensorSpec:
+    """Gives a graph's input or output the type of its conversion, and the spec its scale and zero point."""
     import onnx
 
-    constants = {i.name: onnx.numpy_helper.to_array(i) for i in model.graph.initializer}
+    constants = {constant.name: constant for constant in graph.initializer}
+    scale, zero_point = (onnx.numpy_helper.to_array(constants[name]) for name in conversion.input[1:3])
+    value.type.tensor_type.elem_type = onnx.helper.np_dtype_to_tensor_dtype(zero_point.dtype)
+    return TensorSpec(spec.name, spec.shape, zero_point.dtype.name, spec.layout, float(scale), int(zero_point))
 
-    def becomes_int8(value: Any, spec: TensorSpec, node: Any) -> TensorSpec:
-        scale, zero_point = constants[node.input[1]], constants[node.input[2]]
-        value.type.tensor_type.elem_type = onnx.helper.np_dtype_to_tensor_dtype(zero_point.dtype)
-        return TensorSpec(spec.name, spec.shape, zero_point.dtype.name, spec.layout, float(scale), int(zero_point))
 
-    def rename(old: str, new: str) -> None:
-        for node in model.graph.node:
-            for names in (node.input, node.output):
-                for index, name in enumerate(names):
-                    if name == old:
-                        names[index] = new
-
-    new_inputs, new_outputs = list(inputs), list(outputs)
-    for index, value in enumerate(model.graph.input):
-        users = [node for node in model.graph.node if value.name in node.input]
-        if len(users) == 1 and users[0].op_type == "QuantizeLinear":
-            new_inputs[index] = becomes_int8(value, inputs[index], users[0])
-            model.graph.node.remove(users[0])
-            rename(users[0].output[0], value.name)
-    for index, value in enumerate(model.graph.output):
-        made = next((node for node in model.graph.node if value.name in node.output), None)
-        if made is not None and made.op_type == "DequantizeLinear":
-            new_outputs[index] = becomes_int8(value, outputs[index], made)
-            model.graph.node.remove(made)
-            rename(made.input[0], value.name)
-    return tuple(new_inputs), tuple(new_outputs)
+def _rename(graph: Any, old: str, new: str) -> None:
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for index, name in enumerate(names):
+                if name == old:
+                    names[index] = new

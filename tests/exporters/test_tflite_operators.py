@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgedeploy.exporters.module_paths import module_path
 from edgedeploy.exporters.tflite_file import FileGraph, FileOperator, FileTensor
 from edgedeploy.exporters.tflite_operators import delegated_operators, module_paths, modules_by_name
 from edgedeploy.models.rewrites import capture
@@ -78,8 +77,13 @@ def test_a_module_that_is_called_twice_keeps_its_path() -> None:
             return self.conv(self.conv(x))
 
     captured = capture(Twice().eval(), (torch.randn(1, 3, 4, 4),))
-    (found,) = {path for node in captured.graph.nodes if node.op == "call_function" and (path := module_path(node))}
-    assert found.startswith("conv")
+    graph = chain(*(("CONV_2D", f"{name}/{CONV}_conv;{index}") for index in range(2) for name in [type_name(Twice)]))
+    assert module_paths(graph, captured) == ["conv", "conv"]
+
+
+def type_name(kind: type) -> str:
+    """As torch.export records a module's class."""
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def test_a_delegate_takes_all_between_its_inputs_and_its_outputs() -> None:
