@@ -129,7 +129,6 @@ def _report_rewrites(outcomes: Sequence[RewriteOutcome], reporter: Reporter) -> 
             times = "once" if outcome.applied == 1 else f"{outcome.applied} times"
             reporter.detail(f"{outcome.rewrite}: applied {times}, largest error {outcome.relative_error:.1g} σ")
             reporter.detail(f"  {ALL[outcome.rewrite].reason}")
-            reporter.detail(f"  {ALL[outcome.rewrite].reason}")
         for declined in outcome.declined:
             module = declined.module or "the top level"
             reporter.detail(f"{outcome.rewrite} declines {declined.operator} at {module}: {declined.reason}")
