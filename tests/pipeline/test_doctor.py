@@ -35,7 +35,7 @@ def test_a_missing_program_names_its_debian_package(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_folder_that_cannot_be_written_is_a_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(doctor.os, "access", lambda path, mode: False)
+    monkeypatch.setattr("os.access", lambda path, mode: False)
     (check,) = [check for check in run_checks(tmp_path / "artifacts") if check.name == f"folder {tmp_path}"]
     assert check.ok is False
     assert "--output DIR" in check.hint
