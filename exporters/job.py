@@ -1,20 +1,20 @@
-"""What an exporter gets and gives: module + recipe + calibration in, one file out."""
+"""An exporter's input and output: module, recipe and calibration in; one file and its description out."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgedeploy.core.errors import MissingExtra
+from edgedeploy.core.provenance import GraphSummary, OperatorFact
 from edgedeploy.core.recipe import QuantRecipe
 from edgedeploy.core.spec import TensorSpec
 
@@ -22,39 +22,43 @@ if TYPE_CHECKING:
     import torch
 
 Sample = tuple[NDArray[Any], ...]
+T = TypeVar("T")
 
 
 @dataclass
-class Shared:
+class SharedWork:
     """What several targets of one export have in common, so that it is made once.
 
     Attributes:
-        scratch: a private folder for intermediate files, gone after the export.
-        made: intermediate results by name, such as the float model that several quantized ones start from.
-        converter_s: seconds spent inside the converters' own calls, by what was called.
-        log: the file that takes what converters print.
+        scratch: a private folder for intermediate files; it is removed after the export.
+        log: the file that receives the output of converters.
     """
 
     scratch: Path
     log: Path
-    made: dict[tuple[Any, ...], Any] = field(default_factory=dict)
-    converter_s: dict[str, float] = field(default_factory=dict)
+    _made: dict[tuple[str, object], object] = field(default_factory=dict)
+
+    def once(self, name: str, module: torch.nn.Module, make: Callable[[], T]) -> T:
+        """An intermediate result for a network, such as the float model that several quantized ones start from.
+
+        `make` runs at the first call with this name and module; later calls return the same object.
+        """
+        key = (name, module)  # the module itself, not its id: it must stay alive as long as its results
+        if key not in self._made:
+            self._made[key] = make()
+        return cast(T, self._made[key])
 
     @contextlib.contextmanager
-    def converter(self, name: str) -> Iterator[None]:
-        """Around a call into a converter: times it, and sends what it prints to the log instead of the screen."""
-        start = time.perf_counter()
-        try:
-            with quiet(self.log):
-                yield
-        finally:
-            self.converter_s[name] = self.converter_s.get(name, 0.0) + time.perf_counter() - start
+    def quietly(self) -> Iterator[None]:
+        """Wraps a call into a converter: what it prints goes to the log."""
+        with quiet(self.log):
+            yield
 
     @contextlib.contextmanager
     def importing(self, extra: str, purpose: str) -> Iterator[None]:
-        """Around the import of a converter: they print a lot. Raises MissingExtra for what is not installed."""
+        """Wraps the import of a converter: what it prints goes to the log. Raises MissingExtra for a missing package."""
         try:
-            with self.converter(f"import of {extra}"):
+            with self.quietly():
                 yield
         except ImportError as error:
             raise MissingExtra(extra, error.name or extra, purpose) from error
@@ -62,17 +66,17 @@ class Shared:
 
 @dataclass(frozen=True)
 class ExportJob:
-    """One file to make.
+    """One file to write.
 
     Attributes:
         module: the rewritten network.
         example_inputs: one input of each shape.
-        input_names, output_names: as the artifact shall call them, where its format has names.
+        input_names, output_names: for the artifact, where its format has names.
         recipe: how numbers are stored and computed.
         calibration: samples to take activation ranges from; empty where the recipe needs none.
         integer_io: int8 recipes only: the artifact's inputs and outputs are int8 too.
-        path: where the file goes.
-        shared: what other targets of the same export have made.
+        path: of the file.
+        shared: intermediate results, shared with other targets of the same export.
     """
 
     module: torch.fx.GraphModule
@@ -83,7 +87,7 @@ class ExportJob:
     calibration: Sequence[Sample]
     integer_io: bool
     path: Path
-    shared: Shared
+    shared: SharedWork
 
 
 @dataclass(frozen=True)
@@ -91,26 +95,33 @@ class Lowered:
     """What an exporter made.
 
     Attributes:
-        inputs, outputs: as the file has them.
-        recipe_record: the quantizer's own settings, as JSON.
-        facts: what is worth knowing about the file, such as its operators by kind.
+        inputs, outputs: of the file.
+        operators: every operator of the file, those inside delegates too.
+        graph: the file's graph in numbers.
+        quantizer_settings: the quantizer's own settings, as JSON; None for float32.
+        more_files: names of further files that the exporter wrote beside `job.path` and that belong to the artifact.
     """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    recipe_record: Any = None
-    facts: dict[str, Any] = field(default_factory=dict)
+    operators: tuple[OperatorFact, ...]
+    graph: GraphSummary
+    quantizer_settings: Any = None
+    more_files: tuple[str, ...] = ()
 
 
 class Exporter(Protocol):
-    """Writes `job.path`. Raises ExportFailed, or whatever the converter raised; the pipeline explains it."""
+    """Writes `job.path`. Raises ExportFailed, or whatever the converter raised, which the pipeline explains."""
 
     def __call__(self, job: ExportJob) -> Lowered: ...
 
 
 @contextlib.contextmanager
 def quiet(log: Path) -> Iterator[None]:
-    """Sends this process's stdout and stderr, of C++ libraries too, to a file for the time of the block."""
+    """Redirects this process's stdout and stderr, file descriptors 1 and 2, to a file during the block.
+
+    The descriptors and not `sys.stdout`, because converters print from C++ too.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     saved = [(fd, os.dup(fd)) for fd in (1, 2)]
@@ -144,5 +155,5 @@ def example_outputs(job: ExportJob) -> tuple[torch.Tensor, ...]:
 
 
 def as_contiguous(sample: Sample) -> Sample:
-    """Runtimes read raw memory: one float32 block per input."""
+    """A sample whose arrays are contiguous, because runtimes read raw memory."""
     return tuple(np.ascontiguousarray(array) for array in sample)

@@ -1,15 +1,55 @@
-"""The table of targets: where a network shall run, and what that takes."""
+"""The table of targets: a backend, a recipe, the rewrites that help there, and the parity that is required."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgedeploy.core.backends import BACKENDS, Backend, load_object
+from edgedeploy.core.parity import Threshold
 from edgedeploy.core.recipe import DYNAMIC_INT8, FP32, STATIC_INT8, WEIGHT_ONLY_FP16, QuantRecipe
 from edgedeploy.core.registry import Registry
 
 from .job import Exporter
 
-# What every target wants. Which of them fire is the network's matter.
+
+@dataclass(frozen=True)
+class Target:
+    """A backend and a recipe.
+
+    Attributes:
+        name: as typed.
+        backend: the file format and the runtime that runs it.
+        recipe: how numbers are stored and computed.
+        rewrites: names, in no order; `rewrites.ALL` orders them.
+        threshold: the parity that an export must reach.
+    """
+
+    name: str
+    backend: Backend
+    recipe: QuantRecipe
+    rewrites: tuple[str, ...]
+    threshold: Threshold
+
+    @property
+    def file(self) -> str:
+        """Name of the artifact's file."""
+        return self.backend.file
+
+    @property
+    def runtime(self) -> str:
+        """Name of the runtime that runs the file."""
+        return self.backend.runtime
+
+    def exporter(self) -> Exporter:
+        """The backend's exporter; its converter is imported when it is called."""
+        exporter: Exporter = load_object(self.backend.exporter)
+        return exporter
+
+    def __str__(self) -> str:
+        return self.name
+
+
+# For every target. Which of them apply depends on the network.
 COMMON = (
     "fold_constants",
     "window_shift_to_gather",
@@ -28,106 +68,33 @@ COMMON = (
     "resize_to_fixed_size",
     "fuse_hard_activations",
 )
+LABEL_SELECTION = ("argmax_over_candidates",)
+# No CPU delegate has an int8 hard sigmoid; as a clip it is part of the convolution before it.
+HARD_SIGMOID_AS_CLIP = ("fold_hard_sigmoid_gate",)
+# Float on channel-first runtimes only: in int8 a norm in single operators would be rounded at every step.
+CHANNELS_FIRST_NORM = ("channels_first_layer_norm",)
+TFLITE_OPERATORS = ("center_before_variance", "transposed_conv_to_shuffle")
 
+EVERYWHERE = COMMON + LABEL_SELECTION
+TFLITE = EVERYWHERE + HARD_SIGMOID_AS_CLIP + TFLITE_OPERATORS
 
-@dataclass(frozen=True)
-class Threshold:
-    """The parity below which an export fails.
+FLOAT_PARITY = Threshold(relative_error=1e-4, label_agreement=0.99)
+HALF_PARITY = Threshold(sqnr_db=50, label_agreement=0.98)  # 11 bits of mantissa in the weights
+INT8_PARITY = Threshold(sqnr_db=20, label_agreement=0.9)  # noise a tenth of the signal's amplitude
 
-    Attributes:
-        relative_error: largest error over the reference's standard deviation.
-        sqnr_db: signal to quantization noise.
-        label_agreement: share of equal labels, where the artifact gives labels.
-    """
-
-    relative_error: float | None = None
-    sqnr_db: float | None = None
-    label_agreement: float | None = None
-
-    def __str__(self) -> str:
-        parts = []
-        if self.relative_error is not None:
-            parts.append(f"largest error < {self.relative_error:g} σ")
-        if self.sqnr_db is not None:
-            parts.append(f"SQNR ≥ {self.sqnr_db:g} dB")
-        return ", ".join(parts)
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where a network shall run.
-
-    Attributes:
-        name: as typed.
-        exporter: "onnx", "executorch" or "tflite": the file to_<exporter>.py.
-        runner: the runtime that runs the file.
-        file: name of the artifact's file.
-        recipe: how numbers are stored and computed.
-        rewrites: names, in no order; the rewrites' own list orders them.
-        floor: the parity that an export must reach.
-    """
-
-    name: str
-    exporter: str
-    runner: str
-    file: str
-    recipe: QuantRecipe
-    rewrites: tuple[str, ...]
-    floor: Threshold
-
-    def __str__(self) -> str:
-        return self.name
-
-    def export(self) -> Exporter:
-        """The exporter's function; its converter is imported when it is called."""
-        if self.exporter == "onnx":
-            from .to_onnx import to_onnx
-
-            return to_onnx
-        if self.exporter == "executorch":
-            from .to_executorch import to_executorch
-
-            return to_executorch
-        from .to_tflite import to_tflite
-
-        return to_tflite
-
-
-FLOAT = Threshold(relative_error=1e-4, label_agreement=0.99)
-HALF = Threshold(sqnr_db=50, label_agreement=0.98)  # 11 bits of mantissa in the weights
-INT8 = Threshold(sqnr_db=20, label_agreement=0.9)  # noise a tenth of the signal's amplitude
-LABELS = ("argmax_over_candidates",)
-CLIPPED = ("fold_hard_sigmoid_gate",)
-# In float, on runtimes that are channel-first: in int8 a norm spelled out would be rounded at every step.
-CHANNEL_FIRST = ("channels_first_layer_norm",)
-ONLY_TFLITE = ("center_before_variance", "transposed_conv_to_shuffle")
-
-
-def _onnx(name: str, recipe: QuantRecipe, floor: Threshold, *more: str) -> Target:
-    return Target(name, "onnx", "onnxruntime", "model.onnx", recipe, COMMON + LABELS + more, floor)
-
-
-def _executorch(name: str, recipe: QuantRecipe, floor: Threshold, *more: str) -> Target:
-    return Target(name, "executorch", "executorch", "model.pte", recipe, COMMON + LABELS + more, floor)
-
-
-def _tflite(name: str, recipe: QuantRecipe, floor: Threshold, *more: str) -> Target:
-    return Target(
-        name, "tflite", "litert", "model.tflite", recipe, COMMON + LABELS + CLIPPED + ONLY_TFLITE + more, floor
-    )
-
+_ONNX, _EXECUTORCH, _TFLITE = BACKENDS["onnx"], BACKENDS["executorch"], BACKENDS["tflite"]
 
 TARGETS: Registry[Target] = Registry(
     "target",
     (
-        _onnx("onnx-fp32", FP32, FLOAT, *CHANNEL_FIRST),
-        _onnx("onnx-int8", STATIC_INT8, INT8, *CLIPPED),
-        _executorch("executorch-fp32", FP32, FLOAT, *CHANNEL_FIRST),
-        _executorch("executorch-int8", STATIC_INT8, INT8, *CLIPPED),
-        _tflite("tflite-fp32", FP32, FLOAT),
-        _tflite("tflite-fp16", WEIGHT_ONLY_FP16, HALF),
-        _tflite("tflite-dynamic", DYNAMIC_INT8, INT8),
-        _tflite("tflite-int8", STATIC_INT8, INT8),
+        Target("onnx-fp32", _ONNX, FP32, EVERYWHERE + CHANNELS_FIRST_NORM, FLOAT_PARITY),
+        Target("onnx-int8", _ONNX, STATIC_INT8, EVERYWHERE + HARD_SIGMOID_AS_CLIP, INT8_PARITY),
+        Target("executorch-fp32", _EXECUTORCH, FP32, EVERYWHERE + CHANNELS_FIRST_NORM, FLOAT_PARITY),
+        Target("executorch-int8", _EXECUTORCH, STATIC_INT8, EVERYWHERE + HARD_SIGMOID_AS_CLIP, INT8_PARITY),
+        Target("tflite-fp32", _TFLITE, FP32, TFLITE, FLOAT_PARITY),
+        Target("tflite-fp16", _TFLITE, WEIGHT_ONLY_FP16, TFLITE, HALF_PARITY),
+        Target("tflite-dynamic", _TFLITE, DYNAMIC_INT8, TFLITE, INT8_PARITY),
+        Target("tflite-int8", _TFLITE, STATIC_INT8, TFLITE, INT8_PARITY),
     ),
     name_of=str,
     hint="`edgedeploy targets` lists them",

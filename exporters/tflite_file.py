@@ -1,32 +1,86 @@
-"""A .tflite file taken apart: its operators by name, and its first ones as a file of their own."""
+"""A .tflite file: its main graph as records, and its first operators as a file of their own."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 
+@dataclass(frozen=True)
+class FileTensor:
+    """A tensor of the file; `dtype` as numpy names it, where numpy has it."""
+
+    name: str
+    dtype: str
+
+
+@dataclass(frozen=True)
+class FileOperator:
+    """An operator of the file: its type, such as "CONV_2D", and the indices of its tensors."""
+
+    type: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class FileGraph:
+    """The main graph; an operator's index is also its node's index in the interpreter."""
+
+    tensors: tuple[FileTensor, ...]
+    operators: tuple[FileOperator, ...]
+
+
 def operator_name(code: int) -> str:
-    """The name of a builtin operator's number in the format as it is known here, such as ADD for 0."""
+    """The name of a builtin operator's number in the installed version of the format, such as ADD for 0."""
     from ai_edge_litert.schema_py_generated import BuiltinOperator
 
-    return next((name for name, value in vars(BuiltinOperator).items() if value == code), f"number {code}")
+    return _names(BuiltinOperator).get(code, f"number {code}")
+
+
+def read_graph(model: bytes) -> FileGraph:
+    """The file's main graph, without its weights."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    file = schema.Model.GetRootAs(model, 0)
+    graph = file.Subgraphs(0)
+    builtin, dtypes = _names(schema.BuiltinOperator), _names(schema.TensorType)
+    codes = [file.OperatorCodes(index) for index in range(file.OperatorCodesLength())]
+    types = [
+        _text(code.CustomCode())
+        if code.CustomCode()
+        else builtin.get(code.BuiltinCode(), f"number {code.BuiltinCode()}")
+        for code in codes
+    ]
+    tensors = [graph.Tensors(index) for index in range(graph.TensorsLength())]
+    operators = [graph.Operators(index) for index in range(graph.OperatorsLength())]
+    return FileGraph(
+        tuple(FileTensor(_text(tensor.Name()), dtypes[tensor.Type()].lower()) for tensor in tensors),
+        tuple(
+            FileOperator(
+                types[op.OpcodeIndex()],
+                tuple(value for i in range(op.InputsLength()) if (value := op.Inputs(i)) >= 0),  # -1: left out
+                tuple(op.Outputs(i) for i in range(op.OutputsLength())),
+            )
+            for op in operators
+        ),
+    )
 
 
 def operators(model: bytes) -> list[str]:
-    """The main graph's operators in their order: name, and where in the network their output is made."""
-    tree = _parse(model)
-    graph = tree.subgraphs[0]
-    names = [operator_name(code.builtinCode) for code in tree.operatorCodes]
-    return [f"{names[o.opcodeIndex]} at {_place(graph.tensors[o.outputs[0]].name)}" for o in graph.operators]
+    """The main graph's operators in their order: type, and the module whose output they compute."""
+    graph = read_graph(model)
+    return [f"{op.type} at {_module_from(graph.tensors[op.outputs[0]].name)}" for op in graph.operators]
 
 
 def first_operators(model: bytes, count: int) -> bytes:
     """The file cut after its first `count` operators, 1 or more; the last one's outputs are its outputs."""
     import flatbuffers  # type: ignore[import-untyped]
+    from ai_edge_litert import schema_py_generated as schema
 
-    tree = _parse(model)
+    tree = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0))
     graph = tree.subgraphs[0]
     graph.operators = graph.operators[:count]
     graph.outputs = graph.operators[-1].outputs
@@ -40,14 +94,21 @@ def first_operators(model: bytes, count: int) -> bytes:
     return bytes(builder.Output())
 
 
-def _parse(model: bytes) -> Any:
-    from ai_edge_litert import schema_py_generated as schema
+def _names(enumeration: type) -> dict[int, str]:
+    """A class of the generated schema as a table from number to name."""
+    return {value: name for name, value in vars(enumeration).items() if isinstance(value, int)}
 
-    return schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0))
+
+def _text(name: Any) -> str:
+    return "" if name is None else bytes(name).decode(errors="replace")
 
 
-def _place(tensor: bytes) -> str:
-    """`net.Top/net.Stage_trans/net.Block_0;3`, as the converter names a tensor, is trans.0."""
-    modules = tensor.decode(errors="replace").partition(";")[0].split("/")
+def _module_from(tensor: str) -> str:
+    """`net.Top/net.Stage_trans/net.Block_0;3`, as litert_torch names a tensor, is trans.0.
+
+    An approximation for files whose network is not at hand: containers that are never called, such as ModuleList, are
+    missing. tflite_operators.py looks paths up in the network instead.
+    """
+    modules = tensor.partition(";")[0].split("/")
     names = [module.rpartition(".")[2].partition("_")[2] for module in modules]
     return ".".join(name for name in names if name) or "the top level"

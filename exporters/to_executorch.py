@@ -5,145 +5,167 @@
 
 Activations are observed by their minimum and maximum. XNNPACK's quantizer brings histogram observers; on these networks
 they cost seconds per calibration image (they run once per operator on the whole map) for the same SQNR.
+
+Rules of a recipe match the operators of the captured network, such as "aten.conv2d.default"; the lowered program has other
+ones for some of them ("aten.convolution.default").
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-from edgedeploy.core.errors import ExportFailed
-from edgedeploy.core.recipe import FP32, STATIC_INT8
+from edgedeploy.core.backends import BACKENDS
+from edgedeploy.core.recipe import Observer
 from edgedeploy.core.spec import TensorSpec
 
-from .float_norms import Kinds, norm_operators
+from .executorch_operators import graph_summary, operator_facts, operators_of
 from .job import ExportJob, Lowered, example_outputs, tensor_specs
-from .label_tail import Operator, label_tail
+from .recipes import Quantization, float_operators, quantization_of
+from .regions import LabelSelectionTypes, NormalizationTypes, RegionTypes
 
-# layer_norm is one operator, which the quantizer leaves alone
-NORMS = Kinds(
-    roots=("aten.rsqrt.default",),
-    sums=("aten.sum.dim_IntList", "aten.mean.dim"),
-    squares=("aten.mul.Tensor",),
-    differences=("aten.sub.Tensor",),
-    products=("aten.mul.Tensor",),
-    between=("aten.clamp_min.default", "aten.add.Tensor"),
-    views=("aten.reshape.default", "aten.permute.default", "aten.transpose.int"),
-    after=("aten.mul.Tensor", "aten.add.Tensor", "aten.sub.Tensor", "aten.reshape.default"),
+OBSERVERS = {Observer.MIN_MAX: "MinMaxObserver"}  # classes of torchao.quantization.pt2e
+# layer_norm is one operator, which the quantizer leaves in float
+REGION_TYPES = RegionTypes(
+    NormalizationTypes(
+        roots=("aten.rsqrt.default",),
+        sums=("aten.sum.dim_IntList", "aten.mean.dim"),
+        squares=("aten.mul.Tensor",),
+        differences=("aten.sub.Tensor",),
+        products=("aten.mul.Tensor",),
+        between=("aten.clamp_min.default", "aten.add.Tensor"),
+        views=("aten.reshape.default", "aten.permute.default", "aten.transpose.int"),
+        after=("aten.mul.Tensor", "aten.add.Tensor", "aten.sub.Tensor", "aten.reshape.default"),
+    ),
+    LabelSelectionTypes(
+        selectors=("aten.argmax.default", "aten.topk.default"),
+        layers=("aten.conv2d.default", "aten.linear.default", "aten.matmul.default"),
+    ),
 )
 
 
 def to_executorch(job: ExportJob) -> Lowered:
     """Writes `model.pte`, in float32 or static int8."""
-    import torch
-
     with job.shared.importing("executorch", "exporting to ExecuTorch"):
-        import executorch.exir
+        import executorch.exir  # noqa: F401
         import torchao  # noqa: F401
 
-    module: Any = job.module
-    record = None
-    if job.recipe == STATIC_INT8:
-        module, record = _quantize(job)
-    elif job.recipe != FP32:
-        raise ExportFailed(f"ExecuTorch has no recipe {job.recipe} here")
-
+    quantization = quantization_of(job.recipe, BACKENDS["executorch"], OBSERVERS)
+    module, settings = (job.module, None) if quantization is None else _quantize(job, quantization)
     examples = job.example_inputs
-    if job.recipe == STATIC_INT8 and job.integer_io:
+    if quantization is not None and job.integer_io:
         module, examples, inputs, outputs = _integer_io(module, job)
     else:
         inputs = tensor_specs(job.example_inputs, job.input_names)
         outputs = tensor_specs(example_outputs(job), job.output_names)
+    lowered = _lower(job, module, examples)
+    return Lowered(inputs, outputs, operator_facts(lowered), graph_summary(lowered.graph), settings)
+
+
+def _lower(job: ExportJob, module: Any, examples: tuple[Any, ...]) -> Any:
+    """Writes the file; returns the GraphModule that is in it."""
+    import executorch.exir
+    import torch
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 
-    with job.shared.converter("executorch.to_edge_transform_and_lower"):
+    with job.shared.quietly():
         program = torch.export.export(module, examples, strict=False)
         edge = executorch.exir.to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
-    with job.shared.converter("executorch.to_executorch"):
-        lowered = edge.to_executorch()
-    job.path.write_bytes(lowered.buffer)
-    operators = Counter(
-        str(getattr(node.target, "__name__", node.target))
-        for node in edge.exported_program().graph.nodes
-        if node.op == "call_function"
-    )
-    operators.pop("getitem", None)
-    facts = {"delegates": operators.pop("executorch_call_delegate", 0), "operators": dict(operators.most_common())}
-    return Lowered(inputs, outputs, record, facts)
+    with job.shared.quietly():
+        job.path.write_bytes(edge.to_executorch().buffer)
+    return edge.exported_program().graph_module
 
 
-def _quantize(job: ExportJob) -> tuple[Any, dict[str, Any]]:
+def _quantize(job: ExportJob, quantization: Quantization) -> tuple[Any, dict[str, Any]]:
+    """The converted module, and the quantizer's settings."""
     import torch
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+    observer = OBSERVERS[quantization.observer]
+    quantizer = _quantizer(observer)
+    with job.shared.quietly():
+        program = torch.export.export(job.module, job.example_inputs, strict=False)
+        captured = program.module(check_guards=False)
+        in_float = set(float_operators(operators_of(captured.graph), job.recipe, REGION_TYPES))
+        quantizer.set_filter_function(lambda node: node.name not in in_float)
+        prepared = prepare_pt2e(captured, quantizer)
+    with job.shared.quietly(), torch.no_grad():
+        for sample in job.calibration:
+            prepared(*(torch.from_numpy(array) for array in sample))
+    with job.shared.quietly():
+        converted = convert_pt2e(prepared)
+    return converted, {"quantizer": "XNNPACKQuantizer", "per_channel": True, "observer": observer}
+
+
+def _quantizer(observer: str) -> Any:
+    """XNNPACK's quantizer, one scale per output channel, with a torchao observer for activations."""
+    import torchao.quantization.pt2e
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
         XNNPACKQuantizer,
         get_symmetric_quantization_config,
     )
-    from torchao.quantization.pt2e import MinMaxObserver
-    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
     config = get_symmetric_quantization_config(is_per_channel=True)
-    observer = MinMaxObserver.with_args(eps=2**-12)
+    constructor = getattr(torchao.quantization.pt2e, observer).with_args(eps=2**-12)
     activation = {
-        side: dataclasses.replace(getattr(config, side), observer_or_fake_quant_ctr=observer)
+        side: dataclasses.replace(getattr(config, side), observer_or_fake_quant_ctr=constructor)
         for side in ("input_activation", "output_activation")
     }
-    quantizer = XNNPACKQuantizer().set_global(dataclasses.replace(config, **activation))
-    with job.shared.converter("torchao.prepare_pt2e"):
-        program = torch.export.export(job.module, job.example_inputs, strict=False)
-        captured = program.module(check_guards=False)
-        in_float = float_nodes(captured)
-        quantizer.set_filter_function(lambda node: node.name not in in_float)
-        prepared = prepare_pt2e(captured, quantizer)
-    with job.shared.converter("torchao.calibrate"), torch.no_grad():
-        for sample in job.calibration:
-            prepared(*(torch.from_numpy(array) for array in sample))
-    with job.shared.converter("torchao.convert_pt2e"):
-        converted = convert_pt2e(prepared)
-    return converted, {"quantizer": "XNNPACKQuantizer", "per_channel": True, "observer": "MinMaxObserver"}
-
-
-def float_nodes(program: Any) -> set[str]:
-    """Names of the nodes that make norms or pick labels and stay in float."""
-    graph = [
-        Operator(node.name, str(node.target), tuple(n.name for n in node.all_input_nodes), (node.name,))
-        for node in program.graph.nodes
-        if node.op == "call_function"
-    ]
-    layers = ("aten.conv2d.default", "aten.linear.default", "aten.matmul.default")
-    tail = label_tail(graph, pickers=("aten.argmax.default", "aten.topk.default"), layers=layers)
-    return {str(key) for key in (*tail, *norm_operators(graph, NORMS))}
+    return XNNPACKQuantizer().set_global(dataclasses.replace(config, **activation))
 
 
 def _integer_io(
     module: Any, job: ExportJob
 ) -> tuple[Any, tuple[Any, ...], tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """Takes the first quantize and the last dequantize off a converted module; returns it with int8 example inputs."""
+    """Removes the first quantize and the last dequantize of a converted module.
+
+    Returns the module, int8 example inputs, and the specs of inputs and outputs.
+    """
     import torch
 
-    quantized = torch.ops.quantized_decomposed
-    inputs = list(tensor_specs(job.example_inputs, job.input_names))
-    outputs = list(tensor_specs(example_outputs(job), job.output_names))
-    examples = list(job.example_inputs)
-    nodes = list(module.graph.nodes)
-    for index, node in enumerate([n for n in nodes if n.op == "placeholder"]):
+    inputs = _integer_inputs(module.graph, tensor_specs(job.example_inputs, job.input_names))
+    outputs = _integer_outputs(module.graph, tensor_specs(example_outputs(job), job.output_names))
+    examples = tuple(
+        torch.zeros(spec.shape, dtype=torch.int8) if spec.scale is not None else example
+        for spec, example in zip(inputs, job.example_inputs, strict=True)
+    )
+    module.graph.eliminate_dead_code()
+    module.recompile()
+    return module, examples, inputs, outputs
+
+
+def _integer_inputs(graph: Any, specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """Removes the quantize of each input that is read through one scale only."""
+    import torch
+
+    quantize = torch.ops.quantized_decomposed.quantize_per_tensor.default
+    found = list(specs)
+    for index, node in enumerate([n for n in graph.nodes if n.op == "placeholder"]):
         users = list(node.users)
-        settings = {user.args[1:] for user in users if user.target == quantized.quantize_per_tensor.default}
-        if len(settings) == 1 and all(user.target == quantized.quantize_per_tensor.default for user in users):
+        settings = {user.args[1:] for user in users if user.target == quantize}
+        if len(settings) == 1 and all(user.target == quantize for user in users):
             (scale, zero_point, *_), *_ = settings
             for user in users:
                 user.replace_all_uses_with(node)
-                module.graph.erase_node(user)
-            inputs[index] = dataclasses.replace(inputs[index], dtype="int8", scale=scale, zero_point=zero_point)
-            examples[index] = torch.zeros(inputs[index].shape, dtype=torch.int8)
-    (results,) = nodes[-1].args
+                graph.erase_node(user)
+            found[index] = dataclasses.replace(found[index], dtype="int8", scale=scale, zero_point=zero_point)
+    return tuple(found)
+
+
+def _integer_outputs(graph: Any, specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """Returns what the last dequantize of each output reads, instead of what it writes."""
+    import torch
+
+    dequantize = torch.ops.quantized_decomposed.dequantize_per_tensor.default
+    found = list(specs)
+    output = next(iter(reversed(graph.nodes)))
+    (results,) = output.args
     results = list(results) if isinstance(results, list | tuple) else [results]
     for index, result in enumerate(results):
-        if result.target == quantized.dequantize_per_tensor.default:
+        if result.target == dequantize:
             value, scale, zero_point, *_ = result.args
             results[index] = value
-            outputs[index] = dataclasses.replace(outputs[index], dtype="int8", scale=scale, zero_point=zero_point)
-    nodes[-1].args = (tuple(results),)
-    module.graph.eliminate_dead_code()
-    module.recompile()
-    return module, tuple(examples), tuple(inputs), tuple(outputs)
+            found[index] = dataclasses.replace(found[index], dtype="int8", scale=scale, zero_point=zero_point)
+    output.args = (tuple(results),)
+    return tuple(found)

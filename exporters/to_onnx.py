@@ -12,29 +12,63 @@ Cortex-A53 (`bench --device qemu:cortex-a76`, ONNX Runtime 1.31.1).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from edgedeploy.core.backends import BACKENDS
 from edgedeploy.core.errors import ExportFailed
-from edgedeploy.core.recipe import FP32, STATIC_INT8
+from edgedeploy.core.provenance import GraphSummary
+from edgedeploy.core.recipe import Observer
 from edgedeploy.core.spec import TensorSpec
 
-from .float_norms import Kinds, norm_operators
-from .job import ExportJob, Lowered, Sample, as_contiguous, example_outputs, tensor_specs
-from .label_tail import Operator, label_tail
+from .job import ExportJob, Lowered, as_contiguous, example_outputs, tensor_specs
+from .onnx_operators import exported_paths, node_paths, operator_facts, operators_of
+from .recipes import Quantization, float_operators, quantization_of
+from .regions import LabelSelectionTypes, NormalizationTypes, RegionTypes
 
 OPSET = 20
+OBSERVERS = {Observer.MIN_MAX: "MinMax"}  # names of onnxruntime.quantization.CalibrationMethod
 # LayerNormalization is one operator, with a float kernel
-NORMS = Kinds(
-    roots=("Reciprocal",),
-    sums=("ReduceSum", "ReduceMean"),
-    squares=("Mul",),
-    differences=("Sub",),
-    products=("Mul",),
-    between=("Sqrt", "Clip", "Add", "Max"),
-    views=("Reshape", "Transpose"),
-    after=("Mul", "Add", "Sub", "Reshape"),
+REGION_TYPES = RegionTypes(
+    NormalizationTypes(
+        roots=("Reciprocal",),
+        sums=("ReduceSum", "ReduceMean"),
+        squares=("Mul",),
+        differences=("Sub",),
+        products=("Mul",),
+        between=("Sqrt", "Clip", "Add", "Max"),
+        views=("Reshape", "Transpose"),
+        after=("Mul", "Add", "Sub", "Reshape"),
+    ),
+    LabelSelectionTypes(selectors=("ArgMax", "TopK"), layers=("Conv", "Gemm", "MatMul")),
 )
+
+
+@dataclass(frozen=True)
+class FloatModel:
+    """The simplified float model.
+
+    Attributes:
+        content: the serialized ModelProto.
+        modules: module path of each node, by the node's name.
+    """
+
+    content: bytes
+    modules: Mapping[str, str]
+
+
+class _SampleReader:
+    """Calibration samples as onnxruntime's CalibrationDataReader, which asks for no more than `get_next`."""
+
+    def __init__(self, job: ExportJob) -> None:
+        self._input_names = job.input_names
+        self._samples = iter(job.calibration)
+
+    def get_next(self) -> dict[str, Any] | None:
+        """The next sample by input name; None after the last one."""
+        sample = next(self._samples, None)
+        return None if sample is None else dict(zip(self._input_names, as_contiguous(sample), strict=True))
 
 
 def to_onnx(job: ExportJob) -> Lowered:
@@ -44,116 +78,120 @@ def to_onnx(job: ExportJob) -> Lowered:
         import onnxscript  # noqa: F401
         import onnxsim  # noqa: F401
 
-    model = _float_model(job)
-    outputs = example_outputs(job)
-    specs = (tensor_specs(job.example_inputs, job.input_names), tensor_specs(outputs, job.output_names))
-    record = None
-    if job.recipe == STATIC_INT8:
-        model, record = _quantize(job, model)
+    quantization = quantization_of(job.recipe, BACKENDS["onnx"], OBSERVERS)
+    source = job.shared.once("onnx", job.module, lambda: _float_model(job))
+    model = onnx.load_from_string(source.content)
+    inputs = tensor_specs(job.example_inputs, job.input_names)
+    outputs = tensor_specs(example_outputs(job), job.output_names)
+    settings = None
+    if quantization is not None:
+        model, settings = _quantize(job, model, source.modules, quantization)
         if job.integer_io:
-            specs = _integer_io(model, *specs)
-    elif job.recipe != FP32:
-        raise ExportFailed(f"ONNX has no recipe {job.recipe} here")
+            inputs, outputs = _integer_io(model, inputs, outputs)
     onnx.checker.check_model(model, full_check=True)
     job.path.write_bytes(model.SerializeToString())
-    operators = Counter(node.op_type for node in model.graph.node)
-    return Lowered(*specs, record, {"opset": OPSET, "operators": dict(operators.most_common())})
+    types = Counter(node.op_type for node in model.graph.node)
+    summary = GraphSummary(dict(types.most_common()), opset=OPSET)
+    return Lowered(inputs, outputs, operator_facts(model, source.modules), summary, settings)
 
 
-def _float_model(job: ExportJob) -> Any:
-    """The simplified float model; made once for both recipes."""
-    key = ("onnx", id(job.module))
-    if key not in job.shared.made:
-        import onnxsim
-        import torch
+def _float_model(job: ExportJob) -> FloatModel:
+    import onnxsim
+    import torch
 
-        with job.shared.converter("torch.onnx.export"):
-            program = torch.onnx.export(
-                job.module,
-                job.example_inputs,
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=list(job.input_names),
-                output_names=list(job.output_names),
-                verbose=False,
-            )
-        assert program is not None
-        with job.shared.converter("onnxsim.simplify"):
-            model, same = onnxsim.simplify(program.model_proto)
-        if not same:
-            raise ExportFailed("onnxsim's own check found that its simplified model computes something else")
-        job.shared.made[key] = model.SerializeToString()
+    with job.shared.quietly():
+        program = torch.onnx.export(
+            job.module,
+            job.example_inputs,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(job.input_names),
+            output_names=list(job.output_names),
+            verbose=False,
+        )
+    assert program is not None
+    exported = program.model_proto
+    with job.shared.quietly():
+        model, same = onnxsim.simplify(exported)
+    if not same:
+        raise ExportFailed("onnxsim's own check found that its simplified model computes something else")
+    return FloatModel(model.SerializeToString(), node_paths(model, exported_paths(exported)))
+
+
+def _quantize(
+    job: ExportJob, model: Any, modules: Mapping[str, str], quantization: Quantization
+) -> tuple[Any, dict[str, Any]]:
+    """The quantized model, and the quantizer's settings."""
     import onnx
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
-    return onnx.load_from_string(job.shared.made[key])
-
-
-def _quantize(job: ExportJob, model: Any) -> tuple[Any, dict[str, Any]]:
-    import onnx
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-
-    class Reader(CalibrationDataReader):
-        def __init__(self, samples: Iterator[Sample]) -> None:
-            self.samples = samples
-
-        def get_next(self) -> dict[str, Any] | None:
-            sample = next(self.samples, None)
-            return None if sample is None else dict(zip(job.input_names, as_contiguous(sample), strict=True))
-
-    tail = float_nodes(model)
     settings: dict[str, Any] = {
         "quant_format": QuantFormat.QDQ,
         "activation_type": QuantType.QUInt8,
         "weight_type": QuantType.QInt8,
         "per_channel": True,
-        "nodes_to_exclude": tail,
     }
+    method = OBSERVERS[quantization.observer]
+    in_float = [str(key) for key in float_operators(operators_of(model, modules), job.recipe, REGION_TYPES)]
     source, target = job.shared.scratch / "float.onnx", job.shared.scratch / "int8.onnx"
     source.write_bytes(model.SerializeToString())
-    with job.shared.converter("onnxruntime.quantize_static"):
-        quantize_static(str(source), str(target), Reader(iter(job.calibration)), **settings)
-    record = {name: str(value) for name, value in settings.items() if name != "nodes_to_exclude"}
-    return onnx.load(str(target)), {**record, "calibrate_method": "MinMax", "float_nodes": tail}
-
-
-def float_nodes(model: Any) -> list[str]:
-    """Names of the nodes that make norms or pick labels and stay in float."""
-    graph = [Operator(n.name, n.op_type, tuple(n.input), tuple(n.output)) for n in model.graph.node]
-    tail = label_tail(graph, pickers=("ArgMax", "TopK"), layers=("Conv", "Gemm", "MatMul"))
-    return [str(key) for key in dict.fromkeys([*tail, *norm_operators(graph, NORMS)])]
+    with job.shared.quietly():
+        quantize_static(
+            str(source),
+            str(target),
+            _SampleReader(job),
+            **settings,
+            calibrate_method=CalibrationMethod[method],
+            nodes_to_exclude=in_float,
+        )
+    record = {name: str(value) for name, value in settings.items()}
+    return onnx.load(str(target)), {**record, "calibrate_method": method, "float_nodes": in_float}
 
 
 def _integer_io(
     model: Any, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
 ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """Takes the first QuantizeLinear and the last DequantizeLinear off, in place: the graph's ends become int8."""
+    """Removes the first QuantizeLinear and the last DequantizeLinear, in place: inputs and outputs become integers."""
+    graph = model.graph
+    return (
+        tuple(_integer_input(graph, value, spec) for value, spec in zip(graph.input, inputs, strict=True)),
+        tuple(_integer_output(graph, value, spec) for value, spec in zip(graph.output, outputs, strict=True)),
+    )
+
+
+def _integer_input(graph: Any, value: Any, spec: TensorSpec) -> TensorSpec:
+    readers = [node for node in graph.node if value.name in node.input]
+    if len(readers) != 1 or readers[0].op_type != "QuantizeLinear":
+        return spec
+    integer, quantized = _as_integer(graph, value, spec, readers[0]), readers[0].output[0]
+    graph.node.remove(readers[0])
+    _rename(graph, quantized, value.name)
+    return integer
+
+
+def _integer_output(graph: Any, value: Any, spec: TensorSpec) -> TensorSpec:
+    writer = next((node for node in graph.node if value.name in node.output), None)
+    if writer is None or writer.op_type != "DequantizeLinear":
+        return spec
+    integer, quantized = _as_integer(graph, value, spec, writer), writer.input[0]
+    graph.node.remove(writer)
+    _rename(graph, quantized, value.name)
+    return integer
+
+
+def _as_integer(graph: Any, value: Any, spec: TensorSpec, conversion: Any) -> TensorSpec:
+    """Gives a graph's input or output the type of its conversion, and the spec its scale and zero point."""
     import onnx
 
-    constants = {i.name: onnx.numpy_helper.to_array(i) for i in model.graph.initializer}
+    constants = {constant.name: constant for constant in graph.initializer}
+    scale, zero_point = (onnx.numpy_helper.to_array(constants[name]) for name in conversion.input[1:3])
+    value.type.tensor_type.elem_type = onnx.helper.np_dtype_to_tensor_dtype(zero_point.dtype)
+    return TensorSpec(spec.name, spec.shape, zero_point.dtype.name, spec.layout, float(scale), int(zero_point))
 
-    def becomes_int8(value: Any, spec: TensorSpec, node: Any) -> TensorSpec:
-        scale, zero_point = constants[node.input[1]], constants[node.input[2]]
-        value.type.tensor_type.elem_type = onnx.helper.np_dtype_to_tensor_dtype(zero_point.dtype)
-        return TensorSpec(spec.name, spec.shape, zero_point.dtype.name, spec.layout, float(scale), int(zero_point))
 
-    def rename(old: str, new: str) -> None:
-        for node in model.graph.node:
-            for names in (node.input, node.output):
-                for index, name in enumerate(names):
-                    if name == old:
-                        names[index] = new
-
-    new_inputs, new_outputs = list(inputs), list(outputs)
-    for index, value in enumerate(model.graph.input):
-        users = [node for node in model.graph.node if value.name in node.input]
-        if len(users) == 1 and users[0].op_type == "QuantizeLinear":
-            new_inputs[index] = becomes_int8(value, inputs[index], users[0])
-            model.graph.node.remove(users[0])
-            rename(users[0].output[0], value.name)
-    for index, value in enumerate(model.graph.output):
-        made = next((node for node in model.graph.node if value.name in node.output), None)
-        if made is not None and made.op_type == "DequantizeLinear":
-            new_outputs[index] = becomes_int8(value, outputs[index], made)
-            model.graph.node.remove(made)
-            rename(made.input[0], value.name)
-    return tuple(new_inputs), tuple(new_outputs)
+def _rename(graph: Any, old: str, new: str) -> None:
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for index, name in enumerate(names):
+                if name == old:
+                    names[index] = new

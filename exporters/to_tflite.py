@@ -11,31 +11,52 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgedeploy.core.errors import ExportFailed
-from edgedeploy.core.recipe import DYNAMIC_INT8, FP32, STATIC_INT8, WEIGHT_ONLY_FP16
+from edgedeploy.core.backends import BACKENDS
+from edgedeploy.core.provenance import GraphSummary
+from edgedeploy.core.recipe import NumberFormat, Observer
 from edgedeploy.core.spec import TensorSpec
 
-from .float_norms import Kinds, norm_operators
 from .job import ExportJob, Lowered, as_contiguous
-from .label_tail import Operator, label_tail
+from .recipes import Quantization, float_operators, quantization_of
+from .regions import LabelSelectionTypes, NormalizationTypes, RegionTypes
+from .tflite_file import FileGraph, read_graph
+from .tflite_operators import delegated_operators, module_paths, operator_facts, operators_of
 
 SIGNATURE = "serving_default"
 NO_QUANTIZE = "no_quantize"
-NORMS = Kinds(
-    roots=("RSQRT",),
-    sums=("MEAN", "SUM"),
-    squares=("MUL", "SQUARED_DIFFERENCE"),
-    differences=("SUB",),
-    products=("MUL",),
-    between=("ADD", "MAXIMUM"),
-    views=("RESHAPE", "TRANSPOSE"),
-    after=("MUL", "ADD", "SUB", "RESHAPE"),
+OBSERVERS = {Observer.MIN_MAX: "min_max_update"}  # functions of ai_edge_quantizer.utils.qsv_utils
+REGION_TYPES = RegionTypes(
+    NormalizationTypes(
+        roots=("RSQRT",),
+        sums=("MEAN", "SUM"),
+        squares=("MUL", "SQUARED_DIFFERENCE"),
+        differences=("SUB",),
+        products=("MUL",),
+        between=("ADD", "MAXIMUM"),
+        views=("RESHAPE", "TRANSPOSE"),
+        after=("MUL", "ADD", "SUB", "RESHAPE"),
+    ),
+    LabelSelectionTypes(
+        selectors=("ARG_MAX", "TOPK_V2"),
+        layers=("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL"),
+    ),
 )
+
+
+@dataclass(frozen=True)
+class FloatFile:
+    """The converted float file, its graph, and the module path of each of its operators."""
+
+    path: Path
+    graph: FileGraph
+    modules: Sequence[str]
 
 
 def to_tflite(job: ExportJob) -> Lowered:
@@ -45,93 +66,84 @@ def to_tflite(job: ExportJob) -> Lowered:
         import ai_edge_quantizer  # noqa: F401
         import litert_torch  # noqa: F401
 
-    source = _float_model(job)
-    record = None
-    if job.recipe == FP32:
-        job.path.write_bytes(source.read_bytes())
-    elif job.recipe in (WEIGHT_ONLY_FP16, DYNAMIC_INT8, STATIC_INT8):
-        record = _quantize(job, source)
+    quantization = quantization_of(job.recipe, BACKENDS["tflite"], OBSERVERS)
+    source = job.shared.once("tflite", job.module, lambda: _float_file(job))
+    settings = None
+    if quantization is None:
+        job.path.write_bytes(source.path.read_bytes())
     else:
-        raise ExportFailed(f"TFLite has no recipe {job.recipe} here")
-    return _describe(job, record)
+        settings = _quantize(job, source, quantization)
+    return _describe(job, settings)
 
 
-def _float_model(job: ExportJob) -> Path:
-    """The float file; made once for all recipes."""
-    key = ("tflite", id(job.module))
-    if key not in job.shared.made:
-        path = job.shared.scratch / "float.tflite"
-        with job.shared.converter("litert_torch.convert"):
-            import litert_torch
+def _float_file(job: ExportJob) -> FloatFile:
+    path = job.shared.scratch / f"float_{id(job.module)}.tflite"
+    with job.shared.quietly():
+        import litert_torch
 
-            litert_torch.convert(job.module.eval(), job.example_inputs).export(str(path))
-        job.shared.made[key] = path
-    path = job.shared.made[key]
-    assert isinstance(path, Path)
-    return path
+        litert_torch.convert(job.module.eval(), job.example_inputs).export(str(path))
+    graph = read_graph(path.read_bytes())
+    return FloatFile(path, graph, module_paths(graph, job.module))
 
 
-def _quantize(job: ExportJob, source: Path) -> Any:
-    with job.shared.converter("ai_edge_quantizer"):
-        from ai_edge_quantizer import qtyping, quantizer, recipe
+def _quantize(job: ExportJob, source: FloatFile, quantization: Quantization) -> list[dict[str, str]]:
+    """Writes the quantized file; returns the quantizer's rules."""
+    with job.shared.quietly():
+        from ai_edge_quantizer import quantizer
 
-        every, algorithm = qtyping.TFLOperationName.ALL_SUPPORTED, recipe.AlgorithmName
-        worker = quantizer.Quantizer(str(source))
-        calibrated = None
-        if job.recipe == WEIGHT_ONLY_FP16:
-            worker.add_weight_only_config(".*", every, num_bits=16, algorithm_key=algorithm.FLOAT_CASTING)
-        elif job.recipe == DYNAMIC_INT8:
-            worker.load_quantization_recipe(recipe.dynamic_wi8_afp32())
-        else:
-            worker.load_quantization_recipe(recipe.static_wi8_ai8())
-            for pattern in [f"^{re.escape(name)};?$" for name in float_tensors(source)]:
-                worker.update_quantization_recipe(pattern, every, algorithm_key=NO_QUANTIZE)
-            if not job.integer_io:
-                for end in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
-                    worker.update_quantization_recipe(".*", end, algorithm_key=NO_QUANTIZE)
-            inputs = _signature_inputs(source)
-            samples = [dict(zip(inputs, as_contiguous(sample), strict=True)) for sample in job.calibration]
-            calibrated = _ranges(worker, source, samples)
-        worker.quantize(calibrated).export_model(str(job.path), overwrite=True)
+        worker = quantizer.Quantizer(str(source.path))
+        _add_rules(worker, job, source, quantization.format)
+        ranges = None
+        if quantization.format is NumberFormat.STATIC_INT8:
+            ranges = _ranges(job, source.path, worker.get_quantization_recipe(), quantization.observer)
+        worker.quantize(ranges).export_model(str(job.path), overwrite=True)
         settings: Any = worker.get_quantization_recipe()
     return [{name: str(value) for name, value in rule.items()} for rule in settings]
 
 
-def _ranges(worker: Any, source: Path, samples: list[dict[str, Any]]) -> Any:
+def _add_rules(worker: Any, job: ExportJob, source: FloatFile, format: NumberFormat) -> None:
+    """Gives the quantizer its own recipe of a number format, then the exceptions to it."""
+    from ai_edge_quantizer import qtyping, recipe
+
+    every = qtyping.TFLOperationName.ALL_SUPPORTED
+    if format is NumberFormat.FLOAT16_WEIGHTS:
+        algorithm = recipe.AlgorithmName.FLOAT_CASTING
+        worker.add_weight_only_config(".*", every, num_bits=16, algorithm_key=algorithm)
+    elif format is NumberFormat.DYNAMIC_INT8:
+        worker.load_quantization_recipe(recipe.dynamic_wi8_afp32())
+    else:
+        worker.load_quantization_recipe(recipe.static_wi8_ai8())
+    for name in float_tensors(job, source):
+        worker.update_quantization_recipe(f"^{re.escape(name)};?$", every, algorithm_key=NO_QUANTIZE)
+    if format is NumberFormat.STATIC_INT8 and not job.integer_io:
+        for end in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
+            worker.update_quantization_recipe(".*", end, algorithm_key=NO_QUANTIZE)
+
+
+def float_tensors(job: ExportJob, source: FloatFile) -> list[str]:
+    """Names of the tensors that operators in float32 write, in the file's order; the quantizer finds operators by them."""
+    in_float = set(float_operators(operators_of(source.graph, source.modules), job.recipe, REGION_TYPES))
+    written = (op.outputs for index, op in enumerate(source.graph.operators) if index in in_float)
+    return [source.graph.tensors[value].name for outputs in written for value in outputs]
+
+
+def _ranges(job: ExportJob, source: Path, rules: Any, observer: Observer) -> Any:
     """The smallest and largest value of every tensor over all samples.
 
     The quantizer's own `calibrate` averages ranges instead, with a weight of 0.95 on what it has: after a few dozen
     images that is still the range of the first one, and whatever lies outside is clipped.
     """
-    from ai_edge_quantizer import calibrator
+    from ai_edge_quantizer import calibrator, recipe_manager
     from ai_edge_quantizer.utils import qsv_utils
 
-    observer = calibrator.Calibrator(
-        source.read_bytes(), num_threads=os.cpu_count() or 1, qsv_update_func=qsv_utils.min_max_update
-    )
-    observer.calibrate({SIGNATURE: samples}, worker._recipe_manager)
-    return observer.get_model_qsvs()
-
-
-def float_tensors(path: Path) -> list[str]:
-    """Names of the tensors that norms and label-picking operators write; they stay in float."""
-    interpreter = _undelegated(path)
-    names = {tensor["index"]: tensor["name"] for tensor in interpreter.get_tensor_details()}
-    graph = [
-        Operator(op["index"], op["op_name"], tuple(map(int, op["inputs"])), tuple(map(int, op["outputs"])))
-        for op in interpreter._get_ops_details()
-    ]
-    layers = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL")
-    tail = set(label_tail(graph, pickers=("ARG_MAX", "TOPK_V2"), layers=layers))
-    tail |= set(norm_operators(graph, NORMS))
-    return [names[value] for op in graph if op.key in tail for value in op.outputs if value in names]
-
-
-def _undelegated(path: Path) -> Any:
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    return Interpreter(str(path), experimental_op_resolver_type=plain)
+    manager = recipe_manager.RecipeManager()
+    manager.load_quantization_recipe(rules)
+    inputs = _signature_inputs(source)
+    samples = [dict(zip(inputs, as_contiguous(sample), strict=True)) for sample in job.calibration]
+    update = getattr(qsv_utils, OBSERVERS[observer])
+    worker = calibrator.Calibrator(source.read_bytes(), num_threads=os.cpu_count() or 1, qsv_update_func=update)
+    worker.calibrate({SIGNATURE: samples}, manager)
+    return worker.get_model_qsvs()
 
 
 def _signature_inputs(path: Path) -> list[str]:
@@ -140,33 +152,35 @@ def _signature_inputs(path: Path) -> list[str]:
     return list(Interpreter(str(path)).get_signature_list()[SIGNATURE]["inputs"])
 
 
-def _describe(job: ExportJob, record: Any) -> Lowered:
+def _describe(job: ExportJob, settings: Any) -> Lowered:
     from ai_edge_litert.interpreter import Interpreter
 
-    with job.shared.converter("ai_edge_litert.load"):
+    graph = read_graph(job.path.read_bytes())
+    with job.shared.quietly():
         interpreter = Interpreter(str(job.path))
         interpreter.allocate_tensors()
-        operators = Counter(operator["op_name"] for operator in interpreter._get_ops_details())
-        details = interpreter.get_input_details(), interpreter.get_output_details()
-    delegates = operators.pop("DELEGATE", 0)
+        # the interpreter has no public way to list what its delegates took
+        plan = interpreter._get_ops_details()
+    # of all operators, whether delegated or not: nodes that a delegate replaces stay in the plan
+    types = Counter(str(node["op_name"]) for node in plan)
+    delegates = types.pop("DELEGATE", 0)
+    return Lowered(
+        _specs(interpreter.get_input_details(), job.input_names),
+        _specs(interpreter.get_output_details(), job.output_names),
+        operator_facts(graph, module_paths(graph, job.module), delegated_operators(graph, plan)),
+        GraphSummary(dict(types.most_common()), delegates=delegates),
+        settings,
+    )
 
-    def specs(tensors: list[dict[str, Any]], names: tuple[str, ...]) -> tuple[TensorSpec, ...]:
-        made = []
-        for tensor, name in zip(tensors, names, strict=True):
-            scale, zero_point = tensor["quantization"]
-            shape = tuple(int(side) for side in tensor["shape"])
-            quantized = np.issubdtype(tensor["dtype"], np.integer) and scale != 0.0
-            made.append(
-                TensorSpec(
-                    name,
-                    shape,
-                    np.dtype(tensor["dtype"]).name,
-                    "NCHW" if len(shape) == 4 else "",
-                    float(scale) if quantized else None,
-                    int(zero_point) if quantized else None,
-                )
-            )
-        return tuple(made)
 
-    facts = {"delegates": delegates, "operators": dict(operators.most_common())}
-    return Lowered(specs(details[0], job.input_names), specs(details[1], job.output_names), record, facts)
+def _specs(tensors: Sequence[dict[str, Any]], names: Sequence[str]) -> tuple[TensorSpec, ...]:
+    specs = []
+    for tensor, name in zip(tensors, names, strict=True):
+        scale, zero_point = tensor["quantization"]
+        shape = tuple(int(side) for side in tensor["shape"])
+        layout = "NCHW" if len(shape) == 4 else ""
+        spec = TensorSpec(name, shape, np.dtype(tensor["dtype"]).name, layout)
+        if np.issubdtype(tensor["dtype"], np.integer) and scale != 0.0:
+            spec = TensorSpec(name, shape, spec.dtype, layout, float(scale), int(zero_point))
+        specs.append(spec)
+    return tuple(specs)

@@ -6,7 +6,7 @@ https://github.com/HVision-NKU/Conv2Former (commit 94fd1c4, Apache-2.0); state_d
 
 Where the paper and the released code differ, this follows the code, since the weights do:
 
-- the paper says 11x11 kernels everywhere; n and the base model trained on ImageNet-22k (b-22k) have 7x7 ones. A
+- the paper has 11x11 kernels everywhere; n and the base model trained on ImageNet-22k (b-22k) have 7x7 ones. A
   checkpoint's own kernel decides, where one is given;
 - the stem activates before it normalises, and its convolutions have no bias;
 - the head normalises at every position and takes the mean after it.
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from edgedeploy.core.spec import ModelSpec, Preprocessing, Source
 
-from .layers import ChannelLayerNorm
+from .layers import ChannelLayerNorm, DownsampledStages
 
 MLP_RATIO = 4
 HEAD_WIDTH = 1280
@@ -44,7 +44,7 @@ class Config:
 
 
 class ConvModulation(nn.Module):
-    """norm, then proj(a * v) with a a large depthwise convolution and v a 1x1 one; nothing else touches the product."""
+    """norm, then proj(a * v) with a a large depthwise convolution and v a 1x1 one; no activation follows the product."""
 
     def __init__(self, dim: int, kernel: int) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ def _stem(dim: int) -> nn.Sequential:
     )
 
 
-class Conv2Former(nn.Module):
+class Conv2Former(DownsampledStages):
     """(B, 3, H, W) -> class logits (B, classes). Sides are multiples of 32."""
 
     def __init__(self, config: Config, num_classes: int = 1000) -> None:
@@ -122,14 +122,6 @@ class Conv2Former(nn.Module):
         self.head = nn.Sequential(nn.Conv2d(dims[-1], HEAD_WIDTH, 1), nn.GELU(), ChannelLayerNorm(HEAD_WIDTH))
         self.pred = nn.Linear(HEAD_WIDTH, num_classes)
 
-    def forward_features(self, x: Tensor) -> tuple[Tensor, ...]:
-        """The four stage outputs, at strides 4, 8, 16, 32."""
-        maps = []
-        for downsample, stage in zip(self.downsample_layers, self.stages, strict=True):
-            x = stage(downsample(x))
-            maps.append(x)
-        return tuple(maps)
-
     def forward(self, x: Tensor) -> Tensor:
         return self.pred(self.head(self.forward_features(x)[-1]).mean(dim=(2, 3)))
 
@@ -144,12 +136,17 @@ VARIANTS: dict[str, Config] = {
 }
 
 
-def conv2former(
-    variant: str, num_classes: int | None = None, *, checkpoint: Mapping[str, Tensor] | None = None
+def conv2former(variant: str, num_classes: int | None = None) -> Conv2Former:
+    """Builds a variant in eval mode."""
+    return Conv2Former(VARIANTS[variant], num_classes or 1000).eval()
+
+
+def conv2former_from_checkpoint(
+    variant: str, state_dict: Mapping[str, Tensor], num_classes: int | None = None
 ) -> Conv2Former:
-    """Builds a variant in eval mode. A checkpoint, where given, decides the kernel size."""
+    """Builds a variant for a checkpoint, which decides the kernel size."""
     config = VARIANTS[variant]
-    kernel = (checkpoint or {}).get("stages.0.0.attn.att.2.weight")
+    kernel = state_dict.get("stages.0.0.attn.att.2.weight")
     if kernel is not None:
         config = replace(config, kernel=kernel.shape[-1])
     return Conv2Former(config, num_classes or 1000).eval()
@@ -182,6 +179,7 @@ def _spec(variant: str) -> ModelSpec:
         family="conv2former",
         task="classification",
         build=partial(conv2former, variant),
+        build_from_checkpoint=partial(conv2former_from_checkpoint, variant),
         num_classes=1000,
         input_size=(224, 224),
         parameters=parameters,

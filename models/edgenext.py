@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from edgedeploy.core.spec import ModelSpec, Preprocessing, Source
 
-from .layers import ChannelLayerNorm
+from .layers import ChannelLayerNorm, DownsampledStages
 
 KERNELS = (3, 5, 7, 9)  # of the convolution encoders, by stage
 SCALES = (2, 2, 3, 4)  # channel chunks of the SDTA encoder, by stage; stage 1 has none
@@ -210,7 +210,7 @@ def _stage(config: Config, stage: int) -> nn.Sequential:
     return nn.Sequential(*blocks)
 
 
-class EdgeNeXt(nn.Module):
+class EdgeNeXt(DownsampledStages):
     """(B, 3, H, W) -> class logits (B, classes). Sides are multiples of 32."""
 
     def __init__(self, config: Config, num_classes: int = 1000) -> None:
@@ -222,14 +222,6 @@ class EdgeNeXt(nn.Module):
         self.stages = nn.ModuleList(_stage(config, i) for i in range(4))
         self.norm = nn.BatchNorm2d(config.dims[-1]) if config.bn_hs else nn.LayerNorm(config.dims[-1], eps=1e-6)
         self.head = nn.Linear(config.dims[-1], num_classes)
-
-    def forward_features(self, x: Tensor) -> tuple[Tensor, ...]:
-        """The four stage outputs, at strides 4, 8, 16, 32."""
-        maps = []
-        for downsample, stage in zip(self.downsample_layers, self.stages, strict=True):
-            x = stage(downsample(x))
-            maps.append(x)
-        return tuple(maps)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.forward_features(x)[-1]
@@ -256,8 +248,8 @@ def from_timm(state_dict: dict[str, Any], module: nn.Module | None = None) -> di
         return dict(state_dict)
 
     def rename(key: str) -> str:
-        for pattern, ours in _TIMM_NAMES:
-            key = pattern.sub(ours, key)
+        for pattern, replacement in _TIMM_NAMES:
+            key = pattern.sub(replacement, key)
         return key
 
     return {rename(key): value for key, value in state_dict.items()}

@@ -1,6 +1,9 @@
-"""What two or more families really share. Whatever one family alone needs stands in its own file."""
+"""Layers that two or more families share. What only one family needs is in its own file."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -88,17 +91,65 @@ def fold_patches(x: Tensor, patch: int, size: tuple[int, int]) -> Tensor:
     return x.reshape(batch, channels, h, w)
 
 
+def on_patches(x: Tensor, patch: int, layers: Callable[[Tensor], Tensor]) -> Tensor:
+    """`layers`, (B*p*p, N, C) -> (B*p*p, N, C), among pixels at the same position of the patches of a map (B, C, H, W)."""
+    size = (x.shape[2], x.shape[3])
+    return fold_patches(layers(unfold_patches(x, patch)), patch, size)
+
+
 def conv_bn_act(
-    inp: int,
-    out: int,
-    kernel: int,
-    stride: int = 1,
-    *,
-    act: type[nn.Module] | None,
-    groups: int = 1,
-    eps: float = 1e-5,
+    inp: int, out: int, kernel: int, stride: int = 1, *, act: type[nn.Module] | None, groups: int = 1
 ) -> nn.Sequential:
     """Convolution without bias (0), BatchNorm (1), activation (2) or none, numbered as torchvision numbers them."""
     conv = nn.Conv2d(inp, out, kernel, stride, kernel // 2, groups=groups, bias=False)
-    norm = nn.BatchNorm2d(out, eps=eps)
+    norm = nn.BatchNorm2d(out)
     return nn.Sequential(conv, norm) if act is None else nn.Sequential(conv, norm, act())
+
+
+def outputs_of(stages: Iterable[nn.Module], x: Tensor) -> tuple[Tensor, ...]:
+    """The output of every stage; each reads the one before it, the first one `x`."""
+    maps = []
+    for stage in stages:
+        x = stage(x)
+        maps.append(x)
+    return tuple(maps)
+
+
+class MobileNet(nn.Module):
+    """A network of torchvision's form: `features`, the mean over positions, `classifier`.
+
+    A subclass sets these two, and `feature_layers`: the layers of `features` whose outputs are the four stage outputs.
+    """
+
+    features: nn.Sequential
+    classifier: nn.Sequential
+    feature_layers: tuple[int, ...]
+
+    def forward_features(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The last block's output at strides 4, 8, 16, 32; the last convolution belongs to the classifier."""
+        maps = outputs_of(list(self.features)[: self.feature_layers[-1] + 1], x)
+        return tuple(maps[index] for index in self.feature_layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.features(x).mean(dim=(2, 3)))
+
+
+def last_layers(strides: Sequence[int]) -> tuple[int, ...]:
+    """For the strides 4, 8, 16, 32 the index of the last layer at it, where each layer has one of `strides`."""
+    total = [math.prod(strides[: i + 1]) for i in range(len(strides))]
+    return tuple(max(i for i, stride in enumerate(total) if stride == wanted) for wanted in (4, 8, 16, 32))
+
+
+class DownsampledStages(nn.Module):
+    """A network of four stages, each behind a layer that makes the map smaller."""
+
+    downsample_layers: nn.ModuleList
+    stages: nn.ModuleList
+
+    def forward_features(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The four stage outputs, at strides 4, 8, 16, 32."""
+        maps = []
+        for downsample, stage in zip(self.downsample_layers, self.stages, strict=True):
+            x = stage(downsample(x))
+            maps.append(x)
+        return tuple(maps)

@@ -1,4 +1,4 @@
-"""MobileNetV2, a baseline of the articles: inverted residuals with linear bottlenecks.
+"""MobileNetV2, a baseline: inverted residuals with linear bottlenecks.
 
 Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018, https://arxiv.org/abs/1801.04381.
 Keys and shapes are those of torchvision's `mobilenet_v2` checkpoints (BSD-3-Clause), which load as they are.
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from edgedeploy.core.spec import ModelSpec, Preprocessing, Source
 
-from .layers import conv_bn_act
+from .layers import MobileNet, conv_bn_act, last_layers
 
 STEM_WIDTH = 32
 HEAD_WIDTH = 1280
@@ -45,37 +45,23 @@ class InvertedResidual(nn.Module):
         return x + self.conv(x) if self.residual else self.conv(x)
 
 
-class MobileNetV2(nn.Module):
+class MobileNetV2(MobileNet):
     """(B, 3, H, W) -> class logits (B, classes). Sides are multiples of 32."""
 
     def __init__(self, rows: tuple[Row, ...], num_classes: int = 1000) -> None:
         super().__init__()
         layers: list[nn.Module] = [conv_bn_act(3, STEM_WIDTH, 3, 2, act=nn.ReLU6)]
         inp = STEM_WIDTH
-        last_of_stride = {}  # index in `features` of the last block at each stride
-        stride = 2
+        strides = [2]  # of each layer
         for row in rows:
-            stride *= row.stride
             for i in range(row.repeats):
-                layers.append(InvertedResidual(inp, row.out, row.expand, row.stride if i == 0 else 1))
+                strides.append(row.stride if i == 0 else 1)
+                layers.append(InvertedResidual(inp, row.out, row.expand, strides[-1]))
                 inp = row.out
-            last_of_stride[stride] = len(layers) - 1
-        self.taps = tuple(last_of_stride[s] for s in (4, 8, 16, 32))
+        self.feature_layers = last_layers(strides)
         layers.append(conv_bn_act(inp, HEAD_WIDTH, 1, act=nn.ReLU6))
         self.features = nn.Sequential(*layers)
         self.classifier = nn.Sequential(nn.Identity(), nn.Linear(HEAD_WIDTH, num_classes))  # 0 is dropout's slot
-
-    def forward_features(self, x: Tensor) -> tuple[Tensor, ...]:
-        """The last block's output at strides 4, 8, 16, 32; the last convolution belongs to the classifier."""
-        maps = []
-        for index in range(self.taps[-1] + 1):
-            x = self.features[index](x)
-            if index in self.taps:
-                maps.append(x)
-        return tuple(maps)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(self.features(x).mean(dim=(2, 3)))
 
 
 # table 2 of the paper

@@ -1,4 +1,4 @@
-"""MobileNetV3-Large, a baseline of the articles: inverted residuals with squeeze-excitation and hard-swish.
+"""MobileNetV3-Large, a baseline: inverted residuals with squeeze-excitation and hard-swish.
 
 Howard et al., "Searching for MobileNetV3", ICCV 2019, https://arxiv.org/abs/1905.02244. Keys and shapes are those of
 torchvision's `mobilenet_v3_large` checkpoints (BSD-3-Clause), which load as they are. BatchNorm eps is 1e-3.
@@ -14,13 +14,21 @@ from torch import Tensor, nn
 
 from edgedeploy.core.spec import ModelSpec, Preprocessing, Source
 
-from .layers import conv_bn_act
+from .layers import MobileNet, conv_bn_act, last_layers
 
 BN_EPS = 1e-3
 STEM_WIDTH = 16
 HEAD_WIDTH = 1280
 
-_conv = partial(conv_bn_act, eps=BN_EPS)
+
+def _conv(
+    inp: int, out: int, kernel: int, stride: int = 1, *, act: type[nn.Module] | None, groups: int = 1
+) -> nn.Sequential:
+    layers = conv_bn_act(inp, out, kernel, stride, act=act, groups=groups)
+    norm = layers[1]
+    assert isinstance(norm, nn.BatchNorm2d)
+    norm.eps = BN_EPS
+    return layers
 
 
 @dataclass(frozen=True)
@@ -72,21 +80,17 @@ class InvertedResidual(nn.Module):
         return x + self.block(x) if self.residual else self.block(x)
 
 
-class MobileNetV3(nn.Module):
+class MobileNetV3(MobileNet):
     """(B, 3, H, W) -> class logits (B, classes). Sides are multiples of 32."""
 
     def __init__(self, rows: tuple[Row, ...], num_classes: int = 1000) -> None:
         super().__init__()
         layers: list[nn.Module] = [_conv(3, STEM_WIDTH, 3, 2, act=nn.Hardswish)]
         inp = STEM_WIDTH
-        last_of_stride = {}  # index in `features` of the last block at each stride
-        stride = 2
-        for index, row in enumerate(rows, start=1):
+        for row in rows:
             layers.append(InvertedResidual(inp, row))
             inp = row.out
-            stride *= row.stride
-            last_of_stride[stride] = index
-        self.taps = tuple(last_of_stride[s] for s in (4, 8, 16, 32))
+        self.feature_layers = last_layers([2, *(row.stride for row in rows)])
         last = 6 * inp
         layers.append(_conv(inp, last, 1, act=nn.Hardswish))
         self.features = nn.Sequential(*layers)
@@ -94,18 +98,6 @@ class MobileNetV3(nn.Module):
         self.classifier = nn.Sequential(
             nn.Linear(last, HEAD_WIDTH), nn.Hardswish(), nn.Identity(), nn.Linear(HEAD_WIDTH, num_classes)
         )
-
-    def forward_features(self, x: Tensor) -> tuple[Tensor, ...]:
-        """The last block's output at strides 4, 8, 16, 32; the last convolution belongs to the classifier."""
-        maps = []
-        for index in range(self.taps[-1] + 1):
-            x = self.features[index](x)
-            if index in self.taps:
-                maps.append(x)
-        return tuple(maps)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(self.features(x).mean(dim=(2, 3)))
 
 
 RE, HS = nn.ReLU, nn.Hardswish

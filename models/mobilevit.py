@@ -1,4 +1,4 @@
-"""MobileViT, a baseline of the articles: MobileNetV2 blocks, and transformers among pixels of equal place in 2x2 patches.
+"""MobileViT, a baseline: MobileNetV2 blocks, and transformers among pixels at the same position of 2x2 patches.
 
 Mehta and Rastegari, "MobileViT: Light-weight, General-purpose, and Mobile-friendly Vision Transformer", ICLR 2022,
 https://arxiv.org/abs/2110.02178. Keys and shapes are those of timm's `mobilevit_s` (checkpoint
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from edgedeploy.core.spec import ModelSpec, Preprocessing, Source
 
-from .layers import ConvNormAct, Mlp, MultiHeadAttention, fold_patches, unfold_patches
+from .layers import ConvNormAct, Mlp, MultiHeadAttention, on_patches, outputs_of
 
 PATCH = 2
 HEADS = 4
@@ -93,10 +93,8 @@ class MobileViTBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv_1x1(self.conv_kxk(x))  # (B, d, H, W)
-        size = (y.shape[2], y.shape[3])
-        y = self.norm(self.transformer(unfold_patches(y, PATCH)))  # (B*4, N, d)
-        y = self.conv_proj(fold_patches(y, PATCH, size))  # (B, C, H, W)
-        return self.conv_fusion(torch.cat((x, y), dim=1))
+        y = on_patches(y, PATCH, lambda tokens: self.norm(self.transformer(tokens)))
+        return self.conv_fusion(torch.cat((x, self.conv_proj(y)), dim=1))
 
 
 class Classifier(nn.Module):
@@ -132,12 +130,7 @@ class MobileViT(nn.Module):
 
     def forward_features(self, x: Tensor) -> tuple[Tensor, ...]:
         """The outputs of stages 2 to 5, at strides 4, 8, 16, 32 (stage 1 stays at stride 2)."""
-        x = self.stem(x)
-        maps = []
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
-        return tuple(maps[1:])
+        return outputs_of(self.stages, self.stem(x))[1:]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.final_conv(self.forward_features(x)[-1]))

@@ -1,18 +1,18 @@
 """What others have published about the zoo's variants: accuracy, and latency with its device. Nothing here was measured by
 this project, and none of it is a claim about an artifact that edgedeploy made.
 
-The records stand in published.json, one a line, under the names that their sources use; `NAMES` says which variant each
-name is. A variant's records come with its authors' own accuracy first, then other trainings, then latencies.
+The records are in published.json, one a line, under the names that their sources use; `NAMES` maps each variant to these
+names. A variant's records come with its authors' own accuracy first, then other trainings, then latencies.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from edgedeploy.core.spec import ModelSpec
+from edgedeploy.core.storage.json_records import decode
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Published:
     read_from_chart: bool = False
 
 
-# our name -> the sources' names. Ablations, and networks that only use one of ours as a backbone, are left out.
+# variant -> its names in the sources. Ablations, and networks that only use a variant as their backbone, are left out.
 NAMES: dict[str, tuple[str, ...]] = {
     "topformer-tiny": ("TopFormer-T", "TopFormer-Tiny"),
     "topformer-small": ("TopFormer-S", "TopFormer-Small"),
@@ -102,8 +102,7 @@ NAMES: dict[str, tuple[str, ...]] = {
 @cache
 def all_published() -> tuple[Published, ...]:
     """Every record, in the file's order."""
-    records = json.loads(Path(__file__).with_name("published.json").read_text(encoding="utf-8"))
-    return tuple(Published(**record) for record in records)
+    return decode(Path(__file__).with_name("published.json").read_bytes(), tuple[Published, ...])
 
 
 def published_for(spec_name: str) -> tuple[Published, ...]:
@@ -119,7 +118,7 @@ def published_accuracy(spec: ModelSpec) -> Published | None:
     return next(iter(own_size or records), None)
 
 
-# Whose time says most about an Arm CPU comes first; a GPU's and a server's say little.
+# Devices in the order of how much their time tells about an Arm CPU; a GPU's and a server's tell little.
 NEAREST = ("snapdragon", "arm", "exynos", "rk3288", "iphone", "not stated", "cpu", "xeon", "")
 
 

@@ -1,11 +1,11 @@
-"""Swin Transformer, a baseline of the articles: attention inside windows, which a cyclic shift moves every other block.
+"""Swin Transformer, a baseline: attention inside windows, which a cyclic shift moves every other block.
 
 Liu et al., "Swin Transformer: Hierarchical Vision Transformer using Shifted Windows", ICCV 2021,
 https://arxiv.org/abs/2103.14030. Keys and shapes are those of torchvision's `swin_t` checkpoint (BSD-3-Clause), which
 loads as it is; the authors' own checkpoint has other names.
 
-This is the case that "no cyclic shift" is about: the shift is a real `torch.roll` and its mask is computed in the forward
-pass, as the paper has it. Rewrites take both away for runtimes that know neither.
+The shift is a `torch.roll` and its mask is computed in the forward pass, as in the paper; the rewrites
+`window_shift_to_gather` and `fold_constants` remove both at export.
 
 Sides are multiples of 32, so that every map can be merged 2x2. A map that is no multiple of the window (7) is padded with
 zeros on the right and at the bottom, after the norm, and cut again; the padding takes part in attention, as torchvision
@@ -58,12 +58,12 @@ def shift_mask(h: int, w: int, shift: tuple[int, int], device: torch.device) -> 
     """(n, 1, T, T): 0 between tokens of one region of the unshifted map, MASKED between others.
 
     Along an axis the rolled map has three regions: whole windows, the part of the last window that was there before,
-    and the part that came round.
+    and the part that wrapped around.
     """
 
     def region(length: int, step: int) -> Tensor:
-        place = torch.arange(length, device=device)
-        return torch.where(place < length - WINDOW, 0, torch.where(place < length - step, 1, 2))
+        position = torch.arange(length, device=device)
+        return torch.where(position < length - WINDOW, 0, torch.where(position < length - step, 1, 2))
 
     regions = 3 * region(h, shift[0])[:, None] + region(w, shift[1])[None, :]  # (H, W)
     tokens = partition(regions[None, :, :, None]).squeeze(-1)  # (n, T)
@@ -73,8 +73,8 @@ def shift_mask(h: int, w: int, shift: tuple[int, int], device: torch.device) -> 
 
 def relative_position_index() -> Tensor:
     """(T*T,): for each pair of a window's tokens, the row of the bias table that belongs to their distance."""
-    place = torch.arange(WINDOW * WINDOW)
-    row, column = place // WINDOW, place % WINDOW
+    position = torch.arange(WINDOW * WINDOW)
+    row, column = position // WINDOW, position % WINDOW
     down = row[:, None] - row[None, :] + WINDOW - 1
     right = column[:, None] - column[None, :] + WINDOW - 1
     return (down * (2 * WINDOW - 1) + right).flatten()

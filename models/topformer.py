@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -321,18 +322,27 @@ VARIANTS: dict[str, Config] = {
 }
 
 
-def topformer(
-    variant: str, num_classes: int | None = None, *, checkpoint: Mapping[str, Tensor] | None = None
+def topformer(variant: str, num_classes: int | None = None) -> nn.Module:
+    """Builds a variant in eval mode."""
+    return _build(VARIANTS[variant], num_classes)
+
+
+def topformer_from_checkpoint(
+    variant: str, state_dict: Mapping[str, Tensor], num_classes: int | None = None
 ) -> nn.Module:
-    """Builds a variant in eval mode. A checkpoint, where given, decides what its configuration file alone would tell:
-    the fuse convolution is depthwise or dense, and how wide the injection is (Cityscapes uses other ones than ADE20K).
+    """Builds a variant for a checkpoint, whose shapes decide what the authors keep in configuration files: whether the
+    fuse convolution is depthwise or dense, and the width of the injection (Cityscapes and ADE20K differ).
     """
     config = VARIANTS[variant]
+    fuse = state_dict.get("decode_head.linear_fuse.conv.weight")
+    if config.width is not None and fuse is not None and fuse.ndim == 4:
+        config = replace(config, width=fuse.shape[0], depthwise_fuse=fuse.shape[1] == 1)
+    return _build(config, num_classes)
+
+
+def _build(config: Config, num_classes: int | None) -> nn.Module:
     if config.width is None:
         return TopFormerClassifier(config, num_classes or 1000).eval()
-    fuse = (checkpoint or {}).get("decode_head.linear_fuse.conv.weight")
-    if fuse is not None and fuse.ndim == 4:
-        config = Config(config.rows, config.kept, config.heads, fuse.shape[0], depthwise_fuse=fuse.shape[1] == 1)
     return TopFormer(config, num_classes or 150).eval()
 
 
@@ -367,16 +377,14 @@ _WEIGHTS: dict[str, str] = {
 
 
 def _spec(variant: str) -> ModelSpec:
-    def build(num_classes: int | None = None, checkpoint: Mapping[str, Tensor] | None = None) -> nn.Module:
-        return topformer(variant, num_classes, checkpoint=checkpoint)
-
     segmentation = VARIANTS[variant].width is not None
     parameters, macs = _COUNTS[variant]
     return ModelSpec(
         name=f"topformer-{variant}",
         family="topformer",
         task="segmentation" if segmentation else "classification",
-        build=build,
+        build=partial(topformer, variant),
+        build_from_checkpoint=partial(topformer_from_checkpoint, variant),
         num_classes=150 if segmentation else 1000,
         input_size=(512, 512) if segmentation else (224, 224),
         parameters=parameters,

@@ -43,7 +43,7 @@ from torch import Tensor, nn
 
 from edgedeploy.core.spec import ModelSpec, Preprocessing, Source
 
-from .layers import ConvNormAct, Mlp, fold_patches, unfold_patches
+from .layers import ConvNormAct, Mlp, on_patches, outputs_of
 
 PATCH = 2
 EXPANSION = 4
@@ -157,10 +157,8 @@ class XFUnit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.embed(self.local(x))  # (B, d, H, W)
-        size = (y.shape[2], y.shape[3])
-        y = self.norm(self.layers(unfold_patches(y, PATCH)))  # (B*4, N, d)
-        y = self.project(fold_patches(y, PATCH, size))
-        return self.fuse(torch.cat((x, y), dim=1))
+        y = on_patches(y, PATCH, lambda tokens: self.norm(self.layers(tokens)))
+        return self.fuse(torch.cat((x, self.project(y)), dim=1))
 
 
 class Backbone(nn.Module):
@@ -182,12 +180,7 @@ class Backbone(nn.Module):
         self.stages = nn.Sequential(*stages)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        x = self.stem(x)
-        maps = []
-        for stage in self.stages:
-            x = stage(x)
-            maps.append(x)
-        return tuple(maps[1:])
+        return outputs_of(self.stages, self.stem(x))[1:]
 
 
 class XFormer(nn.Module):

@@ -1,4 +1,4 @@
-"""The one list of families. A new family is its file and its line here."""
+"""The list of all families. A new family is a file beside this one and a line here."""
 
 from __future__ import annotations
 

@@ -11,9 +11,22 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
+from tests.fixtures import pixel, pixel_root, small, topformer
 from tests.phones import adb_server, board, device, make_phone, own_folders, phone, phone_device
 
-__all__ = ["adb_server", "board", "device", "make_phone", "own_folders", "phone", "phone_device"]
+__all__ = [
+    "adb_server",
+    "board",
+    "device",
+    "make_phone",
+    "own_folders",
+    "phone",
+    "phone_device",
+    "pixel",
+    "pixel_root",
+    "small",
+    "topformer",
+]
 
 # A script's background job ignores Ctrl-C, and so would every program that is started here to be interrupted.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,4 +1,7 @@
-"""TopFormer for every target; and a scripted Pixel 7 as `--device adb:pixel7`, for all of bench that needs no Android."""
+"""Fixtures for all tests: TopFormer for every target, a small artifact, a scripted Pixel 7 as `--device adb:pixel7`.
+
+The converters are imported by the fixtures that need them: every test imports this file.
+"""
 
 from __future__ import annotations
 
@@ -7,42 +10,46 @@ from pathlib import Path
 
 import pytest
 
+from edgedeploy.benchmarks.devices import TRANSPORTS
 from edgedeploy.benchmarks.devices.transports.scripted import ScriptedDevice
-from edgedeploy.benchmarks.executors import device as on_device
 from edgedeploy.core.artifact import Artifact
-from tests.phones import need
 
-from .exported import all_targets
-from .scripted_phone import opened, pixel_of_this_machine
-from .small_artifacts import convolution
+from .phones import need
+from .scripted_phone import connection, pixel_of_this_machine
+
+__all__ = ["pixel", "pixel_root", "small", "topformer"]
 
 
 @pytest.fixture(scope="session")
 def topformer(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
     """topformer-tiny by target. An export of minutes, which tests may read and not change."""
+    from .exported import all_targets
+
     return all_targets(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def pixel_root(own_folders: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The phone's world; what was brought to it stays from test to test."""
+    """The phone's files; what was pushed to it stays from test to test."""
     need(["g++", "cmake", "ninja"])
     return tmp_path_factory.mktemp("pixel")
 
 
 @pytest.fixture
 def pixel(pixel_root: Path, monkeypatch: pytest.MonkeyPatch) -> ScriptedDevice:
-    """At rest, whatever another test made of it."""
+    """At rest, whatever an earlier test did to it."""
     for path in pixel_root.iterdir():
         if path.is_file():
             path.unlink()
         elif path.name != "data":
             shutil.rmtree(path)
-    monkeypatch.setattr(on_device, "open_device", lambda text: opened(pixel_root))
+    monkeypatch.setitem(TRANSPORTS, "adb", lambda name: connection(pixel_root))
     return pixel_of_this_machine(pixel_root)
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Artifact:
     """One convolution for ONNX Runtime."""
+    from .small_artifacts import convolution
+
     return convolution(tmp_path / "small")

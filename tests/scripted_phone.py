@@ -1,8 +1,8 @@
-"""A scripted Pixel 7 under bench: heat, modes and clocks are played; the lock, the files and the runner are real.
+"""A scripted Pixel 7 for `bench`: heat, modes and clocks are simulated; the lock, the files and the runner are real.
 
     python -m tests.scripted_phone FOLDER bench --device adb:pixel7 ...
 
-is the command line, with the phone whose world is FOLDER where adb would find one.
+is the command line, with the scripted phone whose files are in FOLDER instead of one that adb finds.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgedeploy.android_harness.toolchain import HOST_ABI
+from edgedeploy.benchmarks.devices import TRANSPORTS
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.transports.scripted import ScriptedConnection, ScriptedDevice, pixel_7
-from edgedeploy.benchmarks.executors import device as on_device
 
 if TYPE_CHECKING:
     import pytest
@@ -34,13 +34,18 @@ def pixel_of_this_machine(root: Path) -> ScriptedDevice:
     return pixel_7(root, abi=ANDROID_ABI[HOST_ABI], clocks_khz=(*(1803000,) * (CORES - 1), 2850000))
 
 
+def connection(root: Path) -> ScriptedConnection:
+    """What `--device adb:pixel7` connects to, with the files below `root`."""
+    return ScriptedConnection(root, ADDRESS)
+
+
 def opened(root: Path) -> RemoteDevice:
-    """The phone as `--device adb:pixel7` opens it; its world is left as it is."""
-    return RemoteDevice(ScriptedConnection(root, ADDRESS))
+    """The phone as `--device adb:pixel7` opens it; its files are left as they are."""
+    return RemoteDevice(connection(root))
 
 
 def processes_on(pixel: ScriptedDevice) -> list[int]:
-    """What runs on the phone: its shells are told its folder, and what they start has it in its environment."""
+    """Processes on the phone: its folder is in the environment or the command line of all of them."""
     sign, found = f"SCRIPTED={pixel.root}".encode(), []
     for folder in Path("/proc").iterdir():
         with contextlib.suppress(OSError):  # it has just ended
@@ -49,15 +54,18 @@ def processes_on(pixel: ScriptedDevice) -> list[int]:
     return found
 
 
-def when_a_runner_starts(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], None]) -> None:
-    """Calls `act` with 1, 2, ... just before a device starts a runner: the reading before it is over by then."""
+def when_a_runner_starts(monkeypatch: pytest.MonkeyPatch, act: Callable[[int], str | None]) -> None:
+    """Calls `act` with 1, 2, ... just before a device starts a runner; its state was read by then.
+
+    Where `act` returns a shell script, the device runs that instead of the runner.
+    """
     run, starts = RemoteDevice.run, itertools.count(1)
 
-    def noticed(self, command, **options):
-        act(next(starts))
-        return run(self, command, **options)
+    def intercepted(self, command, **options):
+        script = act(next(starts))
+        return run(self, command if script is None else ["sh", "-c", script], **options)
 
-    monkeypatch.setattr(RemoteDevice, "run", noticed)
+    monkeypatch.setattr(RemoteDevice, "run", intercepted)
 
 
 if __name__ == "__main__":
@@ -65,5 +73,5 @@ if __name__ == "__main__":
 
     _, folder, *arguments = sys.argv
     sys.argv = ["edgedeploy", *arguments]
-    on_device.open_device = lambda text="", aliases=None: opened(Path(folder))
+    TRANSPORTS["adb"] = lambda name: connection(Path(folder))
     main()

@@ -170,8 +170,8 @@ def _lay_out(root: Path, *, adbd: Path, mksh: Path, toybox: Path) -> None:
     for tool in _tools_of(toybox):
         if not (programs / tool).exists():
             (programs / tool).symlink_to("toybox")
-    for link, target in LINKS.items():
-        (root / link).symlink_to(target)
+    for link, destination in LINKS.items():
+        (root / link).symlink_to(destination)
 
 
 def _tools_of(toybox: Path) -> list[str]:

@@ -5,17 +5,20 @@ Beside the runner's arguments it takes --load-only: load the model, and stop. It
 `--library`. A damaged model that crashes the runtime ends it without an `error` event.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import os
 import resource
 import sys
 import time
+from typing import Any
 
 import numpy as np
 
 
-def answer(**event):
+def answer(**event: Any) -> None:
     os.write(ANSWER, (json.dumps(event) + "\n").encode())
 
 
@@ -23,7 +26,7 @@ class Failure(Exception):
     """Stage and message of the `error` event."""
 
 
-def read_tensors(path):
+def read_tensors(path: str) -> list[Any]:
     try:
         with open(path, "rb") as file:
             header, _, data = file.read().partition(b"\n\n")
@@ -42,7 +45,7 @@ def read_tensors(path):
     return tensors
 
 
-def write_tensors(path, tensors):
+def write_tensors(path: str, tensors: list[Any]) -> None:
     with open(path + ".tmp", "wb") as file:
         file.write(b"edgedeploy-tensors 1\n")
         for tensor in tensors:
@@ -53,13 +56,13 @@ def write_tensors(path, tensors):
     os.replace(path + ".tmp", path)
 
 
-def describe(details):
+def describe(details: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         {"name": d["name"], "dtype": np.dtype(d["dtype"]).name, "shape": [int(n) for n in d["shape"]]} for d in details
     ]
 
 
-def set_inputs(interpreter, tensors):
+def set_inputs(interpreter: Any, tensors: list[Any]) -> None:
     details = interpreter.get_input_details()
     for detail, tensor in zip(details, tensors):  # noqa: B905 - Python 3.9 has no strict zip
         if tensor.dtype != detail["dtype"] or tensor.shape != tuple(detail["shape"]):
@@ -69,7 +72,7 @@ def set_inputs(interpreter, tensors):
         interpreter.set_tensor(detail["index"], tensor)
 
 
-def measure(interpreter, phase, num_runs, min_secs, max_secs):
+def measure(interpreter: Any, phase: str, num_runs: int, min_secs: float, max_secs: float) -> None:
     start_ns: list[int] = []
     ns: list[int] = []
     begin = time.monotonic()
@@ -86,11 +89,11 @@ def measure(interpreter, phase, num_runs, min_secs, max_secs):
     answer(event="samples", phase=phase, start_ns=start_ns, ns=ns, **not_available)
 
 
-def peak_rss_bytes():
+def peak_rss_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def run(options):
+def run(options: argparse.Namespace) -> None:
     from importlib.metadata import version
 
     from tflite_runtime.interpreter import Interpreter  # type: ignore[import-not-found]
@@ -121,7 +124,7 @@ def run(options):
     answer(event="done", peak_rss_bytes=peak_rss_bytes())
 
 
-def run_loaded(interpreter, options):
+def run_loaded(interpreter: Any, options: argparse.Namespace) -> None:
     tensors = read_tensors(options.inputs)
     each = len(interpreter.get_input_details())
     if not tensors or len(tensors) % each:
@@ -142,7 +145,7 @@ def run_loaded(interpreter, options):
         write_tensors(options.outputs, made)
 
 
-def main():
+def main() -> int:
     parser = argparse.ArgumentParser()
     for name in ("--runtime", "--model"):
         parser.add_argument(name, required=True)

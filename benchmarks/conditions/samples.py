@@ -1,6 +1,6 @@
-"""Which samples should not be believed as they are: taken while the device throttled, or below its clock.
+"""Samples that are not to be trusted: taken while the device throttled, or on a core below its highest clock frequency.
 
-A run's samples are collected until enough of them are clean; what is not clean is repeated, at most REPEATS times.
+The runner is launched until enough samples are free of throttling, at most 1 + REPEATS times.
 """
 
 from __future__ import annotations
@@ -9,17 +9,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from edgedeploy.android_harness.protocol import RunnerAnswer, RunRequest
-from edgedeploy.benchmarks.devices.base import Core, DeviceState
+from edgedeploy.core.device import Core, DeviceState
 from edgedeploy.core.parity import Array
 
-from .session import slowed_samples, throttled_samples
-
 REPEATS = 2
+
+# A core above this share of its highest frequency counts as running at it: governors change it in steps of some 5 %.
+FULL_CLOCK = 0.9
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One start of the runner.
+    """One launch of the runner.
 
     Attributes:
         began_s: this machine's clock when the runner's first line came: its two clocks are read just before.
@@ -32,80 +33,140 @@ class Attempt:
     readings: Sequence[DeviceState]
 
     def throttled(self) -> list[bool] | None:
-        """For each sample; None where the device tells no thermal status.
+        """For each sample; None where the device reports no thermal status.
 
-        A sample's moment on this machine's clock is that of the first line and the device's own monotonic distance from
-        it: the devices' wall clocks are not trusted.
+        A sample's time on this machine's clock is that of the first line plus the distance from it on the device's
+        monotonic clock: the devices' wall clocks are not trusted.
         """
         runs, zero = self.answer.runs, self.answer.started_monotonic_ns
         times = [self.began_s + (start + ns - zero) / 1e9 for start, ns in zip(runs.start_ns, runs.ns, strict=True)]
         return throttled_samples(times, self.readings)
 
     def slowed(self, cores: Sequence[Core]) -> list[bool | None]:
-        """For each sample; None for one of which clock or core is not known."""
+        """For each sample; None for one whose core or frequency is not known."""
         runs = self.answer.runs
         return slowed_samples(list(zip(runs.khz_before, runs.khz_after, strict=True)), runs.cpu_before, cores)
 
 
 @dataclass(frozen=True)
 class Collected:
-    """The samples of a row, out of one attempt or several.
+    """The samples of a row, from one launch of the runner or several.
 
     Attributes:
-        first: the attempt that load, first inference and memory are told from.
-        throttled, slowed: indices into `samples_ns`; None where the device does not tell.
-        discarded_ns: throttled samples that others stand for.
+        first: the attempt whose load, first inference and memory are reported.
+        sample_launches: for each of `samples_ns`, the launch that it comes from, from 0.
+        throttled_samples, slowed_samples: indices into `samples_ns`; None where the device does not report it.
+        discarded_ns: throttled samples that were repeated.
     """
 
     first: Attempt
-    samples_ns: list[int]
-    discarded_ns: list[int]
-    throttled: list[int] | None
-    slowed: list[int] | None
+    samples_ns: tuple[int, ...]
+    sample_launches: tuple[int, ...]
+    discarded_ns: tuple[int, ...]
+    throttled_samples: tuple[int, ...] | None
+    slowed_samples: tuple[int, ...] | None
     readings: tuple[DeviceState, ...]
 
     def notes(self) -> list[str]:
         """What a reader must know of these samples."""
-        said, count = [], len(self.samples_ns)
+        notes, count = [], len(self.samples_ns)
         if self.discarded_ns:
-            said.append(
-                f"{len(self.discarded_ns)} samples were taken while the device throttled; others stand for them"
+            notes.append(f"{len(self.discarded_ns)} samples were taken while the device throttled, and were repeated")
+        if self.throttled_samples:
+            notes.append(f"{len(self.throttled_samples)} of {count} samples were taken while the device throttled")
+        if self.slowed_samples:
+            notes.append(
+                f"{len(self.slowed_samples)} of {count} samples ran below 90 % of the core's highest frequency"
             )
-        if self.throttled:
-            said.append(f"the device throttled: {len(self.throttled)} of {count} samples were taken then")
-        if self.slowed:
-            said.append(f"{len(self.slowed)} of {count} samples ran below nine tenths of the core's highest clock")
-        return said
+        return notes
 
 
-def collect(once: Callable[[RunRequest], Attempt], request: RunRequest, cores: Sequence[Core]) -> Collected:
-    """Runs until `request.num_runs` samples are clean, or REPEATS more runs did not bring them.
+@dataclass(frozen=True)
+class _Sample:
+    ns: int
+    launch: int
+    throttled: bool | None
+    slowed: bool | None
 
-    Where the device throttles to the end, all samples are kept and the throttled ones marked.
+
+def collect(launch: Callable[[RunRequest], Attempt], request: RunRequest, cores: Sequence[Core]) -> Collected:
+    """Launches the runner until `request.num_runs` samples are free of throttling, at most 1 + REPEATS times.
+
+    A later launch asks for the missing number of samples only. Where the device throttles to the end, all samples are kept
+    and the throttled ones marked.
     """
     wanted = request.num_runs
     attempts: list[Attempt] = []
-    rows: list[tuple[int, bool | None, bool | None]] = []  # ns, throttled, slowed
+    samples: list[_Sample] = []
     while True:
-        attempt = once(request)
+        attempt = launch(request)
+        samples += _samples_of(attempt, len(attempts), cores)
         attempts.append(attempt)
-        count = len(attempt.answer.runs)
-        throttled: Sequence[bool | None] = attempt.throttled() or [None] * count
-        rows += zip(attempt.answer.runs.ns, throttled, attempt.slowed(cores), strict=True)
-        missing = wanted - sum(not row[1] for row in rows)
-        hot = sum(bool(row[1]) for row in rows)
-        if not hot or missing <= 0 or len(attempts) > REPEATS:
+        missing = wanted - sum(not sample.throttled for sample in samples)
+        if missing <= 0 or not any(sample.throttled for sample in samples) or len(attempts) > REPEATS:
             break
         request = replace(request, num_runs=missing, min_secs=0.0)
-    discarded = [row[0] for row in rows if row[1]] if missing <= 0 else []
-    kept = [row for row in rows if not (row[1] and discarded)]
-    told = any(row[1] is not None for row in rows)
-    clocked = any(row[2] is not None for row in rows)
+    discarded = [sample.ns for sample in samples if sample.throttled] if missing <= 0 else []
+    kept = [sample for sample in samples if not (sample.throttled and discarded)]
+    status_known = any(sample.throttled is not None for sample in samples)
+    frequency_known = any(sample.slowed is not None for sample in samples)
     return Collected(
         first=attempts[0],
-        samples_ns=[row[0] for row in kept],
-        discarded_ns=discarded,
-        throttled=[index for index, row in enumerate(kept) if row[1]] if told else None,
-        slowed=[index for index, row in enumerate(kept) if row[2]] if clocked else None,
+        samples_ns=tuple(sample.ns for sample in kept),
+        sample_launches=tuple(sample.launch for sample in kept),
+        discarded_ns=tuple(discarded),
+        throttled_samples=_indices([sample.throttled for sample in kept]) if status_known else None,
+        slowed_samples=_indices([sample.slowed for sample in kept]) if frequency_known else None,
         readings=tuple(reading for attempt in attempts for reading in attempt.readings),
     )
+
+
+def _samples_of(attempt: Attempt, launch: int, cores: Sequence[Core]) -> list[_Sample]:
+    times_ns = attempt.answer.runs.ns
+    throttled: Sequence[bool | None] = attempt.throttled() or [None] * len(times_ns)
+    return [
+        _Sample(ns, launch, is_throttled, is_slowed)
+        for ns, is_throttled, is_slowed in zip(times_ns, throttled, attempt.slowed(cores), strict=True)
+    ]
+
+
+def _indices(marks: Sequence[bool | None]) -> tuple[int, ...]:
+    return tuple(index for index, mark in enumerate(marks) if mark)
+
+
+def throttled_samples(sample_times_s: Sequence[float], readings: Sequence[DeviceState]) -> list[bool] | None:
+    """Marks the samples between two readings of which at least one has a thermal status above none.
+
+    The status may have changed anywhere between two readings, so samples on both sides are marked. None where the device
+    reports no thermal status at all.
+    """
+    known = [reading for reading in readings if reading.thermal_status is not None]
+    if not known:
+        return None
+    marks = []
+    for time_s in sample_times_s:
+        before = [reading for reading in known if reading.host_time_s <= time_s][-1:]
+        after = [reading for reading in known if reading.host_time_s > time_s][:1]
+        marks.append(any(reading.thermal_status for reading in (*before, *after)))
+    return marks
+
+
+def slowed_samples(
+    frequencies_khz: Sequence[tuple[int | None, int | None]], cpus: Sequence[int | None], cores: Sequence[Core]
+) -> list[bool | None]:
+    """Marks the samples whose core ran below FULL_CLOCK of its highest frequency before or after the inference.
+
+    Args:
+        frequencies_khz: (before, after) of each sample, as the runner read them.
+        cpus: the core that each sample ran on.
+        cores: the device's.
+
+    None for a sample whose core or frequency is not known.
+    """
+    highest = {core.number: core.max_khz for core in cores}
+    marks: list[bool | None] = []
+    for (before, after), cpu in zip(frequencies_khz, cpus, strict=True):
+        limit = highest.get(cpu) if cpu is not None else None
+        known = [frequency for frequency in (before, after) if frequency is not None]
+        marks.append(min(known) < FULL_CLOCK * limit if known and limit else None)
+    return marks

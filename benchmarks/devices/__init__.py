@@ -1,4 +1,4 @@
-"""Devices: phones over adb, boards over ssh, this machine. They all know the same six verbs; see base.py.
+"""Devices: phones over adb, boards over ssh, this machine. `Device` in base.py describes what all of them can do.
 
 device = open_device("adb:pixel7")
 with use_device(device):                        # one user at a time
@@ -8,15 +8,17 @@ with use_device(device):                        # one user at a time
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from edgedeploy.core.device import DeviceInfo
 from edgedeploy.core.errors import DeviceError, UsageError
 
-from .base import Core, Device, DeviceInfo, DeviceState, FoundDevice, Holder, Progress, PushResult, RunResult
-from .discovery import DeviceName, choose_adb, parse_device, read_aliases
+from .base import CommandResult, Device, FoundDevice, Holder, Progress, PushResult
+from .discovery import DeviceName, parse_device, read_aliases
+from .host import describe_host
 from .lock import use_device
 from .remote import Connection, RemoteDevice
-from .transports.adb import connect, is_network_address, list_adb, open_adb
+from .transports.adb import connect_adb, list_adb
 from .transports.local_shell import LocalConnection
 from .transports.ssh import SshConnection
 
@@ -24,40 +26,40 @@ __all__ = [
     "open_device",
     "list_devices",
     "parse_device",
+    "read_aliases",
     "use_device",
     "require_abi",
-    "Core",
+    "describe_host",
+    "CommandResult",
     "Connection",
     "Device",
-    "DeviceInfo",
     "DeviceName",
-    "DeviceState",
     "FoundDevice",
     "Holder",
     "Progress",
     "PushResult",
     "RemoteDevice",
-    "RunResult",
+    "TRANSPORTS",
 ]
 
+# By the kind of a device, what connects to the one with a name. Tests put a scripted device here.
+TRANSPORTS: dict[str, Callable[[str], Connection]] = {
+    "local": lambda name: LocalConnection(),
+    "adb": connect_adb,
+    "ssh": SshConnection,
+}
 
-def open_device(text: str = "local", aliases: Mapping[str, str] | None = None) -> RemoteDevice:
-    """The device that a person means by `text`; see names.py. Raises NoDevice, UnknownName, UsageError.
 
-    Aliases come from the configuration files unless they are given.
+def open_device(device: str | DeviceName = "local", aliases: Mapping[str, str] | None = None) -> RemoteDevice:
+    """Opens a device, by its name as a person types it (see discovery.py), or as it was parsed already.
+
+    Aliases come from the configuration files unless they are given. Raises NoDevice, UnknownName, UsageError.
     """
-    name = parse_device(text, read_aliases() if aliases is None else aliases)
-    if name.kind == "local":
-        return RemoteDevice(LocalConnection())
-    if name.kind == "ssh":
-        return RemoteDevice(SshConnection(name.name))
-    if name.kind == "qemu":
-        raise UsageError("qemu counts instructions and is no device to push to")
-    found = list_adb()
-    if is_network_address(name.name) and name.name not in [device.address.removeprefix("adb:") for device in found]:
-        connect(name.name)
-        return RemoteDevice(open_adb(name.name))
-    return RemoteDevice(open_adb(choose_adb(name.name, found)))
+    if isinstance(device, str):
+        device = parse_device(device, read_aliases() if aliases is None else aliases)
+    if device.kind not in TRANSPORTS:
+        raise UsageError(f"{device.kind} counts instructions: nothing can be copied to it, and no command run")
+    return RemoteDevice(TRANSPORTS[device.kind](device.name))
 
 
 def list_devices() -> tuple[FoundDevice, ...]:
@@ -69,7 +71,7 @@ def require_abi(info: DeviceInfo, abi: str) -> None:
     """Raises DeviceError where programs built for `abi` do not run on the device."""
     if abi not in info.abis:
         raise DeviceError(
-            f"{info.address} does not run {abi} programs",
+            f"{info.name} does not run {abi} programs",
             details=[f"it runs {', '.join(info.abis) or 'nothing known'}"],
             hint="edgedeploy runner build --abi arm64|x86-64 builds for the two that there are",
         )

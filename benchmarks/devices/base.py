@@ -1,7 +1,4 @@
-"""What a device is to the rest of edgedeploy: six verbs, and the plain data that they give back.
-
-None always means that the device does not tell; nothing is guessed in its place.
-"""
+"""The Device protocol: list, describe, push, run, pull, remove; and the records that they return."""
 
 from __future__ import annotations
 
@@ -10,17 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from edgedeploy.core.device import DeviceInfo
+
 Progress = Callable[[int, int], None]  # bytes done, bytes in all
 
 
 @dataclass(frozen=True)
 class FoundDevice:
-    """One line of a listing.
+    """One row of a list of devices.
 
     Attributes:
         address: what `--device` takes: "adb:R5CT10XYZ", "local".
-        state: "device" when it can be used, else the tool's word: "offline", "unauthorized", "no permissions".
-        model, product: as the device calls itself, or "".
+        state: "device" when it can be used, else as adb reports it: "offline", "unauthorized", "no permissions".
+        model, product: as the device reports them, or "".
     """
 
     address: str
@@ -33,67 +32,14 @@ class FoundDevice:
 
 
 @dataclass(frozen=True)
-class Core:
-    """One processor core: its number and the highest clock it offers."""
-
-    number: int
-    max_khz: int | None = None
-
-
-@dataclass(frozen=True)
-class DeviceInfo:
-    """What stays the same while a device is used.
-
-    Attributes:
-        address: as in FoundDevice.
-        abis: Android's names, the preferred one first: "arm64-v8a", "armeabi-v7a", "x86_64".
-        system: such as "Android 14" or "Debian GNU/Linux 12 (bookworm)".
-        api_level: Android's, else None.
-        build: fingerprint of the installed system.
-        emulated: it says that it is an emulator, whose time means nothing.
-    """
-
-    address: str
-    serial: str | None
-    manufacturer: str | None
-    model: str | None
-    product: str | None
-    soc: str | None
-    abis: tuple[str, ...]
-    system: str | None
-    api_level: int | None
-    build: str | None
-    kernel: str | None
-    memory_bytes: int | None
-    cores: tuple[Core, ...]
-    emulated: bool = False
-
-
-@dataclass(frozen=True)
-class DeviceState:
-    """What a device was like at one moment.
-
-    Attributes:
-        host_time_s: this machine's clock, seconds since 1970, when the answer came.
-        thermal_status: Android's, 0 none, 1 light, 2 moderate, 3 severe, 4 critical, 5 emergency, 6 shutdown.
-        temperatures_c: by sensor, as the kernel names it.
-        frequencies_khz, governors: by core number.
-    """
-
-    host_time_s: float
-    battery_percent: int | None = None
-    battery_temperature_c: float | None = None
-    plugged: bool | None = None
-    screen_on: bool | None = None
-    thermal_status: int | None = None
-    temperatures_c: Mapping[str, float] | None = None
-    frequencies_khz: Mapping[int, int] | None = None
-    governors: Mapping[int, str] | None = None
-
-
-@dataclass(frozen=True)
 class PushResult:
-    """What a push did. `path` is where it lies on the device; bytes that were there already are `skipped`."""
+    """What a push did.
+
+    Attributes:
+        path: absolute, on the device.
+        sent_bytes, sent_files: what was sent.
+        skipped_bytes, skipped_files: what was there already.
+    """
 
     path: str
     sent_bytes: int = 0
@@ -103,10 +49,11 @@ class PushResult:
 
 
 @dataclass(frozen=True)
-class RunResult:
-    """What a command on the device did; its exit code and stderr are never dropped.
+class CommandResult:
+    """How a command on the device ended.
 
-    `exit_code` above 128 is 128 + the signal that ended it, as shells tell it.
+    Attributes:
+        exit_code: above 128 it is 128 + the signal that ended the command, as shells report it.
     """
 
     command: tuple[str, ...]
@@ -135,9 +82,10 @@ class Holder:
 
 
 class Device(Protocol):
-    """A place where artifacts run. Paths on it are relative to its one folder, `folder`; `remove("")` removes that.
+    """What files are copied to and programs run on.
 
-    All verbs raise DeviceLost when the device goes away, and DeviceError for what it refuses.
+    Paths on it are relative to `folder`, which holds all of edgedeploy's files; `remove("")` removes that folder. All
+    methods raise DeviceLost when the device goes away, and DeviceError where a command on it fails.
     """
 
     @property
@@ -146,16 +94,16 @@ class Device(Protocol):
 
     @property
     def folder(self) -> str:
-        """The absolute path of the one folder in which everything of edgedeploy lies."""
+        """The absolute path of the one folder that holds all of edgedeploy's files."""
 
     def list(self) -> tuple[str, ...]:
         """The files in the folder, by relative name."""
 
     def describe(self) -> DeviceInfo:
-        """What it is."""
+        """What the device is."""
 
     def push(self, local: Path, remote: str, *, progress: Progress | None = None) -> PushResult:
-        """Brings a file, or a folder of files, to `remote`; what is there already is not sent again."""
+        """Copies a file, or a folder of files, to `remote`; what is there already is not sent again."""
 
     def run(
         self,
@@ -163,13 +111,13 @@ class Device(Protocol):
         *,
         cwd: str = "",
         environment: Mapping[str, str] | None = None,
-        on_line: Callable[[str], None] | None = None,
+        on_line: Callable[[str], object] | None = None,
         timeout: float | None = 600.0,
-    ) -> RunResult:
-        """Runs a program to its end in folder `cwd`; `on_line` hears each line of stdout as it comes."""
+    ) -> CommandResult:
+        """Runs a program to its end in folder `cwd`; `on_line` receives each line of stdout as it comes."""
 
     def pull(self, remote: str, local: Path, *, progress: Progress | None = None) -> Path:
-        """Brings a file back; it appears at `local` whole or not at all."""
+        """Copies a file to this machine; it appears at `local` whole or not at all."""
 
     def remove(self, remote: str) -> None:
-        """Removes a file or folder; none there is fine."""
+        """Removes a file or folder; a missing one is no error."""

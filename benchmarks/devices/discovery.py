@@ -1,14 +1,14 @@
 """What a person types after --device, and which device that is.
 
     local                     this machine
-    adb                       the phone in ANDROID_SERIAL, or the only one that is there
-    adb:NAME                  an alias, a serial, or a model or product name as people say it: "Pixel 7" is pixel7
-    adb:192.0.2.7:5555        a phone on the network; it is connected to
+    adb                       the phone in ANDROID_SERIAL, or the only one that is connected
+    adb:NAME                  an alias, a serial, or a model or product name: "Pixel 7" or pixel7
+    adb:192.0.2.7:5555        a phone on the network; adb connects to it
     ssh:user@host[:port]      a board
-    qemu[:CPU]                executed instructions under emulation; no device of this package
+    qemu[:CPU]                executed instructions under emulation; nothing that `open_device` opens
     NAME                      an alias
 
-Aliases stand in the table [devices] of `edgedeploy.toml`, here or in a folder above, else in the user's own:
+Aliases are in the table [devices] of `edgedeploy.toml`, in the current folder or one above it, else in the user's:
 
     [devices]
     desk = "adb:R5CT10XYZ"
@@ -63,7 +63,7 @@ def parse_device(text: str, aliases: Mapping[str, str] | None = None) -> DeviceN
     if kind == "ssh" and not name:
         raise UsageError("ssh needs a host", hint="--device ssh:user@host")
     if kind == "local" and name:
-        raise UsageError(f"'{text}': this machine has no name but local")
+        raise UsageError(f"'{text}': this machine is called local and nothing else", hint="--device local")
     return DeviceName(kind, name)
 
 
@@ -83,15 +83,15 @@ def _aliases_in(path: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} cannot be read", details=[str(error)]) from None
     if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
-        raise UsageError(f"[devices] in {path} is no table of names", hint='desk = "adb:R5CT10XYZ"')
+        raise UsageError(f"[devices] in {path} is not a table of names", hint='desk = "adb:R5CT10XYZ"')
     return table
 
 
 def choose_adb(name: str, found: Sequence[FoundDevice]) -> str:
-    """The serial meant by `name` among the devices that are there.
+    """The serial of the device that `name` means.
 
     Without a name: ANDROID_SERIAL, or the only usable one. A serial counts before a model's name; usable devices count
-    before others. Raises NoDevice, with the list of what is there.
+    before others. Raises NoDevice, with the list of those found.
     """
     name = name or os.environ.get("ANDROID_SERIAL", "")
     serials = [device.address.removeprefix("adb:") for device in found]

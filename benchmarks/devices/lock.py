@@ -1,14 +1,14 @@
-"""One user of a device at a time, with the holder named to whoever comes second.
+"""One user of a device at a time; a second one gets an error that names the holder.
 
-Two locks. On this machine, a file that the kernel unlocks when its holder dies. On the device, which several machines may
-reach, a file that says which shell over there holds it: that shell waits for the closing of its stdin, so it ends with its
-holder, with the connection, or with the device. A lock file whose shell is gone is stale and is taken over.
+Two locks. On this machine, a file lock, which the kernel releases when its holder dies, and beside it a file with the
+holder's name. On the device, which several machines may reach, a file with the pid of a shell on the device that holds it:
+that shell waits until its stdin is closed, so it ends with its holder, with the connection, or with the device. A lock file
+whose shell is gone is stale and is taken over.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import getpass
 import hashlib
 import json
@@ -22,12 +22,13 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TextIO
 
+from filelock import FileLock, Timeout
 from platformdirs import user_state_path
 
 from edgedeploy.core.errors import DeviceBusy, DeviceError, DeviceLost
 from edgedeploy.core.storage.files import output_errors
+from edgedeploy.core.storage.json_records import RecordInvalid, decode, to_builtins, write_record
 
 from . import shell_scripts as shell
 from .base import Holder
@@ -40,7 +41,7 @@ ANSWER_SECONDS = 30.0
 def use_device(device: RemoteDevice) -> Iterator[DeviceLock]:
     """Holds both locks of a device during the block. Raises DeviceBusy, with the holder.
 
-    What an earlier holder left behind on the device, running or half-pushed, is ended and removed first.
+    What an earlier holder left on the device, running or partly pushed, is ended and removed first.
     """
     me = Holder(
         getpass.getuser(), socket.gethostname(), os.getpid(), datetime.now().astimezone().isoformat("T", "seconds")
@@ -57,25 +58,36 @@ def use_device(device: RemoteDevice) -> Iterator[DeviceLock]:
 @contextlib.contextmanager
 def _host_lock(address: str, me: Holder) -> Iterator[None]:
     path = lock_file_of(address)
+    holder_file = holder_file_of(address)
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file: TextIO = path.open("a+")
-    with file:
+        lock = FileLock(path, blocking=False)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise _busy(address, _read_holder(path.read_text())) from None
-        file.truncate(0)
-        file.write(_encode(me))
-        file.flush()
-        try:
-            yield
-        finally:
-            file.truncate(0)
+            lock.acquire()
+        except Timeout:
+            raise _busy(address, _read_holder(holder_file)) from None
+    try:
+        with output_errors(holder_file):
+            write_record(holder_file, me)
+        yield
+    finally:
+        holder_file.unlink(missing_ok=True)
+        lock.release()
+
+
+def _read_holder(path: Path) -> Holder | None:
+    try:
+        return _parse_holder(path.read_text())
+    except OSError:  # the holder has the lock and not yet written its name
+        return None
 
 
 class DeviceLock:
-    """The lock on the device itself. `took_over` names the holder whose stale lock was found, if one was."""
+    """The lock on the device itself.
+
+    Attributes:
+        took_over: the holder whose stale lock was found, if one was.
+    """
 
     def __init__(self, device: RemoteDevice, me: Holder) -> None:
         self._device, self._me = device, me
@@ -84,7 +96,7 @@ class DeviceLock:
 
     def take(self) -> None:
         """Takes the lock. Raises DeviceBusy, DeviceLost."""
-        script = _lock_script(self._device.folder, secrets.token_hex(8), _encode(self._me))
+        script = _lock_script(self._device.folder, secrets.token_hex(8), _one_line(self._me))
         self._process = subprocess.Popen(
             self._device.connection.argv(script),
             stdin=subprocess.PIPE,
@@ -93,28 +105,28 @@ class DeviceLock:
             start_new_session=True,
         )
         try:
-            word, _, rest = self._answer().partition(" ")
-            if word == "busy":
-                raise _busy(self._device.address, _read_holder(rest))
-            if word != "held":
-                raise DeviceError(f"{self._device.address} could not be locked", details=[f"{word} {rest}".strip()])
-            self.took_over = _read_holder(rest)
+            status, _, rest = self._answer().partition(" ")
+            if status == "busy":
+                raise _busy(self._device.address, _parse_holder(rest))
+            if status != "held":
+                raise DeviceError(f"{self._device.address} could not be locked", details=[f"{status} {rest}".strip()])
+            self.took_over = _parse_holder(rest)
         except BaseException:
             self.release()
             raise
 
     def held(self) -> bool:
-        """Whether the device still knows us; False after the connection broke."""
+        """Whether the lock is still held; False after the connection was lost."""
         return self._process is not None and self._process.poll() is None
 
     def renew(self) -> None:
-        """Takes the lock again after `wait_until_back`, if the connection broke. Raises DeviceBusy, DeviceLost."""
+        """Takes the lock again after `wait_until_back`, if it was lost. Raises DeviceBusy, DeviceLost."""
         if not self.held():
             self.release()
             self.take()
 
     def release(self) -> None:
-        """Gives the lock back; on a device that is gone there is nothing to give back."""
+        """Releases the lock; on a device that is gone there is nothing to release."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -130,7 +142,7 @@ class DeviceLock:
                 stream.close()
 
     def _answer(self) -> str:
-        """The first line that the shell over there says."""
+        """The first line that the shell on the device prints."""
         assert self._process is not None
         assert self._process.stdout is not None
         assert self._process.stderr is not None
@@ -141,8 +153,8 @@ class DeviceLock:
                 if selector.select(0.2):
                     piece = os.read(self._process.stdout.fileno(), 4096)
                     if not piece:
-                        said = self._process.stderr.read().decode(errors="replace").strip()
-                        raise self._device.connection.lost(said)
+                        stderr = self._process.stderr.read().decode(errors="replace").strip()
+                        raise self._device.connection.lost(stderr)
                     line += piece
         if not line.endswith(b"\n"):
             raise DeviceLost(f"{self._device.address} did not answer in {ANSWER_SECONDS:g} s")
@@ -150,10 +162,10 @@ class DeviceLock:
 
 
 def _lock_script(folder: str, token: str, me: str) -> str:
-    """Reporter `held [stale holder]` and waits for the end of stdin, or says `busy HOLDER`.
+    """Prints `held [STALE HOLDER]` and waits for the end of stdin, or prints `busy HOLDER`.
 
-    The lock file is made with noclobber, which is O_EXCL. Its line: pid of the holding shell, token, holder; that shell is
-    alive when its own command line has the token in it, as this very text has.
+    The lock file is created with noclobber, which is O_EXCL. Its line: pid of the holding shell, token, holder; that shell
+    is alive if its command line contains the token, as this script does.
     """
     return f"""\
 token={token}
@@ -170,7 +182,7 @@ for try in 1 2 3 4; do
         exit 0
     fi
     if ! read -r pid theirs holder <lock 2>/dev/null; then
-        [ $try = 3 ] && rm -f lock # empty for a while: its maker died, or had no space, before a word was written
+        [ $try = 3 ] && rm -f lock # empty for a while: its writer died, or had no space, before it wrote anything
         sleep 0.2
         continue
     fi
@@ -187,26 +199,30 @@ echo "the folder {shell.quote(folder)} cannot be written"
 exit 73"""
 
 
-def _encode(holder: Holder) -> str:
-    return json.dumps({"user": holder.user, "host": holder.host, "pid": holder.pid, "since": holder.since})
+def _one_line(holder: Holder) -> str:
+    return json.dumps(to_builtins(holder))
 
 
-def _read_holder(text: str) -> Holder | None:
+def _parse_holder(text: str) -> Holder | None:
     try:
-        record = json.loads(text)
-        return Holder(str(record["user"]), str(record["host"]), int(record["pid"]), str(record["since"]))
-    except (ValueError, KeyError, TypeError):
+        return decode(text, Holder)
+    except RecordInvalid:
         return None
 
 
 def _busy(address: str, holder: Holder | None) -> DeviceBusy:
     return DeviceBusy(
         f"{address} is in use",
-        details=[f"by {holder}" if holder else "by somebody who left no name"],
-        hint="wait until that measurement is done; a lock whose holder has died is taken over by itself",
+        details=[f"by {holder}" if holder else "the holder is not known"],
+        hint="wait until that measurement is done; the lock of a process that has ended is taken over",
     )
 
 
 def lock_file_of(address: str) -> Path:
-    """Where this machine's lock of a device lies."""
+    """This machine's lock of a device, in the platform's folder for state."""
     return user_state_path("edgedeploy") / "locks" / f"{hashlib.sha256(address.encode()).hexdigest()[:16]}.lock"
+
+
+def holder_file_of(address: str) -> Path:
+    """The name of the holder of this machine's lock; there while the lock is held."""
+    return lock_file_of(address).with_suffix(".json")

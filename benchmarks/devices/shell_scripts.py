@@ -1,4 +1,4 @@
-"""Text for a device's shell. Everything that did not come from this project's own source goes through `quote`."""
+"""Scripts for a device's shell. Every string that is not from this project's own source is quoted by `quote`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from edgedeploy.core.errors import UsageError
 
 
 def quote(text: str) -> str:
-    """`text` as one word of a POSIX shell, whatever is in it. Raises UsageError for what no word can hold."""
+    """`text` as one word of a POSIX shell, whatever it contains. Raises UsageError for a zero byte."""
     if "\0" in text:
         raise UsageError(f"a name on a device cannot contain a zero byte: {text!r}")
     return shlex.quote(text)
@@ -26,7 +26,7 @@ def inside(folder: str, relative: str) -> str:
 
 
 def assignments(environment: Mapping[str, str]) -> str:
-    """`export` lines. Raises UsageError for a name that is none."""
+    """`export` lines. Raises UsageError for an invalid name."""
     for name in environment:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise UsageError(f"{name!r} is not a name of an environment variable")
@@ -36,8 +36,9 @@ def assignments(environment: Mapping[str, str]) -> str:
 def run_script(command: Sequence[str], *, cwd: str, pid_file: str, token: str, environment: Mapping[str, str]) -> str:
     """Runs `command` in a session of its own, and kills that whole session when our stdin closes.
 
-    Closing is what happens when the host's program ends, however it ends, or the connection drops. The pid file is for a
-    later visitor, should the shell itself be killed; the token in the environment tells that a pid still means this run.
+    stdin is closed when the host's program ends, however it ends, or when the connection is lost. The pid file is for the
+    next user of the device, should the shell itself be killed; by the token in its environment a process is known as this
+    run, and not as another one that has the same pid by now.
     """
     words = " ".join(quote(word) for word in command)
     return f"""\
@@ -48,7 +49,7 @@ exec 3<&0
 session=$(command -v setsid)
 $session sh -c 'echo $$ >"$1" && shift && exec "$@"' run "$pid_file" {words} </dev/null 3<&- &
 program=$!
-trap '' PIPE # as in `push_script`; not before, the program would inherit it
+trap '' PIPE # as in `push_script`; set only now, so that the program does not inherit it
 finish() {{ kill -KILL -$program; kill -KILL $program; rm -f "$pid_file"; }} 2>/dev/null
 ( read -r line <&3; finish ) </dev/null >/dev/null 2>&1 &
 watcher=$!
@@ -64,14 +65,14 @@ exit $code"""
 
 
 def kill_script(pid_file: str, token: str) -> str:
-    """Kills what `run_script` started, should it still be there, and waits until it is gone."""
+    """Kills what `run_script` started, if it still runs, and waits until it has ended."""
     return f"""\
 {_KILL_RUN}
 kill_run {quote(pid_file)} {token}"""
 
 
 def sweep_script(folder: str) -> str:
-    """Ends and removes what earlier users left half-done in the device's folder."""
+    """Ends the runs that earlier users left in the device's folder, and removes their files."""
     return f"""\
 {_KILL_RUN}
 for file in {quote(folder)}/run/*.pid; do
@@ -93,17 +94,17 @@ kill_run() {
 
 
 def push_script(*, temporary: str, target: str, sha256: str, executable: bool) -> str:
-    """Takes a file from stdin to a temporary name, and gives it its own only when all of it came and is as it was here.
+    """Writes stdin to a temporary file, and renames it to `target` only if its sha256 is the expected one.
 
-    Exit codes: 73 it could not be written, 65 it is not what was sent, 77 it may not be run where it lies.
+    Exit codes: 73 it could not be written, 65 it is not what was sent, 77 programs may not be run from its folder.
     """
     parents = " ".join(quote(str(PurePosixPath(path).parent)) for path in (temporary, target))
     check = f"[ -x {quote(target)} ] || exit 77" if executable else ""
     return f"""\
 temporary={quote(temporary)}
 mkdir -p {parents} || exit 73
-finish() {{ trap '' HUP INT TERM; rm -f "$temporary"; }} # a signal that comes now must not end `rm` before its work
-trap '' PIPE # nobody may be left to hear the shell say that `cat` was terminated
+finish() {{ trap '' HUP INT TERM; rm -f "$temporary"; }} # a signal that comes now must not interrupt `rm`
+trap '' PIPE # the shell may report that `cat` was terminated when nobody reads its stderr any more
 trap finish EXIT
 trap 'finish; exit 65' HUP INT TERM
 cat >"$temporary" || exit 73
@@ -115,10 +116,10 @@ mv -f "$temporary" {quote(target)} || exit 73
 
 
 def presence_script(files: Sequence[tuple[str, bool]]) -> str:
-    """One line for each (path, executable): the file's sha256, or "-" where there is none; its mode is set on the way."""
-    lines = "\n".join(f"look {'755' if executable else '644'} {quote(path)}" for path, executable in files)
+    """Prints a line for each (path, executable): the file's sha256, or "-" where there is none. Sets the file's mode."""
+    lines = "\n".join(f"check {'755' if executable else '644'} {quote(path)}" for path, executable in files)
     return f"""\
-look() {{
+check() {{
     [ -f "$2" ] && chmod $1 "$2" && hash=$(sha256sum <"$2") && echo "${{hash%% *}}" && return
     echo -
 }} 2>/dev/null
@@ -126,7 +127,7 @@ look() {{
 
 
 def pull_script(path: str) -> str:
-    """The file's length and sha256 as a first line, then the file. Exit code 66: there is none."""
+    """Prints a line with the file's size and sha256, then the file. Exit code 66: there is no such file."""
     return f"""\
 [ -f {quote(path)} ] || exit 66
 size=$(wc -c <{quote(path)}) && hash=$(sha256sum <{quote(path)}) || exit 74

@@ -1,7 +1,7 @@
-"""This machine as a place: the native runner as a child process, the same program and loop as on a phone.
+"""The executor for this machine: the native runner as a child process, the same program and loop as on a phone.
 
-Where the runner cannot be built (no compiler, no CMake) the runtimes' Python bindings measure instead, and the result says
-so. The old runtime, tflite-runtime 2.14.0, runs here too, in an environment of its own.
+Where the runner cannot be built (no compiler, no CMake) the runtimes' Python bindings measure instead, and the result has a
+note. The legacy TFLite runtime, tflite-runtime 2.14.0, runs here too, in an environment of its own.
 """
 
 from __future__ import annotations
@@ -12,145 +12,133 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from edgedeploy.android_harness.bundles import Bundle, build_bundle
-from edgedeploy.android_harness.host_runner import HostRunOptions
-from edgedeploy.android_harness.host_runner import run_on_host as run_native
+from edgedeploy.android_harness.host_runner import HostRunOptions, run_on_host
 from edgedeploy.android_harness.legacy_tflite.environment import build_legacy_tflite
 from edgedeploy.android_harness.protocol import RunRequest
 from edgedeploy.android_harness.toolchain import HOST_ABI
 from edgedeploy.benchmarks.conditions.samples import Attempt, collect
-from edgedeploy.benchmarks.conditions.session import Conditions, fair_conditions
-from edgedeploy.benchmarks.devices.base import Core
-from edgedeploy.benchmarks.devices.remote import RemoteDevice
-from edgedeploy.benchmarks.devices.state import read_state
-from edgedeploy.benchmarks.devices.transports.local_shell import LocalConnection
+from edgedeploy.benchmarks.conditions.session import Conditions, apply_conditions
+from edgedeploy.benchmarks.devices import DeviceName, describe_host, open_device
+from edgedeploy.core.device import ConditionLogEntry, DeviceInfo
 from edgedeploy.core.errors import RunnerFailed, UsageError
-from edgedeploy.core.measurement import DeviceInfo, Profile
+from edgedeploy.core.measurement import Profile
+from edgedeploy.core.reporter import Reporter
 
-from . import python_process as local
 from .base import (
     LEGACY_RUNTIME,
     ExecutorOptions,
-    Reporter,
+    RunOptions,
     RunOutput,
-    Steps,
-    Task,
-    as_pairs,
-    profile_of,
+    Workload,
+    output_from_samples,
+    profile_from_answer,
     profile_request,
-    state_record,
-    steps_record,
+    run_request,
 )
-from .python_process import RunOptions
+from .python_process import run_in_python
 
 
 @contextlib.contextmanager
 def open_host_executor(options: ExecutorOptions) -> Iterator[HostExecutor]:
-    """This machine, under the conditions asked for."""
-    device = RemoteDevice(LocalConnection())
-    info = device.describe()
-    with fair_conditions(device, info, options.hygiene) as conditions:
-        described = replace(local.describe(), core_khz=tuple(core.max_khz for core in info.cores))
-        yield HostExecutor(described, info.cores, conditions, options.runtime)
+    """Opens this machine, under the conditions asked for."""
+    device = open_device(DeviceName("local"))
+    reported = device.describe()
+    with apply_conditions(device, reported, options.conditions) as conditions:
+        yield HostExecutor(replace(describe_host(), cores=reported.cores), conditions, options.runtime)
 
 
 class HostExecutor:
-    """See the module's docstring."""
+    """See the module's docstring; made by `open_host_executor`."""
 
     is_host = True
 
-    def __init__(
-        self, info: DeviceInfo, cores: tuple[Core, ...], conditions: Conditions, runtime: str | None = None
-    ) -> None:
-        self.info, self._cores, self._conditions, self._runtime = info, cores, conditions, runtime
+    def __init__(self, info: DeviceInfo, conditions: Conditions, runtime: str | None = None) -> None:
+        self.info, self._conditions, self._runtime = info, conditions, runtime
         self._bundles: dict[str, Bundle | None] = {}
-        self._why_not = ""
+        self._why_not_native = ""
 
     @property
-    def restored(self) -> Steps:
-        """What was undone here when the place was left."""
-        return as_pairs(self._conditions.restored)
+    def restored(self) -> tuple[ConditionLogEntry, ...]:
+        """What was restored on this machine when the executor was closed."""
+        return self._conditions.restored
 
-    def prepare(self, task: Task, reporter: Reporter) -> None:
-        """Builds the runner, at the first time. Where that cannot be done, says so."""
-        if self._runtime == LEGACY_RUNTIME and task.runner != "litert":
-            raise UsageError(f"{LEGACY_RUNTIME} runs tflite-* artifacts only, and {task.name} is none")
-        if task.runner in self._bundles:
+    def prepare(self, workload: Workload, reporter: Reporter) -> None:
+        """Builds the runner, the first time. Where that cannot be done, reports it."""
+        if self._runtime == LEGACY_RUNTIME and workload.runtime != "litert":
+            raise UsageError(f"{LEGACY_RUNTIME} runs tflite-* artifacts only, and {workload.name} is none")
+        if workload.runtime in self._bundles:
             return
-        with reporter.stage(f"get the {self._runtime or task.runner} runner for this machine"):
-            self._bundles[task.runner] = build_legacy_tflite() if self._runtime else self._native(task.runner)
-        if self._bundles[task.runner] is None:
-            reporter.note(f"the native runner cannot be built here, so Python's binding measures: {self._why_not}")
+        with reporter.stage(f"get the {self._runtime or workload.runtime} runner for this machine"):
+            self._bundles[workload.runtime] = build_legacy_tflite() if self._runtime else self._native(workload.runtime)
+        if self._bundles[workload.runtime] is None:
+            reporter.note(f"the native runner cannot be built, so Python's binding measures: {self._why_not_native}")
 
-    def run(self, task: Task, plan: RunOptions, reporter: Reporter) -> RunOutput:
-        """In the native runner, or through the runtime's Python binding."""
-        self.prepare(task, reporter)
-        bundle = self._bundles[task.runner]
-        return self._run_python(task, plan) if bundle is None else self._run_native(bundle, task, plan, reporter)
-
-    def profile(self, task: Task, plan: RunOptions, reporter: Reporter) -> Profile:
-        """From the native runner; Python's bindings and the old runtime tell none."""
-        self.prepare(task, reporter)
-        bundle = self._bundles[task.runner]
+    def run(self, workload: Workload, options: RunOptions, reporter: Reporter) -> RunOutput:
+        """Runs in the native runner, or through the runtime's Python binding."""
+        self.prepare(workload, reporter)
+        bundle = self._bundles[workload.runtime]
         if bundle is None:
-            return Profile(not_available="the runtime's Python binding tells no profile")
-        if bundle.runtime == LEGACY_RUNTIME:
-            return Profile(not_available=f"{LEGACY_RUNTIME} tells no profile")
-        request = profile_request(plan, self._conditions.mask)
-        options = HostRunOptions(want_outputs=False)
-        return profile_of(run_native(bundle, task.path, task.inputs[:1], request, options=options).answer)
+            return self._run_in_python(workload, options)
+        return self._run_native(bundle, workload, options, reporter)
 
-    def _native(self, runner: str) -> Bundle | None:
+    def profile(self, workload: Workload, options: RunOptions, reporter: Reporter) -> Profile:
+        """From the native runner; Python's bindings and the legacy TFLite runtime have none."""
+        self.prepare(workload, reporter)
+        bundle = self._bundles[workload.runtime]
+        if bundle is None:
+            return Profile(not_available="the runtime's Python binding has no profile")
+        if bundle.runtime == LEGACY_RUNTIME:
+            return Profile(not_available=f"{LEGACY_RUNTIME} has no profile")
+        request = profile_request(options, self._conditions.mask)
+        ran = run_on_host(
+            bundle, workload.path, workload.inputs[:1], request, options=HostRunOptions(want_outputs=False)
+        )
+        return profile_from_answer(ran.answer)
+
+    def _native(self, runtime: str) -> Bundle | None:
         try:
-            return build_bundle(runner, HOST_ABI)
+            return build_bundle(runtime, HOST_ABI)
         except RunnerFailed as error:
-            self._why_not = error.message
+            self._why_not_native = error.message
             return None
 
-    def _run_native(self, bundle: Bundle, task: Task, plan: RunOptions, reporter: Reporter) -> RunOutput:
-        before_steps = len(self._conditions.steps)
-        state_before = self._conditions.before_row(reporter.note)
-        old = bundle.runtime == LEGACY_RUNTIME
-        request = RunRequest(
-            plan.threads, plan.warmup_runs, plan.num_runs, plan.min_secs, plan.max_secs,
-            cpu_mask=None if old else self._conditions.mask,
-        )  # fmt: skip
+    def _run_native(self, bundle: Bundle, workload: Workload, options: RunOptions, reporter: Reporter) -> RunOutput:
+        conditions = self._conditions
+        conditions.begin_row()
+        state_before = conditions.before_run(reporter.note)
+        legacy = bundle.runtime == LEGACY_RUNTIME
+        request = run_request(options, None if legacy else conditions.mask)
 
-        def once(wanted: RunRequest) -> Attempt:
-            began = time.time()
-            ran = run_native(bundle, task.path, task.inputs, wanted)
-            return Attempt(ran.answer, ran.outputs, began, [])
+        def attempt(wanted: RunRequest) -> Attempt:
+            began_s = time.time()
+            ran = run_on_host(bundle, workload.path, workload.inputs, wanted)
+            return Attempt(ran.answer, ran.outputs, began_s, [])
 
-        done = collect(once, request, self._cores)
-        answer = done.first.answer
-        notes = ["measured in Python: tflite-runtime has no library of its own"] if old else []
-        return RunOutput(
-            outputs=done.first.outputs,
-            samples_ns=done.samples_ns,
-            load_ns=answer.load_ns,
-            first_inference_ns=answer.first_inference_ns,
-            peak_rss_bytes=answer.peak_rss_bytes,
-            runner=bundle.runtime,
-            runtime_version=answer.runtime_version or bundle.version,
-            harness="python" if old else "native",
+        output = output_from_samples(collect(attempt, request, self.info.cores), bundle.runtime, bundle.version)
+        return replace(
+            output,
+            harness="python" if legacy else "native",
             cpu_mask=request.cpu_mask,
-            conditions=steps_record(self._conditions, before_steps),
-            slowed=done.slowed,
-            state_before=state_record(state_before),
-            state_after=state_record(read_state(self._conditions.device)),
-            notes=(*notes, *done.notes()),
+            condition_log=conditions.log,
+            state_before=state_before,
+            state_after=conditions.device.read_state(),
+            notes=("measured in Python: tflite-runtime has no library of its own", *output.notes)
+            if legacy
+            else output.notes,
         )
 
-    def _run_python(self, task: Task, plan: RunOptions) -> RunOutput:
-        ran = local.run_locally(task.runner, task.path, task.inputs, plan)
-        notes = [f"measured through the runtime's Python binding: {self._why_not}", *([ran.note] if ran.note else [])]
+    def _run_in_python(self, workload: Workload, options: RunOptions) -> RunOutput:
+        ran = run_in_python(workload.runtime, workload.path, workload.inputs, options)
+        why = f"measured through the runtime's Python binding: {self._why_not_native}"
         return RunOutput(
             outputs=ran.outputs,
+            runtime=workload.runtime,
+            runtime_version=ran.runtime_version,
             samples_ns=ran.samples_ns,
+            sample_launches=(0,) * len(ran.samples_ns),
             load_ns=ran.load_ns,
             first_inference_ns=ran.first_inference_ns,
             peak_rss_bytes=ran.peak_rss_bytes,
-            runner=task.runner,
-            runtime_version=ran.runtime_version,
             harness="python",
-            notes=tuple(notes),
+            notes=(why, ran.note) if ran.note else (why,),
         )

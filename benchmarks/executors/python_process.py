@@ -1,58 +1,41 @@
-"""Runs artifacts on this machine, each in a process of its own, and hands back raw samples and outputs."""
+"""Runs artifacts through the runtimes' Python bindings, each in a process of its own; see python_worker.py."""
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import edgedeploy
-from edgedeploy.core.errors import MissingExtra, RunnerFailed
-from edgedeploy.core.measurement import DeviceInfo
+from edgedeploy.core.errors import RunnerFailed
+from edgedeploy.core.parity import Array
 from edgedeploy.core.storage.files import private_folder
+from edgedeploy.core.storage.json_records import RecordInvalid, decode, encode
 
-Sample = Sequence[NDArray[Any]]
+from .base import RunOptions
+from .python_protocol import WorkerAnswer, WorkerFailure, WorkerRequest
 
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How long to measure. The names are those of TFLite's benchmark_model.
-
-    Attributes:
-        threads: of the runtime's pool.
-        warmup_runs: invokes before the first counted one.
-        num_runs: least number of counted invokes; 0 runs the inputs once and measures nothing.
-        min_secs, max_secs: measure at least and at most this long.
-    """
-
-    threads: int = 1
-    warmup_runs: int = 3
-    num_runs: int = 50
-    min_secs: float = 1.0
-    max_secs: float = 150.0
+Sample = Sequence[Array]
 
 
 @dataclass(frozen=True)
-class RunResult:
-    """What a run gave.
+class PythonRun:
+    """What a run returned.
 
     Attributes:
         outputs: for each input sample, the artifact's outputs.
-        samples_ns: each counted invoke.
+        samples_ns: each counted inference.
+        note: what a reader of the memory figure must know, or "".
     """
 
-    outputs: list[list[NDArray[Any]]]
-    samples_ns: list[int]
+    outputs: list[list[Array]]
+    samples_ns: tuple[int, ...]
     load_ns: int
     first_inference_ns: int
     peak_rss_bytes: int
@@ -60,33 +43,45 @@ class RunResult:
     note: str
 
 
-def run_locally(runner: str, path: Path, samples: Sequence[Sample], plan: RunOptions) -> RunResult:
-    """Runs every sample once and measures the first. Raises RunnerFailed with what the runtime said."""
+def run_in_python(runtime: str, path: Path, samples: Sequence[Sample], options: RunOptions) -> PythonRun:
+    """Runs every sample once and measures the first. Raises RunnerFailed with what the runtime reported."""
     with private_folder() as folder:
         inputs, outputs = folder / "inputs.npz", folder / "outputs.npz"
         arrays = {f"{s}_{i}": array for s, sample in enumerate(samples) for i, array in enumerate(sample)}
         np.savez(inputs, **arrays)  # type: ignore[arg-type]
-        request = {"runner": runner, "path": str(path), "inputs": str(inputs), "outputs": str(outputs), **asdict(plan)}
-        answer = _ask_worker(request)
-        if not answer["ok"]:
-            if answer["hint"]:
-                raise RunnerFailed(answer["error"], hint=answer["hint"])
-            raise RunnerFailed(
-                f"{runner} could not {answer['stage']} {path}",
-                details=[line for line in answer["error"].splitlines() if line.strip()][:6],
-                hint="`edgedeploy doctor` shows the runtimes' versions; export again if they changed",
-            )
+        answer = _ask_worker(WorkerRequest(runtime, str(path), str(inputs), str(outputs), options))
+        if answer.failure is not None:
+            raise _failed(answer.failure, runtime, path)
         with np.load(outputs, allow_pickle=False) as file:
             results = [
                 [file[f"{s}_{i}"] for i in range(sum(name.startswith(f"{s}_") for name in file.files))]
                 for s in range(len(samples))
             ]
-    keys = ("samples_ns", "load_ns", "first_inference_ns", "peak_rss_bytes", "runtime_version", "note")
-    return RunResult(results, *(answer[key] for key in keys))
+    measured = answer.result
+    assert measured is not None
+    return PythonRun(
+        outputs=results,
+        samples_ns=measured.samples_ns,
+        load_ns=measured.load_ns,
+        first_inference_ns=measured.first_inference_ns,
+        peak_rss_bytes=measured.peak_rss_bytes,
+        runtime_version=measured.runtime_version,
+        note=measured.note,
+    )
 
 
-def _ask_worker(request: dict[str, Any]) -> dict[str, Any]:
-    # Where the package runs from a checkout it need not be installed: the child finds it the way this process did.
+def _failed(failure: WorkerFailure, runtime: str, path: Path) -> RunnerFailed:
+    if failure.hint:
+        return RunnerFailed(failure.error, hint=failure.hint)
+    return RunnerFailed(
+        f"{runtime} could not {failure.stage} {path}",
+        details=[line for line in failure.error.splitlines() if line.strip()][:6],
+        hint="`edgedeploy doctor` shows the runtimes' versions; export again if they changed",
+    )
+
+
+def _ask_worker(request: WorkerRequest) -> WorkerAnswer:
+    # In a checkout the package need not be installed: the child finds it as this process did.
     root = str(Path(edgedeploy.__file__).resolve().parent.parent)
     paths = [p for p in (os.environ.get("PYTHONPATH", ""), *sys.path) if p]
     environment = {
@@ -104,47 +99,22 @@ def _ask_worker(request: dict[str, Any]) -> dict[str, Any]:
         text=True,
     )
     try:
-        stdout, stderr = process.communicate(json.dumps(request))
+        stdout, stderr = process.communicate(encode(request))
     except BaseException:  # Ctrl-C too: nothing is left running
         process.kill()
         process.wait()
         raise
     try:
-        answer: dict[str, Any] = json.loads(stdout.splitlines()[-1])
-    except (IndexError, ValueError):
-        raise _crash(request, process.returncode, stderr) from None
-    return answer
+        return decode(stdout.splitlines()[-1], WorkerAnswer)
+    except (IndexError, RecordInvalid):
+        raise _crashed(request, process.returncode, stderr) from None
 
 
-def _crash(request: dict[str, Any], code: int, stderr: str) -> RunnerFailed | MissingExtra:
+def _crashed(request: WorkerRequest, code: int, stderr: str) -> RunnerFailed:
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    last = [line for line in stderr.splitlines() if line.strip()][-4:]
     memory = "the machine may be out of memory; " if code == -signal.SIGKILL else ""
     return RunnerFailed(
-        f"{request['runner']} {how} while running {request['path']}",
-        details=last,
-        hint=f"{memory}`edgedeploy verify {request['path']}` runs it once, without measuring",
+        f"{request.runtime} {how} while running {request.path}",
+        details=[line for line in stderr.splitlines() if line.strip()][-4:],
+        hint=f"{memory}`edgedeploy verify {request.path}` runs it once, without measuring",
     )
-
-
-def describe() -> DeviceInfo:
-    """This machine, as far as it tells."""
-    return DeviceInfo(
-        kind="local",
-        name="local",
-        serial="",
-        model=_cpu_name(),
-        abi=platform.machine(),
-        os=f"{platform.system()} {platform.release()}",
-        cores=os.cpu_count(),
-    )
-
-
-def _cpu_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.lower().startswith(("model name", "hardware")):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

@@ -1,6 +1,7 @@
-"""The three runtimes behind one small interface: open a file, put inputs in, invoke, take outputs out.
+"""The runtimes' Python bindings behind one interface: open a file, set inputs, invoke, get outputs.
 
-Only `invoke` is what a benchmark times. A runtime is imported when its session is opened, in the process that runs it.
+Only `invoke` is timed. `core.backends` names the session of each runtime. A runtime is imported when a session is opened,
+in the process that measures: importing this module imports none of them.
 """
 
 from __future__ import annotations
@@ -8,32 +9,35 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from edgedeploy.core.backends import BY_RUNTIME, load_object
 from edgedeploy.core.errors import MissingExtra
-
-Array = NDArray[Any]
+from edgedeploy.core.parity import Array
 
 
 class Session(Protocol):
     """A loaded artifact.
 
-    `version` is the runtime's own. `note` says what a reader of the memory figure must know, or is empty.
+    Attributes:
+        version: the runtime's own.
+        note: what a reader of the memory figure must know, or "".
     """
 
     version: str
     note: str
 
-    def set_inputs(self, arrays: Sequence[Array]) -> None: ...
+    def set_inputs(self, arrays: Sequence[Array]) -> None:
+        """Sets the inputs of the following inferences, in the file's order."""
 
-    def invoke(self) -> None: ...
+    def invoke(self) -> None:
+        """Runs one inference."""
 
-    def outputs(self) -> list[Array]: ...
+    def outputs(self) -> list[Array]:
+        """The outputs of the last inference."""
 
 
 class OnnxRuntimeSession:
@@ -94,7 +98,7 @@ class LiteRtSession:
 
 
 class ExecuTorchSession:
-    """ExecuTorch's Python binding. It exchanges torch tensors, so this process holds torch, and its memory says so."""
+    """ExecuTorch's Python binding. It exchanges torch tensors, so it imports torch itself."""
 
     note = "peak memory includes torch, which ExecuTorch's Python binding imports"
 
@@ -121,28 +125,13 @@ class ExecuTorchSession:
         return [tensor.numpy().copy() for tensor in self._outputs]
 
 
-@dataclass(frozen=True)
-class Runtime:
-    """A runtime: its session, the module whose import brings it in, and the extra that installs it."""
-
-    session: Callable[[Path, int], Session]
-    module: str
-    extra: str
-
-
-RUNTIMES: dict[str, Runtime] = {
-    "onnxruntime": Runtime(OnnxRuntimeSession, "onnxruntime", "onnx"),
-    "litert": Runtime(LiteRtSession, "ai_edge_litert.interpreter", "tflite"),
-    "executorch": Runtime(ExecuTorchSession, "executorch.extension.pybindings.portable_lib", "executorch"),
-}
-
-
-def import_runtime(runner: str) -> Runtime:
-    """Brings the runtime into this process, so that loading a file can be timed alone. Raises MissingExtra."""
+def import_runtime(runtime: str) -> Callable[[Path, int], Session]:
+    """Imports a runtime, so that loading a file can be timed alone; returns its session class. Raises MissingExtra."""
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    runtime = RUNTIMES[runner]
+    backend = BY_RUNTIME[runtime]
     try:
-        importlib.import_module(runtime.module)
+        importlib.import_module(backend.runtime_module)
     except ImportError as error:
-        raise MissingExtra(runtime.extra, error.name or runner, f"running with {runner}") from error
-    return runtime
+        raise MissingExtra(backend.extra, error.name or runtime, f"running with {runtime}") from error
+    session: Callable[[Path, int], Session] = load_object(backend.session)
+    return session

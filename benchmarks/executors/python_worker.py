@@ -1,17 +1,11 @@
-"""The measuring child: `python -m edgedeploy.benchmarks.executors.python_worker`, one artifact, one runtime, one process.
+"""The measuring child process: `python -m edgedeploy.benchmarks.executors.python_worker`, one artifact in one runtime.
 
-A process of its own, so that runtimes do not share thread pools, allocators or a peak memory figure, and a runtime that
-crashes takes nothing else with it.
+It is a process of its own, so that runtimes do not share thread pools, allocators or a peak memory figure, and so that a
+runtime that crashes ends nothing else.
 
-stdin has one JSON request:
-
-    {"runner", "path", "threads", "inputs": FILE.npz | null, "outputs": FILE.npz | null,
-     "warmup_runs", "num_runs", "min_secs", "max_secs"}
-
-`inputs` holds arrays named `<sample>_<input>`; every sample is run once and its outputs are saved under the same kind of
-name; then the first sample is measured, `num_runs` times or for `min_secs`, whichever is longer, at most `max_secs`.
-
-stdout gets one JSON line: {"ok": true, ...figures} or {"ok": false, "stage", "error", "hint"}.
+stdin has a WorkerRequest as JSON. Every sample is run once and its outputs are saved; then the first sample is measured,
+`num_runs` times or for `min_secs`, whichever is longer, at most `max_secs`. The last line of stdout is a WorkerAnswer as
+JSON.
 """
 
 from __future__ import annotations
@@ -30,8 +24,11 @@ from typing import Any
 import numpy as np
 
 from edgedeploy.core.errors import EdgedeployError
-from edgedeploy.core.storage.files import sha256_of
+from edgedeploy.core.parity import Array
+from edgedeploy.core.storage.json_records import decode, to_builtins
 
+from .base import RunOptions
+from .python_protocol import WorkerAnswer, WorkerFailure, WorkerRequest, WorkerResult
 from .python_sessions import Session, import_runtime
 
 
@@ -40,87 +37,85 @@ def main() -> int:
     _end_with_parent()
     answer_fd = os.dup(1)
     os.dup2(2, 1)
-    request = json.load(sys.stdin)
-    answer = answer_to(request)
+    answer = answer_to(decode(sys.stdin.buffer.read(), WorkerRequest))
     with os.fdopen(answer_fd, "w") as stdout:
-        stdout.write(json.dumps(answer) + "\n")
-    return 0 if answer["ok"] else 1
+        stdout.write(json.dumps(to_builtins(answer)) + "\n")
+    return 0 if answer.failure is None else 1
 
 
 def _end_with_parent() -> None:
-    """Asks Linux to end this process when its parent goes, however that happens."""
+    """Asks Linux to end this process when its parent ends, however that happens."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
 
 
-def answer_to(request: dict[str, Any]) -> dict[str, Any]:
+def answer_to(request: WorkerRequest) -> WorkerAnswer:
     """Runs one request; never raises for what a file or a runtime can do wrong."""
     stage = "load"
     try:
-        runtime = import_runtime(request["runner"])
+        open_session = import_runtime(request.runtime)
         start = time.perf_counter_ns()
-        session = runtime.session(Path(request["path"]), int(request["threads"]))
+        session = open_session(Path(request.path), request.options.threads)
         load_ns = time.perf_counter_ns() - start
         stage = "run"
-        samples = _read_samples(Path(request["inputs"]))
-        first_ns, results = _run_all(session, samples)
-        if request.get("outputs"):
-            np.savez(request["outputs"], **results)
+        samples = _read_samples(Path(request.inputs))
+        first_ns, outputs = _run_all(session, samples)
+        np.savez(request.outputs, **outputs)
         stage = "measure"
         session.set_inputs(samples[0])
-        samples_ns = measure(session, request)
-        return {
-            "ok": True,
-            "runtime_version": session.version,
-            "note": session.note,
-            "load_ns": load_ns,
-            "first_inference_ns": first_ns,
-            "samples_ns": samples_ns,
-            "peak_rss_bytes": peak_rss_bytes(),
-            "sha256": sha256_of(Path(request["path"])),
-        }
+        samples_ns = measure(session, request.options)
+        return WorkerAnswer(
+            result=WorkerResult(
+                runtime_version=session.version,
+                note=session.note,
+                load_ns=load_ns,
+                first_inference_ns=first_ns,
+                samples_ns=samples_ns,
+                peak_rss_bytes=peak_rss_bytes(),
+            )
+        )
     except EdgedeployError as error:
-        return {"ok": False, "stage": stage, "error": error.message, "hint": error.hint}
-    except Exception as error:  # a runtime may raise anything; the parent says it in the user's words
-        return {"ok": False, "stage": stage, "error": f"{type(error).__name__}: {error}", "hint": None}
+        return WorkerAnswer(failure=WorkerFailure(stage, error.message, error.hint))
+    except Exception as error:  # a runtime may raise anything; the parent makes it a RunnerFailed
+        return WorkerAnswer(failure=WorkerFailure(stage, f"{type(error).__name__}: {error}"))
 
 
-def measure(session: Session, request: dict[str, Any]) -> list[int]:
-    """Nanoseconds of each counted invoke, after `warmup_runs` that are not counted."""
+def measure(session: Session, options: RunOptions) -> tuple[int, ...]:
+    """Nanoseconds of each counted inference, after `warmup_runs` that are not counted."""
     clock = time.perf_counter_ns
-    for _ in range(int(request["warmup_runs"])):
+    for _ in range(options.warmup_runs):
         session.invoke()
     samples: list[int] = []
     begin = clock()
-    least, most = int(float(request["min_secs"]) * 1e9), int(float(request["max_secs"]) * 1e9)
-    runs = int(request["num_runs"])
-    while len(samples) < runs or clock() - begin < least:
-        if runs == 0:
+    least_ns, most_ns = int(options.min_secs * 1e9), int(options.max_secs * 1e9)
+    while len(samples) < options.num_runs or clock() - begin < least_ns:
+        if options.num_runs == 0:
             break
         start = clock()
         session.invoke()
         samples.append(clock() - start)
-        if clock() - begin > most:
+        if clock() - begin > most_ns:
             break
-    return samples
+    return tuple(samples)
 
 
 def peak_rss_bytes() -> int:
-    """The most memory that this process has held at once; ru_maxrss is in KiB on Linux and bytes on macOS."""
+    """The largest resident memory of this process so far; ru_maxrss is in KiB on Linux and in bytes on macOS."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _read_samples(path: Path) -> list[list[Any]]:
+def _read_samples(path: Path) -> list[list[Array]]:
     with np.load(path, allow_pickle=False) as file:
         names = sorted(tuple(map(int, name.split("_"))) for name in file.files)
         count = 1 + max(sample for sample, _ in names)
         return [[file[f"{s}_{i}"] for s, i in names if s == sample] for sample in range(count)]
 
 
-def _run_all(session: Session, samples: list[list[Any]]) -> tuple[int, dict[str, Any]]:
-    """Runs every sample once; the time of the very first invoke, and all outputs."""
-    first_ns, results = 0, {}
+def _run_all(session: Session, samples: list[list[Array]]) -> tuple[int, dict[str, Any]]:
+    """Runs every sample once; the time of the very first inference, and all outputs."""
+    first_ns = 0
+    results: dict[str, Any] = {}
     for index, arrays in enumerate(samples):
         session.set_inputs(arrays)
         start = time.perf_counter_ns()

@@ -1,4 +1,4 @@
-"""An emulated Arm CPU as a place: it counts instructions. Its time means nothing, so none is kept."""
+"""The executor for an emulated Arm CPU: it counts instructions. Its time means nothing, so none is kept."""
 
 from __future__ import annotations
 
@@ -6,60 +6,64 @@ from dataclasses import replace
 
 from edgedeploy.android_harness.bundles import Bundle, build_bundle
 from edgedeploy.android_harness.qemu import CPUS, DEFAULT_CPU, count_instructions
+from edgedeploy.core.device import ConditionLogEntry, DeviceInfo
 from edgedeploy.core.errors import UnknownName
-from edgedeploy.core.measurement import DeviceInfo, InstructionCount, Profile
+from edgedeploy.core.measurement import InstructionCount, Profile
+from edgedeploy.core.reporter import Reporter
 
-from .base import Reporter, RunOutput, Steps, Task
-from .python_process import RunOptions
+from .base import RunOptions, RunOutput, Workload
 
 # Multiply-accumulates that one instruction can do at best: FMLA on four floats, SDOT on sixteen int8.
-MACS_PER_INSTRUCTION = {"float": 4, "int8": 16}
+FLOAT_MACS_PER_INSTRUCTION = 4
+INT8_MACS_PER_INSTRUCTION = 16
 
 
 class QemuExecutor:
-    """A CPU of QEMU's, by name; one thread."""
+    """A CPU that QEMU emulates, by name; one thread."""
 
     is_host = False
-    restored: Steps = ()
+    restored: tuple[ConditionLogEntry, ...] = ()
 
     def __init__(self, cpu: str = "") -> None:
         self.cpu = cpu or DEFAULT_CPU
         if self.cpu not in CPUS:
             raise UnknownName("emulated CPU", self.cpu, CPUS, hint=f"one of {', '.join(CPUS)}")
-        model = f"emulated {self.cpu}"
-        self.info = DeviceInfo(kind="qemu", name=f"qemu:{self.cpu}", model=model, abi="arm64-v8a", emulated=True)
+        self.info = DeviceInfo(
+            kind="qemu", name=f"qemu:{self.cpu}", model=f"emulated {self.cpu}", abis=("arm64-v8a",), emulated=True
+        )
         self._bundles: dict[str, Bundle] = {}
 
-    def prepare(self, task: Task, reporter: Reporter) -> None:
-        """Builds the runner, at the first time."""
-        if task.runner not in self._bundles:
-            with reporter.stage(f"get the {task.runner} runner for arm64"):
-                self._bundles[task.runner] = build_bundle(task.runner, "arm64")
+    def prepare(self, workload: Workload, reporter: Reporter) -> None:
+        """Builds the runner, the first time."""
+        if workload.runtime not in self._bundles:
+            with reporter.stage(f"get the {workload.runtime} runner for arm64"):
+                self._bundles[workload.runtime] = build_bundle(workload.runtime, "arm64")
 
-    def run(self, task: Task, plan: RunOptions, reporter: Reporter) -> RunOutput:
-        """Counts one inference of the first set of inputs on one thread; the plan's times do not apply."""
-        self.prepare(task, reporter)
-        bundle = self._bundles[task.runner]
-        counted = count_instructions(bundle, task.path, task.inputs[0], self.cpu)
+    def run(self, workload: Workload, options: RunOptions, reporter: Reporter) -> RunOutput:
+        """Counts one inference of the first set of inputs on one thread; `options` are about time and do not apply."""
+        self.prepare(workload, reporter)
+        bundle = self._bundles[workload.runtime]
+        counted = count_instructions(bundle, workload.path, workload.inputs[0], self.cpu)
         return RunOutput(
             outputs=[counted.outputs],
-            samples_ns=[],
-            load_ns=None,
-            first_inference_ns=None,
-            peak_rss_bytes=None,
-            runner=task.runner,
+            runtime=workload.runtime,
             runtime_version=bundle.version,
-            instructions=with_bound(counted.instructions, task),
+            instructions=with_bound(counted.instructions, workload),
         )
 
-    def profile(self, task: Task, plan: RunOptions, reporter: Reporter) -> Profile:
-        """There is none: the runtimes' profiles are of time, and emulated time means nothing."""
+    def profile(self, workload: Workload, options: RunOptions, reporter: Reporter) -> Profile:
+        """There is none: the runtimes profile time, and emulated time means nothing."""
         return Profile(not_available="runtimes profile time, and an emulated CPU's time means nothing")
 
 
-def with_bound(count: InstructionCount, task: Task) -> InstructionCount:
+def with_bound(count: InstructionCount, workload: Workload) -> InstructionCount:
     """The count beside the fewest instructions that the arithmetic alone could take; None where MACs are not known."""
-    per_instruction = MACS_PER_INSTRUCTION["int8" if task.int8 else "float"]
-    bound = None if not task.macs else task.macs / per_instruction
-    ratio = count.total / bound if bound else None
-    return replace(count, macs=task.macs, macs_per_instruction=per_instruction, bound=bound, ratio=ratio)
+    per_instruction = INT8_MACS_PER_INSTRUCTION if workload.int8 else FLOAT_MACS_PER_INSTRUCTION
+    bound = None if not workload.macs else workload.macs / per_instruction
+    return replace(
+        count,
+        macs=workload.macs,
+        macs_per_instruction=per_instruction,
+        bound=bound,
+        ratio=count.total / bound if bound else None,
+    )

@@ -1,1 +1,7 @@
-"""From raw samples to the figures that are shown."""
+"""Raw samples to the figures that are shown."""
+
+from __future__ import annotations
+
+from .summary import summarise
+
+__all__ = ["summarise"]

@@ -1,7 +1,7 @@
-"""Raw samples to the few figures that are shown.
+"""The summary of latency samples.
 
-Latency samples have a hard floor (the work itself) and a long tail (everything else that the machine does), so order
-statistics are used throughout and never a standard deviation. Quantiles are Hyndman & Fan's type 7 (numpy's default).
+Latency samples have a lower bound (the work itself) and a long tail (everything else that the machine does), so order
+statistics are used and never a standard deviation. Quantiles are Hyndman & Fan's type 7 (numpy's default).
 """
 
 from __future__ import annotations

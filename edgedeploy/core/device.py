@@ -84,6 +84,14 @@ class DeviceState:
     governors: Mapping[int, str] | None = None
 
 
+@dataclass(frozen=True)
+class ConditionLogEntry:
+    """One measurement condition that was set up or restored, and how that went: "done", "not available", a figure."""
+
+    name: str
+    outcome: str
+
+
 # Parts of the names that kernels give to the processor's temperature sensors.
 PROCESSOR_SENSORS = ("cpu", "big", "mid", "little", "soc", "cluster", "tsens", "apc", "x86_pkg")
 

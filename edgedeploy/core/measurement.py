@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .device import DeviceInfo, DeviceState
+from .device import ConditionLogEntry, DeviceInfo, DeviceState
 from .parity import Parity
 from .storage.json_records import decode, encode
 from .versions import EDGEDEPLOY_VERSION, versions
@@ -79,14 +79,6 @@ class InstructionCount:
     macs_per_instruction: int | None = None
     bound: float | None = None
     ratio: float | None = None
-
-
-@dataclass(frozen=True)
-class ConditionLogEntry:
-    """One measurement condition that was set up or restored, and how that went: "done", "not available", a figure."""
-
-    name: str
-    outcome: str
 
 
 @dataclass(frozen=True)

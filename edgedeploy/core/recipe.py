@@ -37,7 +37,7 @@ class Observer(Enum):
 
 
 class Region(Enum):
-    """Parts of a graph that belong together; exporters/float_regions.py finds them."""
+    """Parts of a graph that belong together; exporters/regions finds them."""
 
     NORMALIZATION = "normalization"  # from the squares of an L2 norm or a LayerNorm to the last product with its scale
     LABEL_SELECTION = "label_selection"  # from the last layer with weights to the class labels

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -80,8 +80,9 @@ class ModelSpec:
         name: as typed, with dashes: "topformer-tiny".
         family: the family's name, which is also its file in `models/`.
         task: "classification" or "segmentation".
-        build: makes the module in eval mode with torch's default initialisation; takes `num_classes`, and
-            `checkpoint` where a checkpoint's shapes decide something that the variant's name does not.
+        build: makes the module in eval mode with torch's default initialisation; takes `num_classes`.
+        build_from_checkpoint: the same for families in which a checkpoint's shapes decide something that the variant's
+            name does not; takes the checkpoint's state_dict and the class count.
         num_classes: of the official weights.
         input_size: (height, width) of the official weights.
         parameters: trainable parameters, exactly.
@@ -104,6 +105,7 @@ class ModelSpec:
     size_multiple: int = 32
     macs: int | None = None
     preprocessing: Preprocessing = Preprocessing()
+    build_from_checkpoint: Callable[[Mapping[str, Any], int | None], torch.nn.Module] | None = None
     # Turns a checkpoint's entries into this project's keys, after the common prefixes are gone.
     adapt_state_dict: Callable[[dict[str, Any], torch.nn.Module], dict[str, Any]] | None = None
 

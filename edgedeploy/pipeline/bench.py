@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from edgedeploy.core.artifact import MANIFEST, Artifact, find_artifacts
+from edgedeploy.core.device import ConditionLogEntry
 from edgedeploy.core.errors import (
     DeviceBusy,
     DeviceLost,
@@ -20,7 +21,7 @@ from edgedeploy.core.errors import (
     UnknownName,
     UsageError,
 )
-from edgedeploy.core.measurement import ConditionLogEntry, Measurement, Profile, ResultFile
+from edgedeploy.core.measurement import Measurement, Profile, ResultFile
 from edgedeploy.core.parity import worst
 from edgedeploy.core.reporter import NullReporter, Reporter
 from edgedeploy.core.storage.files import write_atomically

@@ -1,7 +1,7 @@
 """Networks that return dictionaries, dataclasses or nested tuples, as networks that return a flat tuple.
 
 Every format has a list of outputs. `Flat(network)` gives the same tensors in a fixed order: that in which the network's own
-container holds them. `flatten` says what they are called.
+container holds them. `flatten` gives their names.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a segmentation network hands out: logits as they come, logits at full size, or labels.
+"""The output of a segmentation network: logits as they come, logits at full size, or labels.
 
 logits      (B, C, h/8, w/8) float     default; the caller resizes, as the authors do
 upsampled   (B, C, h, w)     float     resized bilinearly; 150 classes at 512x512 take 157 MB

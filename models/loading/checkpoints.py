@@ -1,14 +1,13 @@
 """Checkpoints: from a file to a network, with every key accounted for.
 
-What training frameworks wrap around the weights is taken off here (`state_dict`, `state_dict_ema`, `module.`); what one
-family's authors do differently is that family's matter (`ModelSpec.build(checkpoint=...)`, `adapt_state_dict`).
+What training frameworks wrap around the weights is removed here (`state_dict`, `state_dict_ema`, `module.`); what one
+family's authors do differently is in that family's file (`ModelSpec.build_from_checkpoint`, `adapt_state_dict`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from edgedeploy.core.errors import MissingExtra, WeightsInvalid
+from edgedeploy.core.provenance import WeightsInfo
 from edgedeploy.core.spec import ModelSpec
 from edgedeploy.core.storage.files import sha256_of
+
+from .random_weights import build
 
 # Averaged weights are the ones that the authors evaluated, so they come before the raw ones.
 WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model")
@@ -25,22 +27,10 @@ PREFIXES = ("module.", "_orig_mod.")
 # Heads that only train; mmsegmentation writes them beside the network.
 TRAINING_ONLY = re.compile(r"^auxiliary_head\.|\.total_(ops|params)$")
 SHOWN = 5
-LONG_SUM = 800  # terms; a dense window of 3x3 over 96 channels has 864
-
-
-@dataclass(frozen=True)
-class LoadedWeights:
-    """A network with a checkpoint's weights, and what is known about the file."""
-
-    module: nn.Module
-    path: Path
-    sha256: str
-    wrapper: str
-    num_classes: int | None
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], str]:
-    """The tensors of a `.pth`, `.pt`, `.bin` or `.safetensors` file by name, and the wrapper that they were found in.
+    """The tensors of a `.pth`, `.pt`, `.bin` or `.safetensors` file by name, and the entry that held them.
 
     Pickles are read with `weights_only=True`: a checkpoint cannot run code. Raises WeightsInvalid.
     """
@@ -95,11 +85,11 @@ def _tensors(content: Mapping[Any, Any], path: Path) -> dict[str, Tensor]:
     return {key: value for key, value in tensors.items() if not TRAINING_ONLY.search(key)}
 
 
-def build_with_weights(spec: ModelSpec, path: Path, num_classes: int | None = None) -> LoadedWeights:
+def build_with_weights(spec: ModelSpec, path: Path, num_classes: int | None = None) -> tuple[nn.Module, WeightsInfo]:
     """The spec's network with a checkpoint's weights, in eval mode.
 
-    The checkpoint decides the class count. Every key must find its place: a missing, left-over or misshapen one is an
-    error that names it.
+    The checkpoint decides the class count. Raises WeightsInvalid, which names every key that is missing, unexpected or of
+    another shape.
     """
     state, wrapper = load_checkpoint(path)
     state = _known_prefix(spec, state)
@@ -112,17 +102,25 @@ def build_with_weights(spec: ModelSpec, path: Path, num_classes: int | None = No
             f"{path} has {classes} classes, not {num_classes}",
             hint=f"leave --num-classes out, or --num-classes {classes}",
         )
-    module = build(spec, classes or num_classes, state)
+    if spec.build_from_checkpoint is not None:
+        module = spec.build_from_checkpoint(state, classes or num_classes)
+    else:
+        module = build(spec, classes or num_classes)
     load_exactly(module, state, spec.name, path)
-    return LoadedWeights(module, path, sha256_of(path), wrapper, classes)
+    return module, _info(path, wrapper, classes)
 
 
-def build(spec: ModelSpec, num_classes: int | None, checkpoint: Mapping[str, Tensor] | None = None) -> nn.Module:
-    """The spec's network, its shapes decided by the checkpoint where the family lets it."""
-    accepts = getattr(spec.build, "__code__", None)
-    if checkpoint is not None and accepts is not None and "checkpoint" in accepts.co_varnames:
-        return spec.build(num_classes=num_classes, checkpoint=checkpoint)
-    return spec.build(num_classes=num_classes) if num_classes else spec.build()
+def load_weights(module: nn.Module, path: Path, model: str) -> WeightsInfo:
+    """Loads a checkpoint into a network of the user, in place. Raises WeightsInvalid."""
+    state, wrapper = load_checkpoint(path)
+    load_exactly(
+        module, state, model, path, hint=f"a file that was saved from {model}: torch.save(net.state_dict(), FILE)"
+    )
+    return _info(path, wrapper)
+
+
+def _info(path: Path, wrapper: str, num_classes: int | None = None) -> WeightsInfo:
+    return WeightsInfo("checkpoint", sha256=sha256_of(path), num_classes=num_classes, file=str(path), wrapper=wrapper)
 
 
 def load_exactly(
@@ -133,22 +131,22 @@ def load_exactly(
     *,
     hint: str = "edgedeploy models lists the variants; the file may be of another one",
 ) -> None:
-    """Loads every tensor. Raises WeightsInvalid naming missing, left-over and misshapen keys."""
+    """Loads every tensor. Raises WeightsInvalid, which names missing, unexpected and misshapen keys."""
     wanted = module.state_dict()
     # BatchNorm's counter is not used in inference and older files lack it
     missing = [key for key in wanted if key not in state and not key.endswith("num_batches_tracked")]
-    left_over = [key for key in state if key not in wanted]
+    unexpected = [key for key in state if key not in wanted]
     misshapen = [
         f"{key}: {list(state[key].shape)} in the file, {list(wanted[key].shape)} in the network"
         for key in wanted
         if key in state and state[key].shape != wanted[key].shape
     ]
-    if missing or left_over or misshapen:
+    if missing or unexpected or misshapen:
         raise WeightsInvalid(
             f"{path} does not fit {name}",
             details=[
                 *_listed("missing in the file", missing),
-                *_listed("left over in the file", left_over),
+                *_listed("unexpected in the file", unexpected),
                 *_listed("of another shape", misshapen),
             ],
             hint=hint,
@@ -158,7 +156,7 @@ def load_exactly(
 
 
 def _known_prefix(spec: ModelSpec, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Takes off, or puts on, one prefix that all keys share: mmseg's `backbone.` around a bare classifier, and so on."""
+    """Removes one prefix that all keys share, such as mmsegmentation's `backbone.` around a bare classifier."""
     wanted = set(spec.build().state_dict())
     if wanted & set(state):
         return state
@@ -175,74 +173,3 @@ def _listed(what: str, keys: Iterable[str]) -> list[str]:
         return []
     more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
     return [f"{len(keys)} {what}: {', '.join(keys[:SHOWN])}{more}"]
-
-
-def randomize(spec: ModelSpec, seed: int, num_classes: int | None = None) -> nn.Module:
-    """The spec's network with seeded random weights that behave like trained ones under small disturbances.
-
-    Weights of a layer with fan-in n are (z + 0.5) / sqrt(n), z standard normal; BatchNorms have gain 0.5 and bias 0.5.
-    Without the two shifts a deep network whose norms hold measured statistics is chaotic: it amplifies any disturbance by
-    about 1.2 per layer (Yang et al. 2019, https://arxiv.org/abs/1902.08129), two exact float runs differ by 5e-4 of the
-    output's deviation and int8 is at 1 dB (TopFormer-tiny). The positive mean makes channels carry a common signal and
-    average out independent errors, as trained ones do: 3e-6 and 36 dB. A dense 3x3 window over many channels gets no mean:
-    a thousand like terms in the one running sum of XNNPACK's kernels cost accuracy (XFormer in TFLite: 9e-5 instead of
-    2.5e-5). The classifier keeps torch's initialisation.
-
-    The caller's random state is left alone.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        module = build(spec, num_classes)
-        _randomize(module, spec.classifier)
-    return module
-
-
-def randomize_layers(module: nn.Module, seed: int, keep: str = "") -> None:
-    """`randomize` for a network that is built already, in place; the layer called `keep` stays as it is."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        _randomize(module, keep)
-
-
-def _randomize(module: nn.Module, classifier: str) -> None:
-    for name, layer in module.named_modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear) and name != classifier:
-            scale = layer.weight[0].numel() ** -0.5
-            window = isinstance(layer, nn.Conv2d) and layer.groups == 1 and min(layer.kernel_size) >= 3
-            mean = 0.0 if window and layer.weight[0].numel() > LONG_SUM else 0.5 * scale
-            nn.init.normal_(layer.weight, mean=mean, std=scale)
-        elif isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.affine:
-            nn.init.constant_(layer.weight, 0.5)
-            nn.init.constant_(layer.bias, 0.5)
-
-
-def estimate_norms(module: nn.Module, images: Tensor) -> None:
-    """Sets every BatchNorm's statistics to those of these images (N, 3, h, w), in place.
-
-    Random weights with the default statistics (mean 0, variance 1) make activations vanish or explode, and every figure
-    about quantization then says something about that.
-    """
-    norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain average over the batches
-        norm.train()
-    with torch.no_grad():
-        for batch in images.split(8):
-            if len(batch) > 1:
-                module(batch)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-        norm.eval()
-
-
-def state_sha256(module: nn.Module) -> str:
-    """Of all parameters and buffers, by name: what weights a network holds, whatever file they came from."""
-    import hashlib
-
-    digest = hashlib.sha256()
-    for name, tensor in module.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().contiguous().view(-1).numpy().tobytes() if tensor.numel() else b"")
-    return digest.hexdigest()

@@ -1,12 +1,13 @@
-"""From what a person types to a network: its module, what it takes, and what is known about its weights.
+"""From a name to a network: its module, what it takes, and where its weights come from.
 
-MODEL is a zoo name, or a network of the user's own; see user_models.py for how one is named.
+`names` lists what a name may be.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,21 +16,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgedeploy.core.errors import ModelInvalid, UsageError
-from edgedeploy.core.reporter import Reporter
+from edgedeploy.core.provenance import WeightsInfo
+from edgedeploy.core.reporter import NullReporter, Reporter
 from edgedeploy.core.spec import ModelSpec, Preprocessing, TensorSpec
 
-from . import factories as user_models
+from .inputs import IMAGE, inputs_of
+from .names import ModelName, parse_name
 from .official_weights import OFFICIAL, weights_file
-from .user_code import ModuleTracker, describe_exception, user_line_of
+from .user_code import ModuleTracker, describe_exception, importable, user_line_of
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
+    from .user_network import UserNetwork
+
 SEED = 0
-IMAGE = "image"  # what the single input of an image network is called
-DTYPES = ("float32", "int64", "int32", "int16", "int8", "uint8", "bool")
-INPUT = re.compile(r"(?:(?P<name>[A-Za-z_]\w*)=)?(?P<shape>\d+(?:[x×]\d+)*)(?::(?P<dtype>\w+))?")
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How a network is loaded.
+
+    Attributes:
+        weights: a checkpoint's file or address, or "official"; None for random ones, or for the user's own as they are.
+        input_size: (height, width) of an image network; None for its own.
+        inputs: what a network of the user takes, such as "1x3x224x224" or "tokens=1x16:int64", one for each input.
+        num_classes: None for the network's or the checkpoint's own.
+        seed: of random weights.
+    """
+
+    weights: str | Path | None = None
+    input_size: tuple[int, int] | None = None
+    inputs: tuple[str, ...] = ()
+    num_classes: int | None = None
+    seed: int = SEED
 
 
 @dataclass(frozen=True)
@@ -37,16 +57,17 @@ class Network:
     """A network that is ready to be exported.
 
     Attributes:
-        name: what its artifacts are filed under.
-        module: eager, in eval mode, with its weights, its outputs one tensor or a flat tuple; the reference for all proofs.
+        name: of the folder of its artifacts.
+        module: eager, in eval mode, with its weights; its outputs are one tensor or a flat tuple. The reference of every
+            verification.
         inputs: name, shape (batch first) and dtype of each.
         preprocessing: how an image becomes an input.
         task: "classification", "segmentation", "features" or "".
-        weights: what the manifest says about them.
-        random: the weights are random, and its norms still want statistics.
-        source: paper, repository and commit, where they are known.
+        weights: where they come from.
+        source: paper, repository and commit of a network of the zoo; `model` of the user's own.
         output_names: in the module's own order; empty where the pipeline names them after the head.
-        examples: of each input, as its source gave them; other inputs are drawn like them.
+        examples: one of each input, as its source gave them; empty where it gave none.
+        code_folder: where the user's code finds the modules that it imports; None for other networks.
     """
 
     name: str
@@ -54,11 +75,16 @@ class Network:
     inputs: tuple[TensorSpec, ...]
     preprocessing: Preprocessing
     task: str
-    weights: dict[str, Any]
-    random: bool
-    source: dict[str, str]
+    weights: WeightsInfo
+    source: Mapping[str, str]
     output_names: tuple[str, ...] = ()
     examples: tuple[NDArray[Any], ...] = field(default=(), repr=False)
+    code_folder: Path | None = None
+
+    @property
+    def random(self) -> bool:
+        """The weights are random."""
+        return self.weights.kind == "random"
 
     @property
     def input_shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -72,10 +98,14 @@ class Network:
         is_image = not more and len(spec.shape) == 4 and spec.shape[:2] == (1, 3) and spec.dtype == "float32"
         return (spec.shape[2], spec.shape[3]) if is_image else None
 
-    def draw(self, rng: np.random.Generator) -> list[NDArray[Any]]:
-        """Seeded inputs: normal with the examples' mean and deviation, integers between their least and largest value.
+    def running(self) -> contextlib.AbstractContextManager[None]:
+        """A block in which the module may run: forward passes and capture. The user's code can import in it."""
+        return importable(self.code_folder)
 
-        Without examples: standard normal; integers and booleans 0 or 1, which every embedding can look up.
+    def draw(self, rng: np.random.Generator) -> list[NDArray[Any]]:
+        """Random inputs: normal with the examples' mean and deviation, integers between their least and largest value.
+
+        Without examples: standard normal; integers and booleans 0 or 1, which are valid for every embedding.
         """
         drawn = []
         for index, spec in enumerate(self.inputs):
@@ -90,232 +120,38 @@ class Network:
         return drawn
 
 
-def network_for(
-    model: str,
-    *,
-    weights: str | Path | None = None,
-    input_size: tuple[int, int] | None = None,
-    inputs: Sequence[str] = (),
-    num_classes: int | None = None,
-    seed: int = SEED,
-    reporter: Reporter | None = None,
-) -> Network:
-    """Builds the network that `model` names.
+def load_network(model: str, options: LoadOptions | None = None, reporter: Reporter | None = None) -> Network:
+    """Builds the network that `model` names, with its weights.
 
     Args:
-        weights: a file, an address, or "official".
-        inputs: as typed after --input, for a network of the user's own.
-        reporter: is told how far a download is.
+        reporter: receives the stages "download" and "build"; the call must not stand in a stage of the caller.
 
     Raises UnknownName, InputSizeRefused, WeightsInvalid, ModelInvalid, MissingExtra, UsageError.
     """
-    weights = weights_file(weights, model, reporter)
-    if user_models.is_users(model):
-        return _users(model, weights, input_size, inputs, num_classes, seed)
-    from edgedeploy.models.zoo import ZOO
+    options, reporter = options or LoadOptions(), reporter or NullReporter()
+    name = parse_name(model)
+    checkpoint = weights_file(options.weights, name, reporter)
+    with reporter.stage(f"build {model}"):
+        if name.kind != "zoo":
+            return _load_user_network(name, checkpoint, options)
+        from edgedeploy.models.zoo import ZOO
 
-    spec = ZOO[model]
-    if inputs:
-        raise UsageError("--input is for networks of your own", hint=f"--input-size HxW for {spec.name}")
-    shape = spec.input_shape(input_size)
-    return _from_spec(spec, shape, Path(weights) if weights else None, num_classes, seed)
-
-
-def _from_spec(
-    spec: ModelSpec, shape: tuple[int, int, int, int], weights: Path | None, num_classes: int | None, seed: int
-) -> Network:
-    from .checkpoints import build_with_weights, randomize
-
-    facts: dict[str, Any]
-    if weights is None:
-        module = randomize(spec, seed, num_classes)
-        facts = {"kind": "random", "seed": seed, "num_classes": num_classes or spec.num_classes}
-    else:
-        loaded = build_with_weights(spec, weights, num_classes)
-        module = loaded.module
-        facts = {
-            "kind": "checkpoint",
-            "file": str(weights),
-            "sha256": loaded.sha256,
-            "wrapper": loaded.wrapper,
-            "num_classes": loaded.num_classes,
-        }
-    source = {"paper": spec.source.paper, "repository": spec.source.repository, "commit": spec.source.commit}
-    image = TensorSpec(IMAGE, shape, layout="NCHW")
-    return Network(
-        spec.name, module, (image,), spec.preprocessing, spec.task, facts, random=weights is None, source=source
-    )
+        return _load_zoo_network(ZOO[model], checkpoint, options)
 
 
-def _users(
-    model: str,
-    weights: str | Path | None,
-    input_size: tuple[int, int] | None,
-    inputs: Sequence[str],
-    num_classes: int | None,
-    seed: int,
-) -> Network:
-    import torch
+def create_model(name: str, weights: str | Path | None = None, *, num_classes: int | None = None) -> nn.Module:
+    """The eager reference network in eval mode, with the official state_dict keys.
 
-    from .checkpoints import randomize_layers, state_sha256
-
-    official = weights == OFFICIAL
-    found = user_models.load(model, num_classes=num_classes, official=official, seed=seed)
-    module = _settled(found.module, model)
-    specs, examples = _inputs(model, found, inputs, input_size)
-    network = Network(
-        _free_name(found.name), module, specs, found.preprocessing, found.task, found.weights, found.random,
-        {"model": model}, examples=tuple(tensor.detach().cpu().numpy() for tensor in examples),
-    )  # fmt: skip
-    with torch.random.fork_rng(devices=[]):  # lazy modules make their weights at the first run
-        torch.manual_seed(seed)
-        network = _with_flat_outputs(network, found.keywords)
-    if weights is not None and not official:
-        return replace(network, weights=_load_weights(module, Path(weights), model), random=False)
-    if network.random:
-        randomize_layers(module, seed, keep=found.classifier)
-    else:
-        network.weights.setdefault("sha256", state_sha256(module))
-    return network
-
-
-def _settled(module: nn.Module, model: str) -> nn.Module:
-    """On the CPU, in float32, in eval mode."""
-    import torch
-
-    module.eval()
-    if any(tensor.is_meta for tensor in module.state_dict().values()):
-        raise ModelInvalid(f"{model} has parameters on the meta device", hint="build it with real ones")
-    floats = {t.dtype for t in module.state_dict().values() if t.is_floating_point()}
-    return module.cpu().float() if floats - {torch.float32} else module.cpu()
-
-
-def _load_weights(module: nn.Module, path: Path, model: str) -> dict[str, Any]:
-    from edgedeploy.core.storage.files import sha256_of
-
-    from .checkpoints import load_checkpoint, load_exactly
-
-    state, wrapper = load_checkpoint(path)
-    load_exactly(
-        module, state, model, path, hint=f"a file that was saved from {model}: torch.save(net.state_dict(), FILE)"
-    )
-    return {"kind": "checkpoint", "file": str(path), "sha256": sha256_of(path), "wrapper": wrapper}
-
-
-def _free_name(name: str) -> str:
-    """Artifacts of a user's `swin-tiny` do not lie where the zoo's do."""
-    from edgedeploy.models.zoo import ZOO
-
-    return f"own-{name}" if name in ZOO else name
-
-
-def _inputs(
-    model: str, found: user_models.UserModel, typed: Sequence[str], size: tuple[int, int] | None
-) -> tuple[tuple[TensorSpec, ...], list[torch.Tensor]]:
-    """What the network takes: as typed, else as its source says."""
-    if typed:
-        specs = [parse_input(text) for text in typed]
-        names = list(found.examples) if len(found.examples) == len(specs) else []
-        names = names or user_models._parameter_names(found.module, len(specs))
-        named = tuple(replace(spec, name=spec.name or name) for spec, name in zip(specs, names, strict=True))
-        if size is not None:
-            raise UsageError("--input and --input-size say the same thing twice", hint="--input alone")
-        same = [t for t, s in zip(found.examples.values(), named, strict=False) if tuple(t.shape) == s.shape]
-        return _checked(model, named), same if len(same) == len(named) else []
-    if not found.examples:
-        raise UsageError(
-            f"{model} does not say what it takes",
-            hint="--input 1x3x224x224 (once for each input), or a factory that returns (module, example_inputs)",
-        )
-    named = tuple(
-        TensorSpec(name, tuple(t.shape), str(t.dtype).removeprefix("torch.")) for name, t in found.examples.items()
-    )
-    if size is not None:
-        image = named[0]
-        if len(named) > 1 or len(image.shape) != 4 or image.shape[1] != 3:
-            raise UsageError(f"--input-size is for networks that take one RGB image; {model} does not", hint="--input")
-        return (replace(image, shape=(*image.shape[:2], *size)),), []
-    return _checked(model, named), list(found.examples.values())
-
-
-def _checked(model: str, specs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
-    for spec in specs:
-        if spec.dtype not in DTYPES:
-            raise UsageError(
-                f"{model}: an input of type {spec.dtype} cannot be exported", hint=f"one of {', '.join(DTYPES)}"
-            )
-        if not spec.shape or 0 in spec.shape:
-            raise UsageError(
-                f"{model}: the input {spec.name} is empty or has no dimensions", hint="batch first: 1x3x224x224"
-            )
-    (first, *more) = specs
-    if not more and len(first.shape) == 4 and first.shape[1] == 3 and first.dtype == "float32":
-        return (replace(first, name=IMAGE, layout="NCHW"),)
-    return specs
-
-
-def parse_input(text: str) -> TensorSpec:
-    """`1x3x224x224`, `1x16:int64` or `tokens=1x16:int64`. Raises UsageError."""
-    match = INPUT.fullmatch(text.strip())
-    dtype = (match and match["dtype"]) or "float32"
-    if match is None or dtype not in DTYPES:
-        raise UsageError(
-            f"'{text}' is no input",
-            hint=f"1x3x224x224, or NAME=1x16:int64 with a name and one of {', '.join(DTYPES)}",
-        )
-    shape = tuple(int(side) for side in re.split("[x×]", match["shape"]))
-    return TensorSpec(match["name"] or "", shape, dtype)
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """`512x1024` (height x width) or `512`. Raises UsageError."""
-    parts = text.lower().replace("×", "x").split("x")
-    if len(parts) in (1, 2) and all(part.strip().isdigit() and int(part) > 0 for part in parts):
-        return int(parts[0]), int(parts[-1])
-    raise UsageError(f"'{text}' is no input size", hint="height x width in pixels, such as 512x512")
-
-
-def _first_inputs(network: Network) -> list[NDArray[Any]]:
-    return list(network.examples) or network.draw(np.random.default_rng(SEED))
-
-
-def _with_flat_outputs(network: Network, keywords: bool) -> Network:
-    """Runs the network once, and names its outputs; one that gives more than a tensor is wrapped. Raises ModelInvalid."""
-    import torch
-
-    from edgedeploy.models.adapters.flat import Flat, flatten
-
-    module = network.module
-    inputs = tuple(torch.from_numpy(array) for array in _first_inputs(network))
-    names = tuple(spec.name for spec in network.inputs) if keywords else ()
-    trail = ModuleTracker(module)
-    try:
-        with torch.no_grad(), trail.followed():
-            output = module(**dict(zip(names, inputs, strict=True))) if names else module(*inputs)
-    except Exception as error:  # the user's own code may raise anything
-        shapes = ", ".join("x".join(map(str, shape)) for shape in network.input_shapes)
-        raise ModelInvalid(
-            f"{network.name} does not run on an input of {shapes}",
-            details=[line for line in (trail.place, *user_line_of(error), describe_exception(error)) if line],
-            hint="--input says what it takes, once for each input; batch first",
-        ) from error
-    leaves = flatten(output)
-    if not leaves:
-        raise ModelInvalid(f"{network.name} gives no tensor", hint="return at least one")
-    output_names = tuple(re.sub(r"[^A-Za-z0-9_.]", "_", name) for name, _ in leaves)
-    if not names and (isinstance(output, torch.Tensor) or type(output) in (tuple, list)) and _is_flat(output):
-        return replace(network, output_names=output_names)
-    return replace(network, module=Flat(module, names).eval(), output_names=output_names)
-
-
-def _is_flat(output: Any) -> bool:
-    import torch
-
-    return isinstance(output, torch.Tensor) or all(isinstance(value, torch.Tensor) for value in output)
+    Args:
+        name: a zoo name, or a network of your own as `edgedeploy export` takes it.
+        weights: a file, an address, or "official"; without them the parameters are seeded random ones, the same at
+            every call.
+    """
+    return load_network(name, LoadOptions(weights=weights, num_classes=num_classes)).module
 
 
 def with_features(network: Network) -> Network:
-    """The network's four stage outputs instead of its classes, filed under a name of its own.
+    """The network with its four stage outputs instead of its classes, under a name of its own.
 
     Raises UsageError for a segmentation network, ModelInvalid for one that has no stage outputs.
     """
@@ -326,12 +162,149 @@ def with_features(network: Network) -> Network:
     if network.task == "segmentation":
         raise UsageError(f"{network.name} is a segmentation network: it has no --head features")
     backbone = FeatureBackbone(network.module).eval()
-    with torch.no_grad():
+    with torch.no_grad(), network.running():
         maps = backbone(*(torch.from_numpy(a) for a in network.draw(np.random.default_rng(SEED))))
     if not isinstance(maps, tuple | list) or len(maps) != len(FEATURE_STRIDES):
         raise ModelInvalid(
-            f"forward_features of {network.name} does not give four maps",
+            f"forward_features of {network.name} does not return four maps",
             hint="a tuple of the maps at strides 4, 8, 16, 32; of timm: a factory that makes it features_only=True",
         )
     names = tuple(f"stride_{stride}" for stride in FEATURE_STRIDES)
     return replace(network, name=f"{network.name}-features", module=backbone, task="features", output_names=names)
+
+
+def with_random_weights_settled(network: Network, images: NDArray[np.float32] | None) -> Network:
+    """A network of random weights whose BatchNorm statistics and SHA-256 are final.
+
+    The statistics are set in the module itself, which the result shares with `network`.
+
+    Args:
+        images: preprocessed, float32 (N, 3, H, W), to estimate the statistics from; None leaves them as they are.
+    """
+    import torch
+
+    from .random_weights import estimate_norms, state_sha256
+
+    if images is not None:
+        with network.running():
+            estimate_norms(network.module, torch.from_numpy(images))
+    return replace(network, weights=replace(network.weights, sha256=state_sha256(network.module)))
+
+
+def _load_zoo_network(spec: ModelSpec, checkpoint: Path | None, options: LoadOptions) -> Network:
+    from .checkpoints import build_with_weights
+    from .random_weights import randomize
+
+    if options.inputs:
+        raise UsageError("--input is for networks of your own", hint=f"--input-size HxW for {spec.name}")
+    image = TensorSpec(IMAGE, spec.input_shape(options.input_size), layout="NCHW")
+    if checkpoint is None:
+        module = randomize(spec, options.seed, options.num_classes)
+        weights = WeightsInfo("random", seed=options.seed, num_classes=options.num_classes or spec.num_classes)
+    else:
+        module, weights = build_with_weights(spec, checkpoint, options.num_classes)
+    source = {"paper": spec.source.paper, "repository": spec.source.repository, "commit": spec.source.commit}
+    return Network(spec.name, module, (image,), spec.preprocessing, spec.task, weights, source)
+
+
+def _load_user_network(name: ModelName, checkpoint: Path | None, options: LoadOptions) -> Network:
+    import torch
+
+    from .checkpoints import load_weights
+    from .random_weights import randomize_layers, state_sha256
+
+    found = _find(name, options)
+    module = _prepared(found.module, name.text)
+    inputs = inputs_of(name.text, module, found.examples, typed=options.inputs, size=options.input_size)
+    network = Network(
+        _folder_name(found.name),
+        module,
+        inputs.specs,
+        found.preprocessing,
+        found.task,
+        found.weights,
+        {"model": name.text},
+        examples=tuple(tensor.detach().cpu().numpy() for tensor in inputs.examples),
+        code_folder=found.code_folder,
+    )
+    with torch.random.fork_rng(devices=[]):  # lazy modules make their weights at the first run
+        torch.manual_seed(options.seed)
+        network = _with_flat_outputs(network, by_name=found.by_name)
+    if checkpoint is not None:
+        return replace(network, weights=load_weights(module, checkpoint, name.text))
+    if network.random:
+        randomize_layers(module, options.seed, keep=found.classifier or None)
+    elif not network.weights.sha256:
+        return replace(network, weights=replace(network.weights, sha256=state_sha256(module)))
+    return network
+
+
+def _find(name: ModelName, options: LoadOptions) -> UserNetwork:
+    if name.kind == "program":
+        from .exported_program import from_program
+
+        return from_program(name, num_classes=options.num_classes)
+    if name.kind == "library":
+        from .libraries import from_library
+
+        pretrained = options.weights == OFFICIAL
+        return from_library(name, num_classes=options.num_classes, pretrained=pretrained, seed=options.seed)
+    from .factories import from_factory
+
+    return from_factory(name, num_classes=options.num_classes, seed=options.seed)
+
+
+def _prepared(module: nn.Module, model: str) -> nn.Module:
+    """The module on the CPU, in float32, in eval mode."""
+    import torch
+
+    module.eval()
+    if any(tensor.is_meta for tensor in module.state_dict().values()):
+        raise ModelInvalid(f"{model} has parameters on the meta device", hint="build it with real ones")
+    floats = {t.dtype for t in module.state_dict().values() if t.is_floating_point()}
+    return module.cpu().float() if floats - {torch.float32} else module.cpu()
+
+
+def _folder_name(name: str) -> str:
+    """A name that no network of the zoo has, so that the artifacts of the two do not mix."""
+    from edgedeploy.models.zoo import ZOO
+
+    return f"own-{name}" if name in ZOO else name
+
+
+def _with_flat_outputs(network: Network, *, by_name: bool) -> Network:
+    """Runs the network once and names its outputs; nested outputs are flattened by a wrapper. Raises ModelInvalid."""
+    import torch
+
+    from edgedeploy.models.adapters.flat import Flat, flatten
+
+    module = network.module
+    drawn = network.examples or network.draw(np.random.default_rng(SEED))
+    inputs = tuple(torch.from_numpy(array) for array in drawn)
+    names = tuple(spec.name for spec in network.inputs) if by_name else ()
+    tracker = ModuleTracker(module)
+    try:
+        with torch.no_grad(), network.running(), tracker.tracking():
+            output = module(**dict(zip(names, inputs, strict=True))) if names else module(*inputs)
+    except Exception as error:  # the user's own code may raise anything
+        shapes = ", ".join("x".join(map(str, shape)) for shape in network.input_shapes)
+        raise ModelInvalid(
+            f"{network.name} does not run on an input of {shapes}",
+            details=[line for line in (tracker.innermost, *user_line_of(error), describe_exception(error)) if line],
+            hint="--input gives what it takes, once for each input; batch first",
+        ) from error
+    leaves = flatten(output)
+    if not leaves:
+        raise ModelInvalid(f"{network.name} returns no tensor", hint="return at least one")
+    output_names = tuple(re.sub(r"[^A-Za-z0-9_.]", "_", name) for name, _ in leaves)
+    if not names and _is_flat(output):
+        return replace(network, output_names=output_names)
+    return replace(network, module=Flat(module, names).eval(), output_names=output_names)
+
+
+def _is_flat(output: Any) -> bool:
+    import torch
+
+    if isinstance(output, torch.Tensor):
+        return True
+    return type(output) in (tuple, list) and all(isinstance(value, torch.Tensor) for value in output)

@@ -1,16 +1,19 @@
-"""The checkpoint door: where a network's official weights are, and from `--weights` to a file on this machine."""
+"""Where a network's official weights are, and from `--weights` to a file on this machine."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from edgedeploy.core.errors import UsageError
 from edgedeploy.core.reporter import Reporter
+from edgedeploy.core.spec import Preprocessing
+from edgedeploy.models.published import Published, published_for
 
 from .downloads import download, is_address
-from .factories import LIBRARIES, is_users
+from .names import ModelName
 
 if TYPE_CHECKING:
     from edgedeploy.core.spec import ModelSpec
@@ -20,21 +23,26 @@ OFFICIAL = "official"
 PAGES = {"drive.google.com": "Google Drive", "pan.baidu.com": "Baidu", "1drv.ms": "OneDrive"}
 
 
-def weights_file(weights: str | Path | None, model: str, reporter: Reporter | None = None) -> Path | str | None:
-    """A local checkpoint for what was given after --weights; "official" stays for libraries that fetch their own.
+def weights_file(weights: str | Path | None, model: ModelName, reporter: Reporter | None = None) -> Path | None:
+    """The checkpoint on this machine that `--weights` stands for; None for none, and where a library fetches its own.
+
+    Args:
+        weights: a file, an address, "official", or None.
 
     Raises UsageError and WeightsInvalid, as `download` does.
     """
     if weights is None or isinstance(weights, Path):
         return weights
     if weights == OFFICIAL:
-        if is_users(model):
-            return OFFICIAL if model.partition(":")[0] in LIBRARIES else _no_official(model)
+        if model.kind == "library":
+            return None
+        if model.kind != "zoo":
+            raise UsageError(f"{model.text} has no official weights that are known", hint="--weights FILE or URL")
         from edgedeploy.models.zoo import ZOO
 
-        return _official(ZOO[model], reporter)
+        return _official(ZOO[model.source], reporter)
     if is_address(weights):
-        _refuse_page(weights, model)
+        _refuse_page(weights, model.text)
         return download(weights, reporter=reporter)
     return Path(weights)
 
@@ -51,12 +59,8 @@ def _official(spec: ModelSpec, reporter: Reporter | None) -> Path:
     return download(address, reporter=reporter)
 
 
-def _no_official(model: str) -> str:
-    raise UsageError(f"{model} has no official weights that are known here", hint="--weights FILE or URL")
-
-
 def page_of(address: str) -> str | None:
-    """Whose web page this address is, where it is one that a browser must open; else None."""
+    """The owner of the web page that this address is, where a person must open it in a browser; else None."""
     host = (urlsplit(address).hostname or "").lower()
     return next((name for known, name in PAGES.items() if host == known or host.endswith(f".{known}")), None)
 
@@ -65,17 +69,41 @@ def _refuse_page(address: str, model: str) -> None:
     page = page_of(address)
     if page:
         raise UsageError(
-            f"the weights of {model} lie on a web page of {page}, which only a browser can open",
+            f"the weights of {model} are on a web page of {page}, which only a browser can open",
             details=[address],
             hint="download them there, then --weights FILE",
         )
 
 
-def facts(model: str) -> dict[str, Any]:
-    """What is known about a zoo network's official weights, and what others published about it. Raises UnknownName."""
-    from dataclasses import asdict
+@dataclass(frozen=True)
+class OfficialWeights:
+    """What is known about a zoo network's official weights, and the figures that others published for it.
 
-    from edgedeploy.models.published import published_for
+    Attributes:
+        address: "" where there are none to download.
+        how: how to get them, in words.
+        reading: this project's own reading where the paper is silent.
+        num_classes, input_shape, preprocessing: of the official weights.
+        published: as `published_for` orders them.
+    """
+
+    model: str
+    title: str
+    paper: str
+    repository: str
+    address: str
+    how: str
+    licence_weights: str
+    licence_code: str
+    reading: str
+    num_classes: int
+    input_shape: tuple[int, ...]
+    preprocessing: Preprocessing
+    published: tuple[Published, ...]
+
+
+def official_weights(model: str) -> OfficialWeights:
+    """The record of a zoo network. Raises UnknownName."""
     from edgedeploy.models.zoo import ZOO
 
     spec = ZOO[model]
@@ -86,21 +114,18 @@ def facts(model: str) -> dict[str, Any]:
         how = f"a web page of {page}: open it in a browser, then --weights FILE"
     else:
         how = "--weights official downloads it"
-    return {
-        "model": spec.name,
-        "title": spec.source.title,
-        "paper": spec.source.paper,
-        "repository": spec.source.repository,
-        "address": address,
-        "how": how,
-        "licence_weights": spec.source.licence_weights,
-        "licence_code": spec.source.licence_code,
-        "reading": spec.source.reading,
-        "classes": spec.num_classes,
-        "input": list(spec.input_shape()),
-        "preprocessing": asdict(spec.preprocessing),
-        "published": [
-            {key: value for key, value in asdict(record).items() if value not in (None, False)}
-            for record in published_for(spec.name)
-        ],
-    }
+    return OfficialWeights(
+        model=spec.name,
+        title=spec.source.title,
+        paper=spec.source.paper,
+        repository=spec.source.repository,
+        address=address,
+        how=how,
+        licence_weights=spec.source.licence_weights,
+        licence_code=spec.source.licence_code,
+        reading=spec.source.reading,
+        num_classes=spec.num_classes,
+        input_shape=spec.input_shape(),
+        preprocessing=spec.preprocessing,
+        published=published_for(spec.name),
+    )

@@ -1,4 +1,4 @@
-"""What goes wrong in a user's own code, in words: the line of theirs that raised, and the module that was running."""
+"""Running code of the user, and locating its errors: the line that raised, and the module that was running."""
 
 from __future__ import annotations
 
@@ -14,42 +14,72 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+@contextlib.contextmanager
+def importable(folder: Path | None) -> Iterator[None]:
+    """Puts `folder` first on `sys.path` inside the block, so that code of the user can import the modules beside it.
+
+    Imports may stand in functions, so every run of the user's code belongs into such a block: loading the file, calling
+    the factory, and each forward pass (`Network.running`). After the block `sys.path` is as before; modules that were
+    imported stay imported, as Python keeps them. Does nothing for None.
+    """
+    if folder is None:
+        yield
+        return
+    entry = str(folder.resolve())
+    sys.path.insert(0, entry)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # the user's code may have changed the list
+            sys.path.remove(entry)
+
+
+@contextlib.contextmanager
+def running_user_code(folder: Path) -> Iterator[None]:
+    """Around loading code of the user: modules in `folder` are importable, and prints go to stderr."""
+    with importable(folder), contextlib.redirect_stdout(sys.stderr):
+        yield
+
+
 def user_line_of(error: BaseException) -> list[str]:
     """The innermost line of the user's own code that an error went through: `net.py:12 in forward: x = self.a(x)`.
 
     Empty where there is none.
     """
     if isinstance(error, SyntaxError) and error.filename:
-        return [f"{_near(error.filename)}:{error.lineno}: {(error.text or '').strip()}"]
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_users(f.filename)]
+        return [f"{_relative_path(error.filename)}:{error.lineno}: {(error.text or '').strip()}"]
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_user_file(f.filename)]
     if not frames:
         return []
     frame = frames[-1]
-    return [f"{_near(frame.filename)}:{frame.lineno} in {frame.name}: {(frame.line or '').strip()}"]
+    return [f"{_relative_path(frame.filename)}:{frame.lineno} in {frame.name}: {(frame.line or '').strip()}"]
 
 
 def describe_exception(error: BaseException) -> str:
-    """`ValueError: the first line of what it says`."""
+    """The exception's type and the first line of its message, such as `ValueError: bad size`."""
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 class ModuleTracker:
-    """Follows a running network: after an exception, `place` is the path of the innermost module that was running."""
+    """Records which modules of a network are running, so that an exception can be located."""
 
     def __init__(self, network: nn.Module) -> None:
         self.names = {id(module): name for name, module in network.named_modules()}
         self.running: list[tuple[str, str]] = []
 
     @property
-    def place(self) -> str:
-        """Such as `module: encoder.blocks.3.attn (Attention)`; empty where the network itself failed, or nothing did."""
+    def innermost(self) -> str:
+        """The innermost module that was running when an exception was raised: `module: encoder.attn (Attention)`.
+
+        Empty where the network itself raised it, or nothing did.
+        """
         named = [(path, kind) for path, kind in self.running if path]
         return "module: {} ({})".format(*named[-1]) if named else ""
 
     @contextlib.contextmanager
-    def followed(self) -> Iterator[None]:
-        """Watches every module call inside the block."""
+    def tracking(self) -> Iterator[None]:
+        """Records every module call inside the block."""
         from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
         def enter(module: nn.Module, _inputs: object) -> None:
@@ -66,17 +96,7 @@ class ModuleTracker:
                 hook.remove()
 
 
-@contextlib.contextmanager
-def running_users_code(folder: Path) -> Iterator[None]:
-    """Around code of the user's: it finds its neighbours in `folder`, and what it prints goes to stderr."""
-    place = str(folder.resolve())
-    if place not in sys.path:
-        sys.path.insert(0, place)  # stays: imports inside functions come later
-    with contextlib.redirect_stdout(sys.stderr):
-        yield
-
-
-def _is_users(filename: str) -> bool:
+def _is_user_file(filename: str) -> bool:
     path = Path(filename)
     if filename.startswith("<") or not path.is_file():
         return False
@@ -84,17 +104,17 @@ def _is_users(filename: str) -> bool:
     standard = Path(sysconfig.get_path("stdlib")).resolve()
     if resolved.is_relative_to(standard) and not {"site-packages", "dist-packages"} & set(resolved.parts):
         return False
-    return not any(resolved.is_relative_to(home) for home in _homes_of_the_tools())
+    return not any(resolved.is_relative_to(folder) for folder in _tool_folders())
 
 
-def _homes_of_the_tools() -> list[Path]:
-    """Folders whose lines tell the user nothing about their network: torch's and this project's."""
+def _tool_folders() -> list[Path]:
+    """Folders of torch and of this project: their lines do not help to find an error in the user's network."""
     names = ("torch", "edgedeploy", "edgedeploy.core", "edgedeploy.models", "edgedeploy.exporters")
     modules = [sys.modules[name] for name in names if name in sys.modules]
     return [Path(module.__file__).resolve().parent for module in modules if module.__file__]
 
 
-def _near(filename: str) -> str:
+def _relative_path(filename: str) -> str:
     path = Path(filename)
     with contextlib.suppress(ValueError):
         return str(path.resolve().relative_to(Path.cwd()))

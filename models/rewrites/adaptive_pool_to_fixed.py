@@ -23,9 +23,9 @@ from .rewrite import Rewrite
 aten = torch.ops.aten
 
 
-class FixedPool(Rewrite):
+class AdaptivePoolToFixed(Rewrite):
     name = "adaptive_pool_to_fixed"
-    why = "runtimes have no adaptive pooling; converters guess a kernel, which is wrong when the sizes do not divide"
+    reason = "runtimes have no adaptive pooling; converters guess a kernel, which is wrong when the sizes do not divide"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
         return node.target == aten.adaptive_avg_pool2d.default
@@ -67,4 +67,4 @@ def pooling_matrix(size: int, cells: int) -> Tensor:
     return matrix
 
 
-REWRITE = FixedPool()
+REWRITE = AdaptivePoolToFixed()

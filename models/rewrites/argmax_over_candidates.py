@@ -1,7 +1,7 @@
 """argmax(resize(logits)) -> candidates per cell, resized alone: the labels tail of a segmentation network.
 
-The straight tail resizes all C class maps to full size and takes the largest per pixel: at 512x512 and 150 classes that
-is 39 million interpolations and 157 MB of memory, more than the network itself. Between four neighbouring logit
+Computed directly, all C class maps are resized to full size and the largest is taken per pixel: at 512x512 and 150 classes
+that is 39 million interpolations and 157 MB of memory, more than the network itself. Between four neighbouring logit
 positions (a cell of s x s pixels) bilinear values are convex combinations of the four corners, so only classes that are
 large at some corner can win there. Per cell:
 
@@ -10,8 +10,8 @@ large at some corner can win there. Per cell:
     3. the largest of K is the label
 
 Where the four corners agree on one class the result is exact for any K (that class is the largest at every convex
-combination). Elsewhere a class outside the K best could still win between the corners; how many pixels that touches is
-measured at every export and written into the manifest; above the bound the straight tail stays.
+combination). Elsewhere a class outside the K best could still win between the corners; the share of such pixels is
+measured at every export and written into the manifest; above the bound the rewrite is not applied.
 
 Idea of filtering classes before the resize: "VIM" in PP-MobileSeg, https://arxiv.org/abs/2304.05152, which filters per
 image and by the low-resolution labels alone.
@@ -27,9 +27,10 @@ import torch.nn.functional as F
 from torch import Tensor, fx
 
 from edgedeploy.core.errors import RewriteRefused
+from edgedeploy.core.provenance import Exactness
 
 from .graph import Graph, argument, shape
-from .rewrite import Exactness, Rewrite
+from .rewrite import Rewrite
 
 aten = torch.ops.aten
 CANDIDATES = 8
@@ -43,9 +44,11 @@ class Tail:
     factor: int
 
 
-class CheapLabels(Rewrite):
+class ArgmaxOverCandidates(Rewrite):
     name = "argmax_over_candidates"
-    why = "resizing every class map to full size costs more than the network; at most a few classes can win in a cell"
+    reason = (
+        "resizing every class map to full size costs more than the network; at most a few classes can win in a cell"
+    )
     # Seeded random networks have far more fragmented labels than trained ones: 118 classes within one photograph, 0.1 %
     # of pixels differ. Maps with the smoothness of real ones do not differ at all.
     exactness = Exactness("approximate", relative_error=0.0, differing_share=0.01)
@@ -119,4 +122,4 @@ def candidate_labels(logits: Tensor, weights: Tensor, candidates: int) -> Tensor
     return labels[:, half : half + h * factor, half : half + w * factor]
 
 
-REWRITE = CheapLabels()
+REWRITE = ArgmaxOverCandidates()

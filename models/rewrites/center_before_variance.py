@@ -19,9 +19,9 @@ from .rewrite import Rewrite
 aten = torch.ops.aten
 
 
-class CentredNorm(Rewrite):
+class CenterBeforeVariance(Rewrite):
     name = "center_before_variance"
-    why = "TFLite's converter spells a norm as a difference of large products; the mean comes off first here"
+    reason = "TFLite's converter spells a norm as a difference of large products; the mean comes off first here"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
         return node.target == aten.layer_norm.default
@@ -44,4 +44,4 @@ class CentredNorm(Rewrite):
         graph.replace(node, y)
 
 
-REWRITE = CentredNorm()
+REWRITE = CenterBeforeVariance()

@@ -4,7 +4,7 @@
     centred  d = x - m
     norm     y = d / sqrt(K * d^2 + eps) * gain + bias
 
-The map never changes its order. The means are convolutions because that is the one reduction over channels that every
+The map stays channel-first. The means are convolutions because that is the one reduction over channels that every
 channel-first runtime has a fast kernel for: XNNPACK in ExecuTorch takes means over height and width alone, so a mean over
 channels (and `native_layer_norm` itself) ends the delegate and computes in a portable kernel.
 
@@ -18,7 +18,8 @@ Aarch64 instructions of one ConvNeXt block at 64 channels, 48x48 (cortex-a76, em
 TFLite is channel-last, so the permutes there are its converter's own and cancel; it keeps the layer_norm, and so do int8
 targets: squares and their means do not fit into eight bits.
 
-It fires where the permute back follows, through layers that `linear_to_conv` and `cancel_permutes` can then turn as well.
+It applies where the permute back follows, through layers that `linear_to_conv` and `cancel_permutes` can then make
+channel-first as well.
 """
 
 from __future__ import annotations
@@ -47,9 +48,9 @@ class Norm:
     eps: float
 
 
-class ChannelFirstNorm(Rewrite):
+class ChannelsFirstLayerNorm(Rewrite):
     name = "channels_first_layer_norm"
-    why = "a norm over channels needs no permutes, and as convolutions it stays inside the delegate"
+    reason = "a norm over channels needs no permutes, and as convolutions it stays inside the delegate"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
         return node.target == aten.layer_norm.default and permutation(source(node)) == TO_CHANNELS_LAST
@@ -62,7 +63,7 @@ class ChannelFirstNorm(Rewrite):
         if any(p is not None and held is None for p, held in zip(parameters, (gain, bias), strict=True)):
             raise RewriteRefused("its gain or bias is computed")
         value: fx.Node = node
-        while (user := single_user(value)) is not None and _turns(graph, user, value):
+        while (user := single_user(value)) is not None and _can_be_channel_first(graph, user, value):
             value = user
         if user is None:
             raise RewriteRefused("several operators read it, in channel-last order")
@@ -88,10 +89,10 @@ class ChannelFirstNorm(Rewrite):
         sink(graph, last)
 
 
-def _turns(graph: Graph, node: fx.Node, value: fx.Node) -> bool:
+def _can_be_channel_first(graph: Graph, node: fx.Node, value: fx.Node) -> bool:
     if node.target == aten.linear.default:
         return node.args[0] is value and graph.constant(argument(node, 1)) is not None
     return passes(graph, node, value)
 
 
-REWRITE = ChannelFirstNorm()
+REWRITE = ChannelsFirstLayerNorm()

@@ -1,6 +1,6 @@
 """reshape -> permute of five or six dimensions -> reshape  becomes the same with four, or fewer.
 
-Dimensions that stay neighbours in a permute are one dimension to it, and dimensions of length 1 are none. The cut of a map
+Dimensions that stay neighbours in a permute count as one, and dimensions of length 1 as none. The partition of a map
 into windows, at B*H/7 = 8 rows of windows:
 
     (B, 8, 7, 8, 7, C) -> (0, 1, 3, 2, 4, 5)      is      (B*8, 7, 8, 7*C) -> (0, 2, 1, 3)
@@ -34,9 +34,9 @@ class Merged:
     order: list[int]
 
 
-class LowRankPermutes(Rewrite):
+class CollapsePermuteDims(Rewrite):
     name = "collapse_permute_dims"
-    why = "delegates beyond XNNPACK take four dimensions, and fewer dimensions mean longer rows"
+    reason = "delegates beyond XNNPACK take four dimensions, and fewer dimensions mean longer rows"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
         return permutation(node) is not None and len(shape(node)) > RANK
@@ -73,9 +73,9 @@ def merge(sides: tuple[int, ...], order: tuple[int, ...]) -> Merged:
             runs[-1].append(axis)
         else:
             runs.append([axis])
-    by_place = sorted(range(len(runs)), key=lambda run: runs[run][0])
-    lengths = [math.prod(sides[axis] for axis in runs[run]) for run in by_place]
-    return Merged(lengths or [1], [by_place.index(run) for run in range(len(runs))] or [0])
+    in_input_order = sorted(range(len(runs)), key=lambda run: runs[run][0])
+    lengths = [math.prod(sides[axis] for axis in runs[run]) for run in in_input_order]
+    return Merged(lengths or [1], [in_input_order.index(run) for run in range(len(runs))] or [0])
 
 
-REWRITE = LowRankPermutes()
+REWRITE = CollapsePermuteDims()

@@ -1,7 +1,7 @@
 """scaled_dot_product_attention -> softmax(s q k^T + mask) v, as matrix products and a softmax.
 
-No CPU delegate has the fused operator. Each exporter takes it apart in its own way, ExecuTorch's with guards against rows
-that are masked as a whole. Written out here it has one form, which `fold_attention_scale` and the quantizers recognise.
+No CPU delegate has the fused operator. Each exporter decomposes it in its own way, ExecuTorch's with guards against rows
+that are masked as a whole. Decomposed here it has one form, which `fold_attention_scale` and the quantizers recognise.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Attention:
     mask: fx.Node | None
 
 
-class PlainAttention(Rewrite):
+class DecomposeSdpa(Rewrite):
     name = "decompose_sdpa"
-    why = "no CPU delegate has attention as one operator; its parts they have"
+    reason = "no CPU delegate has attention as one operator; all have its parts"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
         return node.target == aten.scaled_dot_product_attention.default
@@ -44,19 +44,19 @@ class PlainAttention(Rewrite):
             raise RewriteRefused("its heads share keys")
         mask = argument(node, 3)
         if mask is not None and not mask.meta["val"].is_floating_point():
-            raise RewriteRefused("its mask is of truth values, where a whole row may be masked")
+            raise RewriteRefused("its mask is boolean, where a whole row may be masked")
         scale: Any = node.kwargs.get("scale") or argument(node, 6) or shape(source(node))[-1] ** -0.5
         return Attention(float(scale), mask)
 
     def rewrite(self, graph: Graph, node: fx.Node, plan: Attention) -> None:
         q, k, v = (source(node, i) for i in range(3))
         scaled = graph.call(aten.mul.Tensor, q, plan.scale, before=node)
-        turned = graph.call(aten.transpose.int, k, -2, -1, before=node)
-        logits = graph.call(aten.matmul.default, scaled, turned, before=node)
+        transposed = graph.call(aten.transpose.int, k, -2, -1, before=node)
+        logits = graph.call(aten.matmul.default, scaled, transposed, before=node)
         if plan.mask is not None:
             logits = graph.call(aten.add.Tensor, logits, plan.mask, before=node)
         weights = graph.call(aten.softmax.int, logits, -1, before=node)
         graph.replace(node, graph.call(aten.matmul.default, weights, v, before=node))
 
 
-REWRITE = PlainAttention()
+REWRITE = DecomposeSdpa()

@@ -32,9 +32,9 @@ class Scaled:
     factor: float
 
 
-class QueryScale(Rewrite):
+class FoldAttentionScale(Rewrite):
     name = "fold_attention_scale"
-    why = "a constant factor on a layer's output belongs into its weights"
+    reason = "a constant factor on a layer's output belongs into its weights"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
         return _factor(graph, node) is not None and (
@@ -81,4 +81,4 @@ def _factor(graph: Graph, node: fx.Node) -> float | None:
     return float(number) if node.target == aten.mul.Tensor else 1.0 / float(number)
 
 
-REWRITE = QueryScale()
+REWRITE = FoldAttentionScale()

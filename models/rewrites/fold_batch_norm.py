@@ -37,7 +37,7 @@ class Fold:
 
 class FoldBatchNorm(Rewrite):
     name = "fold_batch_norm"
-    why = "a BatchNorm beside a convolution is a second pass over the map that the convolution can do for free"
+    reason = "a BatchNorm beside a convolution is a second pass over the map that the convolution can do for free"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
         return node.target == aten.batch_norm.default

@@ -22,7 +22,7 @@ GROWTH_LIMIT_BYTES = 4 * 2**20
 
 class FoldConstants(Rewrite):
     name = "fold_constants"
-    why = "what does not depend on the input need not be computed at every inference"
+    reason = "what does not depend on the input need not be computed at every inference"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
         return isinstance(node.meta.get("val"), Tensor) and all(

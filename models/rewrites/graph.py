@@ -1,8 +1,8 @@
-"""What a rewrite works on: a captured network, as a graph of aten operators whose every value has a known shape.
+"""A captured network: a graph of aten operators in which every value has a known shape.
 
-`capture` makes one from any module, so a rewrite sees the same operators whether the network is ours, the user's or
-read from a `.pt2` file. `Graph` wraps it with the few verbs that rewrites need. Nothing here changes the module that was
-captured: parameters are shared and never written to, new constants are added beside them.
+`capture` makes one from any module, so a rewrite sees the same operators whether the network is of the zoo, the user's or
+read from a `.pt2` file. `Graph` wraps it with the few methods that rewrites need. The captured module never changes:
+parameters are shared and never written to, new constants are added beside them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def capture(module: nn.Module, example_inputs: Inputs) -> fx.GraphModule:
     """
     program = torch.export.export(module, example_inputs, strict=False)
     captured = unlifted(program)
-    for node in list(captured.graph.nodes):  # run-time assertions about what is fixed here anyway
+    for node in list(captured.graph.nodes):  # run-time checks of what is fixed by the capture
         if node.target == torch.ops.aten._assert_tensor_metadata.default:
             captured.graph.erase_node(node)
     captured.recompile()
@@ -86,14 +86,14 @@ class Graph:
         return node
 
     def call(self, target: Callable[..., Any], *args: Any, before: fx.Node, **kwargs: Any) -> fx.Node:
-        """A new operator call just before `before`, with its shape computed and its place in the network copied."""
+        """A new operator call just before `before`, with its shape computed and its module path copied."""
         with self.graph.inserting_before(before):
             node = self.graph.call_function(target, args, kwargs)
         node.meta = {key: before.meta[key] for key in ("stack_trace",) if key in before.meta}
         if before.meta.get("nn_module_stack"):
-            # the place stays; the module's class does not: XNNPACK's quantizer would take a mean for an AdaptiveAvgPool2d
-            place, (path, _) = list(before.meta["nn_module_stack"].items())[-1]
-            node.meta["nn_module_stack"] = {**before.meta["nn_module_stack"], place: (path, REWRITTEN)}
+            # the path stays and the class does not: XNNPACK's quantizer would take a mean for an AdaptiveAvgPool2d
+            key, (path, _) = list(before.meta["nn_module_stack"].items())[-1]
+            node.meta["nn_module_stack"] = {**before.meta["nn_module_stack"], key: (path, REWRITTEN)}
         values: Any = fx.node.map_arg((args, kwargs), lambda n: n.meta["val"])
         node.meta["val"] = target(*values[0], **values[1])
         return node
@@ -115,11 +115,12 @@ class Graph:
                 mapping[node] = self.call(node.target, *new_args, before=before, **new_kwargs)
             elif node.op == "output":
                 (result,) = node.args[0] if isinstance(node.args[0], tuple | list) else (node.args[0],)
-                return mapping[result]
+                found: fx.Node = mapping[result]
+                return found
         raise AssertionError("a captured graph ends with its output")
 
     def replace(self, old: fx.Node, new: fx.Node) -> None:
-        """All users of `old` read `new` from now on; `old` goes, with all that only it needed."""
+        """Makes all users of `old` read `new`, and removes `old` with all that only it needed."""
         old.replace_all_uses_with(new)
         self.erase_if_unused(old)
 
@@ -146,7 +147,7 @@ def shape(node: fx.Node) -> tuple[int, ...]:
     return tuple(int(side) for side in node.meta["val"].shape)
 
 
-def where(node: fx.Node) -> str:
+def module_path(node: fx.Node) -> str:
     """The path of the module that a node came from, such as `backbone.tpm.stem.0.bn`; "" at the top level."""
     stack = node.meta.get("nn_module_stack")
     if not stack:
@@ -202,7 +203,7 @@ class _Function(nn.Module):
 
 
 def _attribute(module: fx.GraphModule, node: fx.Node) -> Any:
-    """What a get_attr node of this module reads."""
+    """The object that a get_attr node of this module reads."""
     held: Any = module
     for part in str(node.target).split("."):
         held = getattr(held, part)

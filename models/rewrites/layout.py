@@ -1,4 +1,4 @@
-"""Permutes: reading them, and moving them down the graph until they meet another one.
+"""Permutes: reading them, and moving them down the graph until another one follows.
 
 f(permute(x))           = permute(f(x))                 f elementwise
 permute(x) * c          = permute(x * inverse(c))       c constant; the same for +
@@ -49,7 +49,7 @@ def permutation(node: fx.Node) -> tuple[int, ...] | None:
 
 
 def inverse(order: Sequence[int]) -> tuple[int, ...]:
-    """The permutation that undoes `order`."""
+    """The inverse permutation of `order`."""
     return tuple(sorted(range(len(order)), key=lambda axis: order[axis]))
 
 
@@ -66,7 +66,7 @@ def passes(graph: Graph, node: fx.Node, value: fx.Node) -> bool:
 
 
 def sink(graph: Graph, permuted: fx.Node) -> None:
-    """Moves a permute down as far as single users let it pass; where another permute ends the way, the two become one."""
+    """Moves a permute down as far as single users let it pass; where another permute follows, the two become one."""
     while (user := single_user(permuted)) is not None:
         order, x = permutation(permuted), source(permuted)
         assert order is not None
@@ -86,8 +86,8 @@ def sink(graph: Graph, permuted: fx.Node) -> None:
             factor: Any = _constant_factor(graph, user, permuted)
             if isinstance(factor, Tensor):
                 full = factor.reshape([1] * (len(order) - factor.ndim) + list(factor.shape))
-                turned = graph.add_constant(full.permute(inverse(order)), "permuted", before=user)
-                moved = graph.call(user.target, x, turned, before=user)
+                permuted_factor = graph.add_constant(full.permute(inverse(order)), "permuted", before=user)
+                moved = graph.call(user.target, x, permuted_factor, before=user)
             else:
                 moved = graph.call(user.target, x, factor, before=user)
         after = graph.call(aten.permute.default, moved, list(order), before=user)
@@ -95,8 +95,8 @@ def sink(graph: Graph, permuted: fx.Node) -> None:
         permuted = after
 
 
-def meets_permute(view: fx.Node, value: fx.Node) -> bool:
-    """Whether a view of `value` stands between two permutes that can become one."""
+def reaches_permute(view: fx.Node, value: fx.Node) -> bool:
+    """Whether a view of `value` is between two permutes that can become one."""
     if view.target not in VIEWS or (user := single_user(view)) is None or permutation(user) is None:
         return False
     return grouping(shape(value), shape(view)) is not None or grouping(shape(view), shape(value)) is not None
@@ -120,7 +120,7 @@ def grouping(coarse: Sequence[int], fine: Sequence[int]) -> list[list[int]] | No
 
 
 def _sink_through_view(graph: Graph, permuted: fx.Node, view: fx.Node) -> bool:
-    if not meets_permute(view, permuted):
+    if not reaches_permute(view, permuted):
         return False
     user, order, x = single_user(view), permutation(permuted), source(permuted)
     assert user is not None
@@ -131,8 +131,8 @@ def _sink_through_view(graph: Graph, permuted: fx.Node, view: fx.Node) -> bool:
         # split first: dimension order[i] of x splits as group i of the view
         split = [groups[order.index(axis)] for axis in range(len(order))]
         x = graph.call(aten.reshape.default, x, [shape(view)[i] for group in split for i in group], before=user)
-        places = {i: place for place, i in enumerate(i for group in split for i in group)}
-        both = [places[i] for i in second]
+        position = {i: at for at, i in enumerate(i for group in split for i in group)}
+        both = [position[i] for i in second]
     else:
         groups = grouping(shape(view), shape(permuted))
         assert groups is not None

@@ -1,12 +1,12 @@
 """Linear -> 1x1 convolution, where it removes a change of layout or gives the runtime its best kernel.
 
-Three shapes of input are met in vision networks:
+Vision networks have three shapes of input:
 
     (B, C)                             a vector:           view as (B, C, 1, 1), convolve, view back
     (B, h, w, C) = permute of a map    channels last:      convolve the map itself, permute the result
     (B, N, C) = transpose of a flat map  tokens:           convolve the map itself, flatten and transpose the result
 
-In the last two the permutes in front of the layer go; those behind it move on, past elementwise operators, and meet the
+In the last two the permutes in front of the layer go; those behind it move on, past elementwise operators, to the
 next layer's (see `layout` and `cancel_permutes`). A linear layer on any other input is declined: a convolution would need
 a permute that is not there.
 """
@@ -38,7 +38,7 @@ class Layout:
 
 class LinearToConv(Rewrite):
     name = "linear_to_conv"
-    why = "a 1x1 convolution works on the map as it lies; a linear layer needs it permuted to channels-last and back"
+    reason = "a 1x1 convolution works on the map as it lies; a linear layer needs it permuted to channels-last and back"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
         return node.target == aten.linear.default

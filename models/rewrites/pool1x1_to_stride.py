@@ -30,9 +30,9 @@ aten = torch.ops.aten
 POOLS = (aten.avg_pool2d.default, aten.max_pool2d.default)
 
 
-class StridedPick(Rewrite):
+class Pool1x1ToStride(Rewrite):
     name = "pool1x1_to_stride"
-    why = "a pooling of kernel 1 only picks positions, which a convolution's stride does for free"
+    reason = "a pooling of kernel 1 only picks positions, which a convolution's stride does for free"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
         return node.target in POOLS and all_ints(argument(node, 1), 2) == (1, 1)
@@ -77,4 +77,4 @@ def _is_pointwise(node: fx.Node, value: fx.Node) -> bool:
     )
 
 
-REWRITE = StridedPick()
+REWRITE = Pool1x1ToStride()

@@ -28,9 +28,9 @@ RESIZES: dict[Any, int] = {
 }
 
 
-class FixedResize(Rewrite):
+class ResizeToFixedSize(Rewrite):
     name = "resize_to_fixed_size"
-    why = "with the shapes fixed, a resize needs no scale factor, and often no resize"
+    reason = "with the shapes fixed, a resize needs no scale factor, and often no resize"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
         if node.target not in RESIZES:
@@ -58,4 +58,4 @@ class FixedResize(Rewrite):
             graph.replace(node, new)
 
 
-REWRITE = FixedResize()
+REWRITE = ResizeToFixedSize()

@@ -1,72 +1,63 @@
-"""What a rewrite is, and how one is applied and proven.
+"""What a rewrite is, and how one is applied and verified.
 
-A rewrite is three verbs and a promise:
+A rewrite is three methods and a bound:
 
-    pattern(graph, node)          does it look at this operator at all?
-    check(graph, node) -> plan    is it safe here? raises RewriteRefused with the reason
-    rewrite(graph, node, plan)    what replaces it
-    exactness                     what the outputs may differ by
+    pattern(graph, node)          whether it looks at this operator at all
+    check(graph, node) -> plan    whether it is safe here; raises RewriteRefused with the reason
+    rewrite(graph, node, plan)    replaces the operator
+    exactness                     by how much the outputs may differ
 
-`apply` runs one over a captured network and proves the result on seeded inputs. The proof is not a test of ours: it
-runs at every export, on the user's network, and its largest error goes into the manifest.
+`apply` runs rewrites over a captured network and verifies each on seeded inputs, at every export, on the user's own
+network; the largest error goes into the manifest.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 
 from edgedeploy.core.errors import RewriteMismatch, RewriteRefused
+from edgedeploy.core.provenance import Declined, Exactness, RewriteOutcome
 
-from .graph import Graph, Inputs, operator_name, where
+from .graph import Graph, Inputs, module_path, operator_name
 
 # Class labels flip where two logits tie within float rounding; this share of flips is rounding, not a wrong rewrite.
 TIED_LABELS = 1e-3
-# Rewrites reorder float sums. What that costs is a few units in the last place per layer; a wrong rewrite costs a
-# fraction of sigma.
+# Rewrites reorder float sums. That costs a few units in the last place per layer; a wrong rewrite costs a fraction of
+# sigma.
 FLOAT_ROUNDING = 2e-5
 # A network may amplify rounding by itself. How much is measured: its inputs are moved by one unit in the last place. That
 # disturbs one layer, a rewrite disturbs all of them, hence the factor.
 LAYERS_DISTURBED = 30
 
-
-@dataclass(frozen=True)
-class Exactness:
-    """What a rewrite promises.
-
-    Attributes:
-        kind: "exact" (bit for bit, or float rounding) or "approximate".
-        relative_error: for real outputs, the largest error over the output's standard deviation.
-        differing_share: for integer outputs (class labels), the share of values that may differ.
-    """
-
-    kind: str
-    relative_error: float
-    differing_share: float
-
-
 EXACT = Exactness("exact", FLOAT_ROUNDING, TIED_LABELS)
 
 
 class Rewrite(ABC):
-    """A change to a network that keeps what it computes."""
+    """A change to a network that keeps what it computes.
+
+    Attributes:
+        name: as it is listed and as `--without-rewrite` takes it.
+        reason: why the rewritten form is better, in one sentence.
+        exactness: by how much the outputs may differ.
+    """
 
     name: str
-    why: str
+    reason: str
     exactness: Exactness = EXACT
 
     @abstractmethod
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
-        """Whether this operator is one that the rewrite is about."""
+        """Whether the rewrite may apply to this operator; cheap."""
 
     @abstractmethod
     def check(self, graph: Graph, node: fx.Node) -> Any:
-        """What `rewrite` needs to know; raises RewriteRefused where it would not be safe or not be worth it."""
+        """What `rewrite` needs to know. Raises RewriteRefused where the rewrite is not safe or not worth it."""
 
     @abstractmethod
     def rewrite(self, graph: Graph, node: fx.Node, plan: Any) -> None:
@@ -77,54 +68,57 @@ class Rewrite(ABC):
 
 
 @dataclass(frozen=True)
-class Declined:
-    """A place where a rewrite did not apply, and why."""
-
-    where: str
-    operator: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class RewriteOutcome:
-    """What a rewrite did to a network.
+class RewrittenModule:
+    """A rewritten network.
 
     Attributes:
-        fired: how many places were rewritten.
-        relative_error, differing_share: what the proof found, on real and on integer outputs.
-        declined: the places where it could have applied and did not.
+        outcomes: what each rewrite did, in order.
+        rounding_error: the error that float rounding alone may cause in this network, over the output's deviation.
     """
 
-    rewrite: str
-    exactness: Exactness
-    fired: int
-    relative_error: float
-    differing_share: float
-    declined: tuple[Declined, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """As it stands in the manifest."""
-        return asdict(self)
+    module: fx.GraphModule
+    outcomes: tuple[RewriteOutcome, ...]
+    rounding_error: float
 
 
 def rewrite_once(rewrite: Rewrite, module: fx.GraphModule) -> tuple[fx.GraphModule, int, tuple[Declined, ...]]:
-    """The rewritten network, how many places changed, and where the rewrite declined. No proof."""
-    graph, fired, declined = Graph(module), 0, []
+    """Applies a rewrite wherever it matches, without verification: the module, how often, and where it declined."""
+    graph, applied, declined = Graph(module), 0, []
     for node in graph.nodes():
         if node._erased or not rewrite.pattern(graph, node):
             continue
         try:
             plan = rewrite.check(graph, node)
         except RewriteRefused as refusal:
-            declined.append(Declined(where(node), operator_name(node), str(refusal)))
+            declined.append(Declined(module_path(node), operator_name(node), str(refusal)))
             continue
         rewrite.rewrite(graph, node, plan)
-        fired += 1
-    return (graph.finish() if fired else module), fired, tuple(declined)
+        applied += 1
+    return (graph.finish() if applied else module), applied, tuple(declined)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far outputs are from the expected ones.
+
+    Attributes:
+        relative_error: of real outputs, the largest error over the expected output's standard deviation.
+        differing_share: of integer outputs, the largest share of values that differ.
+        outputs: the outputs themselves, for each set of inputs.
+    """
+
+    relative_error: float
+    differing_share: float
+    outputs: list[list[Tensor]]
+
+    def within(self, exactness: Exactness, rounding_error: float) -> bool:
+        """Whether a rewrite kept its bound, in a network whose own rounding may be larger than that."""
+        allowed = max(exactness.relative_error, rounding_error)
+        return self.relative_error <= allowed and self.differing_share <= exactness.differing_share
 
 
 class RewriteVerifier:
-    """Runs a network before and after each rewrite on the same inputs.
+    """Compares a network before and after each rewrite on the same inputs.
 
     Args:
         module: the captured network as it was.
@@ -134,8 +128,7 @@ class RewriteVerifier:
     def __init__(self, module: fx.GraphModule, verification_inputs: Sequence[Inputs]) -> None:
         self.inputs = verification_inputs
         self.expected = [_run(module, inputs) for inputs in verification_inputs]
-        # the error that rounding alone may cause in this network, over the output's deviation
-        self.rounding = LAYERS_DISTURBED * max(
+        self.rounding_error = LAYERS_DISTURBED * max(
             (
                 _relative_error(reference, moved)
                 for inputs, outputs in zip(verification_inputs, self.expected, strict=True)
@@ -145,8 +138,8 @@ class RewriteVerifier:
             default=0.0,
         )
 
-    def errors(self, module: fx.GraphModule) -> tuple[float, float, list[list[Tensor]]]:
-        """How far `module` is from the last accepted outputs: relative error, differing share, and its own outputs."""
+    def compare(self, module: fx.GraphModule) -> Difference:
+        """Runs `module`. Raises RewriteMismatch where its outputs have another number, shape or type."""
         outputs = [_run(module, inputs) for inputs in self.inputs]
         relative = differing = 0.0
         for before, after in zip(self.expected, outputs, strict=True):
@@ -157,50 +150,55 @@ class RewriteVerifier:
                     relative = max(relative, _relative_error(reference, actual))
                 else:
                     differing = max(differing, float((reference != actual).double().mean()))
-        return relative, differing, outputs
+        return Difference(relative, differing, outputs)
+
+    def accept(self, difference: Difference) -> None:
+        """The next rewrite is compared with these outputs."""
+        self.expected = difference.outputs
 
 
 def apply(
     rewrites: Sequence[Rewrite], module: fx.GraphModule, verification_inputs: Sequence[Inputs]
 ) -> RewrittenModule:
-    """Applies rewrites in order, each proven against the network before it.
+    """Applies rewrites in order, each verified against the network before it.
 
     An exact rewrite that moves an output by more than its bound is a bug: RewriteMismatch names it. An approximate one
-    that is too coarse for this network is left out, and the log says so.
+    that is too coarse for this network is not applied, and its outcome gives the reason.
     """
-    prover = RewriteVerifier(module, verification_inputs)
-    log: list[RewriteOutcome] = []
+    verifier = RewriteVerifier(module, verification_inputs)
+    outcomes: list[RewriteOutcome] = []
     for rewrite in rewrites:
-        candidate, fired, declined = rewrite_once(rewrite, module)
-        promise = rewrite.exactness
-        allowed = max(promise.relative_error, prover.rounding)
-        relative, differing, outputs = prover.errors(candidate) if fired else (0.0, 0.0, prover.expected)
-        if relative <= allowed and differing <= promise.differing_share:
-            module, prover.expected = candidate, outputs
-        elif promise.kind == "approximate":  # too coarse for this network: it stays as it is
-            reason = f"{differing:.1%} of the labels would differ, {promise.differing_share:.1%} is the bound"
-            fired, relative, differing, declined = 0, 0.0, 0.0, (*declined, Declined("", rewrite.name, reason))
-        else:
-            raise RewriteMismatch(
-                f"the rewrite '{rewrite.name}' changed what the network computes",
-                details=[
-                    f"largest error {relative:.3g} of the output's deviation, promised {allowed:.3g}",
-                    f"differing labels {differing:.3g}, promised {promise.differing_share:.3g}",
-                    f"it fired {fired} times",
-                ],
-                hint=f"--without-rewrite {rewrite.name}, and please report the network",
+        candidate, applied, declined = rewrite_once(rewrite, module)
+        bound = rewrite.exactness
+        difference = verifier.compare(candidate) if applied else Difference(0.0, 0.0, verifier.expected)
+        if difference.within(bound, verifier.rounding_error):
+            module = candidate
+            verifier.accept(difference)
+            relative, differing = difference.relative_error, difference.differing_share
+        elif bound.kind == "approximate":
+            reason = (
+                f"{difference.differing_share:.1%} of the labels would differ, {bound.differing_share:.1%} is the bound"
             )
-        log.append(RewriteOutcome(rewrite.name, promise, fired, relative, differing, declined))
-    return RewrittenModule(module, tuple(log), prover.rounding)
+            applied, relative, differing = 0, 0.0, 0.0
+            declined = (*declined, Declined("", rewrite.name, reason))
+        else:
+            raise _mismatch(rewrite, difference, applied, verifier.rounding_error)
+        outcomes.append(RewriteOutcome(rewrite.name, bound, applied, relative, differing, declined))
+    return RewrittenModule(module, tuple(outcomes), verifier.rounding_error)
 
 
-@dataclass(frozen=True)
-class RewrittenModule:
-    """A rewritten network, what was done to it, and the error that rounding alone may cause in it."""
-
-    module: fx.GraphModule
-    log: tuple[RewriteOutcome, ...]
-    rounding: float
+def _mismatch(rewrite: Rewrite, difference: Difference, applied: int, rounding_error: float) -> RewriteMismatch:
+    bound = rewrite.exactness
+    return RewriteMismatch(
+        f"the rewrite '{rewrite.name}' changed what the network computes",
+        details=[
+            f"largest error {difference.relative_error:.3g} of the output's deviation, "
+            f"bound {max(bound.relative_error, rounding_error):.3g}",
+            f"differing labels {difference.differing_share:.3g}, bound {bound.differing_share:.3g}",
+            f"it was applied {applied} times",
+        ],
+        hint=f"--without-rewrite {rewrite.name}, and please report the network",
+    )
 
 
 def _run(module: fx.GraphModule, inputs: Inputs) -> list[Tensor]:

@@ -1,22 +1,18 @@
-"""One projection that is cut into parts -> one projection a part;  other splits -> slices.
+"""One projection that is split into parts  ->  one projection for each part.
 
-    q, k, v = cut(W x + b)      ->      q = W_q x + b_q,  k = W_k x + b_k,  v = W_v x + b_v
+    q, k, v = split(W x + b)      ->      q = W_q x + b_q,  k = W_k x + b_k,  v = W_v x + b_v
 
-The rows of W are dealt out, so the arithmetic is the same. What goes is the copy of the whole (B, N, 3C) value through a
+The rows of W are distributed, so the arithmetic is the same. What goes is the copy of the whole (B, N, 3C) value through a
 five-dimensional permute and a split, neither of which XNNPACK takes; each part keeps an int8 range of its own, and a
-factor on q alone (see `fold_attention_scale`) has a weight to go into. Two spellings are met:
+factor on q alone (see `fold_attention_scale`) has a weight to go into. Two spellings are recognised:
 
     linear -> split(last axis)
     linear -> reshape (..., parts, rest) -> permute -> unbind(parts)
-
-`SplitsAsSlices` does the rest: even and uneven splits, chunks and unbinds become slices. ExecuTorch's XNNPACK has no
-split, TFLite's none of uneven parts; all delegates have slices.
 """
 
 from __future__ import annotations
 
 import math
-import operator
 from dataclasses import dataclass
 
 import torch
@@ -27,20 +23,19 @@ from edgedeploy.core.errors import RewriteRefused
 from .graph import Graph, argument, shape, single_user, source
 from .layout import VIEWS, permutation
 from .rewrite import Rewrite
+from .split_to_slices import SPLITS, UNBIND, part_sizes, split_axis
 
 aten = torch.ops.aten
-CUTS = (aten.split.Tensor, aten.split_with_sizes.default, aten.chunk.default)
-UNBIND = aten.unbind.int
 
 
 @dataclass(frozen=True)
 class Projection:
-    """A linear layer and how a part of its output becomes what the cut gives for it.
+    """A linear layer and how a part of its output becomes an output of the split.
 
     Attributes:
         layer: the linear layer.
         sizes: output features of each part.
-        view: the part's shape before the permute; None where the cut reads the layer itself.
+        view: the part's shape before the permute; None where the split reads the layer itself.
         order: the permute, without the axis of parts.
     """
 
@@ -50,12 +45,12 @@ class Projection:
     order: tuple[int, ...] | None
 
 
-class SplitProjections(Rewrite):
+class SplitQkvProjection(Rewrite):
     name = "split_qkv_projection"
-    why = "q, k and v from a layer each need no five-dimensional permute and no split"
+    reason = "q, k and v from a layer each need no five-dimensional permute and no split"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
-        return node.target in (*CUTS, UNBIND) and _layer_above(node) is not None
+        return node.target in (*SPLITS, UNBIND) and _layer_above(node) is not None
 
     def check(self, graph: Graph, node: fx.Node) -> Projection:
         layer = _layer_above(node)
@@ -63,9 +58,9 @@ class SplitProjections(Rewrite):
         if graph.constant(argument(layer, 1)) is None:
             raise RewriteRefused("its weight is computed")
         above = source(node)
-        if node.target in CUTS:
-            if above is not layer or _axis(node) != len(shape(layer)) - 1:
-                raise RewriteRefused("the cut is not along the layer's output features")
+        if node.target in SPLITS:
+            if above is not layer or split_axis(node) != len(shape(layer)) - 1:
+                raise RewriteRefused("the split is not along the layer's output features")
             return Projection(layer, part_sizes(node), None, None)
         return _from_unbind(node, layer)
 
@@ -87,42 +82,8 @@ class SplitProjections(Rewrite):
             graph.replace(part, y)
 
 
-class SplitsAsSlices(Rewrite):
-    name = "split_to_slices"
-    why = "no delegate has uneven splits, ExecuTorch's has none at all; all have slices"
-
-    def pattern(self, graph: Graph, node: fx.Node) -> bool:
-        return node.target in (*CUTS, UNBIND)
-
-    def check(self, graph: Graph, node: fx.Node) -> int:
-        if any(user.target is not operator.getitem for user in node.users):
-            raise RewriteRefused("its parts are read as one list")
-        return _axis(node)
-
-    def rewrite(self, graph: Graph, node: fx.Node, plan: int) -> None:
-        x, sizes = source(node), part_sizes(node)
-        for part in list(node.users):
-            index = part.args[1]
-            assert isinstance(index, int)
-            start = sum(sizes[:index])
-            y = graph.call(aten.slice.Tensor, x, plan, start, start + sizes[index], before=part)
-            if node.target == UNBIND:
-                y = graph.call(aten.reshape.default, y, list(shape(part)), before=part)
-            graph.replace(part, y)
-
-
-def part_sizes(node: fx.Node) -> list[int]:
-    """How long each part of a cut is along its axis."""
-    return [1 if node.target == UNBIND else int(part.shape[_axis(node)]) for part in node.meta["val"]]
-
-
-def _axis(node: fx.Node) -> int:
-    index = 1 if node.target == UNBIND else 2
-    return int(argument(node, index)) % len(shape(source(node)))
-
-
 def _layer_above(node: fx.Node) -> fx.Node | None:
-    """The linear layer above a cut, through one permute and one reshape that nobody else reads."""
+    """The linear layer above a split, through one permute and one reshape that have no other user."""
     above = source(node)
     for kind in ("permute", "view"):
         if single_user(above) is not None and (permutation(above) if kind == "permute" else above.target in VIEWS):
@@ -135,7 +96,7 @@ def _from_unbind(node: fx.Node, layer: fx.Node) -> Projection:
     order: tuple[int, ...] = permutation(above) or tuple(range(len(shape(above))))
     view = above if permutation(above) is None else source(above)
     sides = shape(view)
-    axis = order[_axis(node)]
+    axis = order[split_axis(node)]
     features, parts = shape(layer)[-1], sides[axis]
     if math.prod(sides[axis:]) != features:
         raise RewriteRefused("the parts are not blocks of the layer's output features")
@@ -148,5 +109,4 @@ def _from_unbind(node: fx.Node, layer: fx.Node) -> Projection:
     )
 
 
-PROJECTIONS = SplitProjections()
-SLICES = SplitsAsSlices()
+REWRITE = SplitQkvProjection()

@@ -21,9 +21,9 @@ from .rewrite import Rewrite
 aten = torch.ops.aten
 
 
-class SpreadByShuffle(Rewrite):
+class TransposedConvToShuffle(Rewrite):
     name = "transposed_conv_to_shuffle"
-    why = "TFLite has no depthwise transposed convolution: its converter makes one operator a channel"
+    reason = "TFLite has no depthwise transposed convolution: its converter makes one operator a channel"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
         return node.target == aten.conv_transpose2d.input and argument(node, 6) > 1
@@ -57,4 +57,4 @@ class SpreadByShuffle(Rewrite):
         graph.replace(node, graph.call(aten.reshape.default, y, list(shape(node)), before=node))
 
 
-REWRITE = SpreadByShuffle()
+REWRITE = TransposedConvToShuffle()

@@ -4,8 +4,8 @@
     y = cut(roll(unpartition(x)))       the same
 
 `torch.roll` and the reshapes and permutes around it only move values, and as long as they keep the channels of a position
-together they move rows. Where each row goes is found by sending their numbers through the same operators, here. A shift
-that stands alone, or one that tears rows apart, becomes slices and a concatenation.
+together they move rows. Where each row goes is found by sending their numbers through the same operators, here. A single
+shift, or one that splits rows, becomes slices and a concatenation.
 
 Aarch64 instructions of a shift and window partition of 42x42 positions with 96 channels (cortex-a76, emulated, one
 thread, millions):
@@ -46,9 +46,9 @@ class Rows:
     order: Tensor | None
 
 
-class WindowGather(Rewrite):
+class WindowShiftToGather(Rewrite):
     name = "window_shift_to_gather"
-    why = "a cyclic shift and the cut into windows are one permutation, known beforehand"
+    reason = "a cyclic shift and the partition into windows are one permutation, known at export"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
         return node.target == ROLL
@@ -81,7 +81,7 @@ class WindowGather(Rewrite):
 
 
 def _order(x: fx.Node, chain: list[fx.Node]) -> tuple[int, Tensor] | None:
-    """(width of a row, for each row of the chain's result the row of x); None where the moves tear rows apart."""
+    """(width of a row, for each row of the chain's result the row of x); None where the moves split rows."""
     width = math.gcd(shape(x)[-1], shape(chain[-1])[-1])
     if width == 1:
         return None
@@ -89,9 +89,10 @@ def _order(x: fx.Node, chain: list[fx.Node]) -> tuple[int, Tensor] | None:
     for node in chain:
         assert callable(node.target)
         value = node.target(value, *node.args[1:], **node.kwargs)
-    places = value.reshape(-1, width)
-    whole = bool((places == places[:, :1] + torch.arange(width)).all()) and bool((places[:, 0] % width == 0).all())
-    return (width, places[:, 0] // width) if whole else None
+    indices = value.reshape(-1, width)
+    first = indices[:, 0]
+    whole = bool((indices == indices[:, :1] + torch.arange(width)).all()) and bool((first % width == 0).all())
+    return (width, first // width) if whole else None
 
 
 def _slices(graph: Graph, node: fx.Node) -> fx.Node:
@@ -111,4 +112,4 @@ def _list(value: Any) -> list[int]:
     return [value] if isinstance(value, int) else list(value)
 
 
-REWRITE = WindowGather()
+REWRITE = WindowShiftToGather()

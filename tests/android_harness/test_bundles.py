@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+from importlib import metadata
 
 import pytest
 
 from edgedeploy.android_harness import bundles as bundle_module
-from edgedeploy.android_harness import native_runtimes, toolchain
+from edgedeploy.android_harness import toolchain
 from edgedeploy.android_harness.bundles import Bundle, build_android_bundle, build_bundle
 from edgedeploy.core.backends import BY_RUNTIME
 from edgedeploy.core.errors import MissingExtra, RunnerFailed, UnknownName
@@ -86,9 +87,9 @@ def test_a_missing_cross_compiler_is_reported_with_the_command_that_installs_it(
 
 def test_a_runtime_that_is_not_installed_is_reported_with_its_extra(monkeypatch):
     def missing(name):
-        raise native_runtimes.metadata.PackageNotFoundError(name)
+        raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(native_runtimes.metadata, "distribution", missing)
+    monkeypatch.setattr(metadata, "distribution", missing)
     with pytest.raises(MissingExtra, match="ai-edge-litert") as caught:
         build_bundle("litert", toolchain.HOST_ABI)
     assert "edgedeploy[tflite]" in str(caught.value.hint)

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from edgedeploy.cli.commands.bench import bench
+from edgedeploy.core.device import ConditionLogEntry
 from edgedeploy.core.errors import DeviceLost, UsageError
-from edgedeploy.core.measurement import ConditionLogEntry, Measurement
+from edgedeploy.core.measurement import Measurement
 from edgedeploy.pipeline import bench as pipeline
 from tests.cli.rows import measurement
 

@@ -13,11 +13,23 @@ def test_every_rewrite_that_a_target_names_exists(target: Target) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
-def test_a_target_states_the_parity_that_it_demands(target: Target) -> None:
-    assert (target.floor.relative_error is None) != (target.floor.sqnr_db is None)
-    assert str(target.floor)
+def test_a_target_states_the_parity_that_it_requires(target: Target) -> None:
+    assert (target.threshold.relative_error is None) != (target.threshold.sqnr_db is None)
+    assert str(target.threshold)
 
 
 @pytest.mark.parametrize("rewrite", ALL, ids=str)
-def test_every_rewrite_is_wanted_by_a_target(rewrite: object) -> None:
+def test_every_rewrite_is_used_by_a_target(rewrite: object) -> None:
     assert any(str(rewrite) in target.rewrites for target in TARGETS)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_a_targets_backend_has_all_formats_of_its_recipe(target: Target) -> None:
+    assert target.recipe.formats <= target.backend.formats
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_a_target_is_called_after_its_backend_and_takes_file_runtime_and_exporter_from_it(target: Target) -> None:
+    assert target.name.startswith(f"{target.backend.name}-")
+    assert (target.file, target.runtime) == (target.backend.file, target.backend.runtime)
+    assert target.exporter().__name__ == f"to_{target.backend.name}"  # type: ignore[attr-defined]

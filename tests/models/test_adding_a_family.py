@@ -44,9 +44,9 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = block("diff").splitlines()
     before, (added,) = [line[1:] for line in lines if line[0] == " "], [line[1:] for line in lines if line[0] == "+"]
     zoo = copy / "models" / "zoo.py"
-    place = "\n".join(before)
-    assert zoo.read_text().count(place) == 1
-    zoo.write_text(zoo.read_text().replace(place, "\n".join([before[0], added, *before[1:]])))
+    context = "\n".join(before)
+    assert zoo.read_text().count(context) == 1
+    zoo.write_text(zoo.read_text().replace(context, "\n".join([before[0], added, *before[1:]])))
     return copy
 
 

@@ -28,7 +28,9 @@ def test_kernels_are_those_of_the_checkpoints_not_of_the_paper(variant: str, ker
 def test_a_checkpoint_decides_the_kernel() -> None:
     with torch.device("meta"):
         checkpoint = conv2former.conv2former("b-22k").state_dict()
-        network = named("conv2former-b").build(checkpoint=checkpoint)
+        build = named("conv2former-b").build_from_checkpoint
+        assert build is not None
+        network = build(checkpoint, None)
     assert {key: value.shape for key, value in network.state_dict().items()} == {
         key: value.shape for key, value in checkpoint.items()
     }

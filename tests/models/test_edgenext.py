@@ -150,7 +150,7 @@ def test_layer_norms_have_eps_1e_6_and_gelu_is_exact(variant: str) -> None:
     assert {m.approximate for m in network.modules() if isinstance(m, nn.GELU)} == {"none"}
 
 
-def test_the_final_norm_stands_before_the_mean_in_bn_hs_and_after_it_elsewhere() -> None:
+def test_the_final_norm_is_before_the_mean_in_bn_hs_and_after_it_elsewhere() -> None:
     x = torch.randn(1, 3, 64, 64)
     plain, bn_hs = edgenext.edgenext("xx-small"), edgenext.edgenext("xx-small-bn-hs")
     assert input_of(plain.norm, plain, x).shape == (1, 168)

@@ -101,7 +101,7 @@ def test_the_local_aggregation_has_no_activation_between_its_convolutions() -> N
     torch.testing.assert_close(local(a), y + local.mlp(local.norm2(y)))
 
 
-def test_the_final_batch_norm_stands_before_the_mean() -> None:
+def test_the_final_batch_norm_is_before_the_mean() -> None:
     network = edgevit.edgevit("xxs")
     seen: list[torch.Size] = []
     network.norm.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs[0].shape))

@@ -45,7 +45,7 @@ def test_the_accuracy_shown_is_that_of_the_checkpoint_that_the_spec_names(name: 
     assert shown.value == value
 
 
-def test_every_record_says_where_it_was_read_and_belongs_to_one_variant() -> None:
+def test_every_record_names_its_source_and_belongs_to_one_variant() -> None:
     for record in all_published():
         assert record.source
         assert sum(record.model in names for names in NAMES.values()) == 1, record.model

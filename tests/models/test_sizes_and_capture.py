@@ -55,7 +55,7 @@ def test_the_smallest_of_a_family_is_captured_whole(spec: ModelSpec) -> None:
 
 
 @pytest.mark.parametrize("name", ["xformer", "mobilevit-s"])
-def test_networks_of_2x2_patches_say_that_they_need_multiples_of_64(name: str) -> None:
+def test_networks_of_2x2_patches_require_multiples_of_64(name: str) -> None:
     with pytest.raises(InputSizeRefused, match="multiples of 64"):
         named(name).input_shape((224, 224))
 

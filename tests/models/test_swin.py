@@ -22,7 +22,7 @@ def test_the_smallest_map_is_shifted_too_where_it_is_larger_than_a_window() -> N
     assert rolls((256, 256)) == 2 * 6
 
 
-def test_partitioning_is_undone() -> None:
+def test_unpartition_is_the_inverse_of_partition() -> None:
     x = torch.randn(2, 14, 21, 4)
     assert partition(x).shape == (2 * 6, 49, 4)
     assert torch.equal(unpartition(partition(x), 14, 21), x)
@@ -32,8 +32,8 @@ def test_partitioning_is_undone() -> None:
 def test_the_mask_lets_only_old_neighbours_see_each_other(shift: tuple[int, int]) -> None:
     h, w = 14, 21
     rows, columns = torch.meshgrid(torch.arange(h), torch.arange(w), indexing="ij")
-    place = torch.stack((rows, columns), dim=-1)[None]
-    moved = partition(torch.roll(place, (-shift[0], -shift[1]), dims=(1, 2)))  # (n, 49, 2), old coordinates
+    positions = torch.stack((rows, columns), dim=-1)[None]
+    moved = partition(torch.roll(positions, (-shift[0], -shift[1]), dims=(1, 2)))  # (n, 49, 2), old coordinates
     apart = moved[:, :, None] - moved[:, None, :]
     neighbours = (apart.abs() < 7).all(dim=-1)
     mask = shift_mask(h, w, shift, torch.device("cpu"))[:, 0]

@@ -73,7 +73,7 @@ def test_the_parameter_count_rounds_to_the_papers() -> None:
     assert round(named("xformer").parameters / 1e6, 1) == 5.5
 
 
-def test_the_docstring_says_what_is_the_papers_and_what_is_our_reading() -> None:
+def test_the_docstring_states_what_is_the_papers_and_what_is_this_projects_reading() -> None:
     text = xformer.__doc__ or ""
     assert "The paper's, as far as it could be read:" in text
     assert "This project's reading:" in text
@@ -81,17 +81,17 @@ def test_the_docstring_says_what_is_the_papers_and_what_is_our_reading() -> None
 
 
 @torch.no_grad()
-def test_the_segmentation_network_answers_at_a_quarter_of_the_input() -> None:
+def test_the_segmentation_network_outputs_maps_at_a_quarter_of_the_input() -> None:
     network = xformer.xformer_segmentation(num_classes=5)
     assert network(torch.randn(1, 3, 64, 128)).shape == (1, 5, 16, 32)
 
 
 @pytest.mark.parametrize("size", [(4, 6), (8, 2)])
-def test_unfolding_gathers_the_same_place_of_every_patch_and_folding_undoes_it(size: tuple[int, int]) -> None:
+def test_unfolding_gathers_the_same_position_of_every_patch_and_folding_is_its_inverse(size: tuple[int, int]) -> None:
     h, w = size
     x = torch.arange(2 * 3 * h * w).reshape(2, 3, h, w)
     unfolded = unfold_patches(x, 2)
     assert unfolded.shape == (8, h * w // 4, 3)
-    # image 1, place (row 1, column 0) inside the patch
+    # image 1, position (row 1, column 0) inside the patch
     assert torch.equal(unfolded[4 + 2], x[1, :, 1::2, 0::2].flatten(1).T)
     assert torch.equal(fold_patches(unfolded, 2, size), x)

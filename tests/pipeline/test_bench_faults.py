@@ -14,10 +14,11 @@ from edgedeploy.benchmarks.devices import use_device
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.transports.scripted import ScriptedDevice
 from edgedeploy.core.artifact import Artifact
+from edgedeploy.core.device import ConditionLogEntry
 from edgedeploy.core.errors import DeviceBusy, ParityFailed, RunnerFailed
-from edgedeploy.core.measurement import ConditionLogEntry, Measurement
+from edgedeploy.core.measurement import Measurement
 from tests.leaks import children, descriptors
-from tests.scripted_phone import ADDRESS, opened, processes_on
+from tests.scripted_phone import ADDRESS, opened, processes_on, when_a_runner_starts
 from tests.small_artifacts import convolution
 
 QUICK = {"device": ADDRESS, "num_runs": 5, "warmup_runs": 1, "min_secs": 0.0}
@@ -28,23 +29,11 @@ def left_on(pixel: ScriptedDevice) -> list[str]:
     return [name for name in opened(pixel.root).list() if not name.startswith(("bundles/", "models/"))]
 
 
-def runs_instead(monkeypatch: pytest.MonkeyPatch, script: str, *, only: int | None = None) -> None:
-    """The phone's runner is replaced by a shell script, always or only the `only`-th time."""
-    run, count = RemoteDevice.run, []
-
-    def replaced(self, command, **options):
-        count.append(command)
-        wrong = only is None or len(count) == only
-        return run(self, ["sh", "-c", script] if wrong else command, **options)
-
-    monkeypatch.setattr(RemoteDevice, "run", replaced)
-
-
 def test_a_runner_that_prints_garbage_fails_its_row_and_no_other(
     pixel: ScriptedDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [convolution(tmp_path / name, name=name) for name in ("one", "two", "three")]
-    runs_instead(monkeypatch, "echo Segmentation fault; exit 0", only=2)
+    when_a_runner_starts(monkeypatch, lambda start: "echo Segmentation fault; exit 0" if start == 2 else None)
     made: dict[int, Measurement] = {}
     with pytest.raises(RunnerFailed, match="not everything was measured") as caught:
         edgedeploy.bench(rows, on_row=made.__setitem__, **QUICK)  # type: ignore[arg-type]
@@ -56,7 +45,7 @@ def test_a_runner_that_prints_garbage_fails_its_row_and_no_other(
 def test_a_runner_that_is_killed_is_reported(
     pixel: ScriptedDevice, small: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs_instead(monkeypatch, "kill -9 $$")
+    when_a_runner_starts(monkeypatch, lambda start: "kill -9 $$")
     with pytest.raises(RunnerFailed) as caught:
         edgedeploy.bench([small], **QUICK)  # type: ignore[arg-type]
     assert "exit code 137 and reported no error" in str(caught.value)
@@ -122,7 +111,7 @@ def test_rounds_of_bench_leak_nothing(
     for _ in range(5):
         edgedeploy.bench([small], profile=True, **QUICK)  # type: ignore[arg-type]
         with contextlib.suppress(RunnerFailed), monkeypatch.context() as patch:
-            runs_instead(patch, "exit 3")
+            when_a_runner_starts(patch, lambda start: "exit 3")
             edgedeploy.bench([small], **QUICK)  # type: ignore[arg-type]
     assert counts() == before
     assert before[1:] == (before[1], [], [], [])

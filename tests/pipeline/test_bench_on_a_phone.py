@@ -17,9 +17,9 @@ import pytest
 
 import edgedeploy
 from edgedeploy.android_harness.emulated_phone import EmulatedPhone
+from edgedeploy.benchmarks.devices import TRANSPORTS
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.transports.adb import open_adb
-from edgedeploy.benchmarks.executors import device as on_device
 from edgedeploy.cli.tables.measurements import render_measurements
 from edgedeploy.core.artifact import Artifact
 from edgedeploy.core.measurement import Measurement
@@ -76,7 +76,7 @@ def test_verify_on_the_phone_verifies_the_very_file(phone_device: RemoteDevice, 
 
 def test_a_board_over_ssh_is_measured_by_the_same_loop(board, small: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = RemoteDevice(board)
-    monkeypatch.setattr(on_device, "open_device", lambda text: opened)
+    monkeypatch.setitem(TRANSPORTS, "ssh", lambda name: board)
     try:
         (row,) = edgedeploy.bench([small], device="ssh:board", **QUICK)  # type: ignore[arg-type]
         assert (row.device.kind, row.harness, len(row.samples_ns)) == ("ssh", "native", 5)

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 import edgedeploy
+from edgedeploy.android_harness import host_runner
 from edgedeploy.android_harness.emulated_phone import EmulatedPhone
+from edgedeploy.benchmarks.devices import TRANSPORTS
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
-from edgedeploy.benchmarks.executors import device as on_device
 from edgedeploy.benchmarks.executors import host as on_this_machine
 from edgedeploy.cli.tables.measurements import SHOWN_OPERATORS, render_profiles
 from edgedeploy.core.artifact import Artifact
@@ -63,7 +64,7 @@ def test_on_an_emulated_phone_calls_are_shown_and_no_time(phone: EmulatedPhone, 
 def test_a_board_over_ssh_reports_its_profile(board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     need(["g++", "cmake", "ninja"])
     opened = RemoteDevice(board)
-    monkeypatch.setattr(on_device, "open_device", lambda text: opened)
+    monkeypatch.setitem(TRANSPORTS, "ssh", lambda name: board)
     try:
         (row,) = edgedeploy.bench([convolution(tmp_path / "small")], device="ssh:board", **QUICK)  # type: ignore[arg-type]
         assert row.profile is not None
@@ -107,7 +108,7 @@ def test_pythons_binding_and_the_legacy_runtime_have_none_and_the_reason_is_give
     tflite = tiny("litert", tmp_path / "tiny", tmp_path_factory)
     (old,) = edgedeploy.bench([tflite], runtime="tflite-runtime", **QUICK)  # type: ignore[arg-type]
     reasons = [row.profile.not_available for row in (python, old) if row.profile]
-    assert reasons == ["the runtime's Python binding tells no profile", "tflite-runtime tells no profile"]
+    assert reasons == ["the runtime's Python binding has no profile", "tflite-runtime has no profile"]
     assert [len(row.samples_ns) for row in (python, old)] == [6, 6]
 
 
@@ -115,14 +116,14 @@ def test_a_runner_that_fails_under_its_profile_costs_the_profile_and_not_the_row
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     need(["g++", "cmake", "ninja"])
-    native = on_this_machine.run_native
+    native = host_runner.run_on_host
 
     def crashes(bundle, model, inputs, request, **options):
         if request.profile:
             raise RunnerFailed("the onnxruntime runner failed at the stage 'profile': signal 11")
         return native(bundle, model, inputs, request, **options)
 
-    monkeypatch.setattr(on_this_machine, "run_native", crashes)
+    monkeypatch.setattr(on_this_machine, "run_on_host", crashes)
     (row,) = edgedeploy.bench([convolution(tmp_path / "small")], **QUICK)  # type: ignore[arg-type]
     assert row.profile is not None
     assert "signal 11" in row.profile.not_available

@@ -160,10 +160,12 @@ def test_labels_come_out_at_full_size_and_cheaply(tmp_path: Path) -> None:
     graph = artifact.manifest.provenance.graph
     assert graph is not None
     assert graph.operators["TopK"] == 1
-    (step,) = (
-        s for s in artifact.manifest.provenance["rewrites"] if s["rewrite"] == "argmax_over_candidates" and s["fired"]
+    (outcome,) = (
+        outcome
+        for outcome in artifact.manifest.provenance.rewrites
+        if outcome.rewrite == "argmax_over_candidates" and outcome.applied
     )
-    assert step["exactness"]["kind"] == "approximate"
+    assert outcome.exactness.kind == "approximate"
 
 
 @pytest.mark.slow
@@ -180,8 +182,8 @@ def test_weights_of_a_file_reach_the_artifact(tmp_path: Path) -> None:
     (artifact,) = edgedeploy.export(
         "topformer_tiny_cls", "onnx-fp32", weights=tmp_path / "c.pth", input_size=(64, 64), output=tmp_path
     )
-    weights = artifact.manifest.provenance["weights"]
-    assert (weights["kind"], weights["wrapper"], weights["num_classes"]) == ("checkpoint", "state_dict_ema", 1000)
+    weights = artifact.manifest.provenance.weights
+    assert (weights.kind, weights.wrapper, weights.num_classes) == ("checkpoint", "state_dict_ema", 1000)
     golden = artifact.golden()
     assert golden is not None
     with torch.no_grad():

@@ -1,34 +1,33 @@
-"""This machine as a device, so that local and phone runs go through the same verbs."""
+"""This machine as a device."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 from edgedeploy.core.errors import DeviceError, DeviceLost
+from edgedeploy.core.storage.cache import cache_folder
 
 
 class LocalConnection:
-    """`sh` on this machine; `folder` is below the user's cache unless given."""
+    """`sh` on this machine; `folder` is below the cache folder unless given."""
 
     address = "local"
     system_root = ""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder or user_cache_path("edgedeploy") / "device"
+        self._folder = folder or cache_folder("device")
 
     def argv(self, script: str) -> list[str]:
         """The shell itself."""
         return ["sh", "-c", script]
 
     def folder(self) -> str:
-        """Where pushed files go."""
+        """The folder for pushed files."""
         return str(self._folder)
 
     def reopen(self) -> None:
-        """Every conversation is a new connection."""
+        """Nothing to do: every session is a new process."""
 
     def lost(self, stderr: str) -> DeviceError:
-        """The shell was killed."""
+        """The error for a shell that was killed."""
         return DeviceLost("the shell on this machine was killed", details=stderr.splitlines()[-3:])

@@ -1,8 +1,8 @@
-"""A device that plays what an emulator has not: heat, clock frequencies, big and little cores, a Pixel's properties.
+"""A simulated device with what an emulator lacks: heat, clock frequencies, big and little cores, a Pixel's properties.
 
-A folder of this machine has the device's /sys and /proc, and programs that answer as Android's `getprop`, `dumpsys` and
-`cmd` do; the same scripts as for a phone then run in this machine's shell. A test, or a demonstration, changes the files
-while the device is in use.
+A folder of this machine holds the device's /sys and /proc, and programs that print what Android's `getprop`, `dumpsys` and
+`cmd` print; the scripts for a phone run in this machine's shell. A test, or a demonstration, changes the files while the
+device is in use.
 
     device = pixel_7(folder)
     device.heat(status=3, big_c=88.5)
@@ -16,7 +16,7 @@ from edgedeploy.benchmarks.devices import shell_scripts as shell
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.core.errors import DeviceError, DeviceLost
 
-# As a Pixel 7 tells them: four small, two middle, two big cores.
+# As a Pixel 7 reports them: four little, two middle, two big cores.
 PIXEL_7_CLOCKS_KHZ = (1803000,) * 4 + (2348000,) * 2 + (2850000,) * 2
 PIXEL_7_PROPERTIES = {
     "ro.product.model": "Pixel 7",
@@ -43,41 +43,37 @@ cat "$file" """,
     "cmd": """
 echo "$*" >>"$SCRIPTED/cmd.log"
 [ ! -f "$SCRIPTED/cmd-refuses.txt" ] || { cat "$SCRIPTED/cmd-refuses.txt"; exit 255; }""",
-    "taskset": """
-echo "$1" >>"$SCRIPTED/taskset.log"
-shift
-exec "$@" """,
 }
 
 
 class ScriptedConnection:
-    """This machine's shell, with the scripted device's programs before all others."""
+    """This machine's shell, with the scripted device's programs first in its PATH."""
 
     def __init__(self, root: Path, address: str) -> None:
         self.root, self.address = root, address
         self.system_root = str(root)
 
     def argv(self, script: str) -> list[str]:
-        """The shell; a device that was unplugged has none."""
+        """The shell; for a device that was unplugged, a command that fails as adb does."""
         if (self.root / "unplugged").exists():
             return ["sh", "-c", "echo \"error: device 'scripted' not found\" >&2; exit 1"]
         prefix = f"export SCRIPTED={shell.quote(str(self.root))}\nexport PATH=$SCRIPTED/programs:$PATH\n"
         return ["sh", "-c", prefix + script]
 
     def folder(self) -> str:
-        """Inside the device's own folder."""
+        """Inside the folder that holds the device's files."""
         return str(self.root / "data" / "local" / "tmp" / "edgedeploy")
 
     def reopen(self) -> None:
-        """Every conversation is a new connection."""
+        """Nothing to do: every session is a new process."""
 
     def lost(self, stderr: str) -> DeviceError:
-        """It was unplugged."""
+        """The error for a device that was unplugged."""
         return DeviceLost(f"{self.address} is gone", details=stderr.splitlines()[-3:])
 
 
 class ScriptedDevice(RemoteDevice):
-    """A RemoteDevice whose world can be changed. What is not set up does not exist on it."""
+    """A RemoteDevice whose state a test sets. What is not set does not exist on it."""
 
     def __init__(self, root: Path, address: str = "scripted") -> None:
         super().__init__(ScriptedConnection(root, address))
@@ -88,25 +84,25 @@ class ScriptedDevice(RemoteDevice):
         self.write("getprop.txt", "")
 
     def write(self, path: str, text: str) -> None:
-        """Lays a file of the device's world."""
+        """Writes one of the device's files."""
         target = self.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
 
     def properties(self, values: dict[str, str]) -> None:
-        """What getprop tells."""
+        """Sets what `getprop` prints."""
         self.write("getprop.txt", "".join(f"[{name}]: [{value}]\n" for name, value in values.items()))
 
-    def cores(self, top_khz: tuple[int, ...], share: float = 1.0) -> None:
-        """The cores' top clocks, and how much of it each runs at now."""
-        for number, clock in enumerate(top_khz):
+    def cores(self, max_khz: tuple[int, ...], share: float = 1.0) -> None:
+        """Sets the cores' highest frequencies, and the share of it at which each runs now."""
+        for number, clock in enumerate(max_khz):
             folder = f"sys/devices/system/cpu/cpu{number}/cpufreq"
             self.write(f"{folder}/cpuinfo_max_freq", f"{clock}\n")
             self.write(f"{folder}/scaling_cur_freq", f"{int(clock * share)}\n")
             self.write(f"{folder}/scaling_governor", "sched_pixel\n")
 
     def battery(self, *, percent: int, temperature_c: float, plugged: bool) -> None:
-        """What `dumpsys battery` tells."""
+        """Sets what `dumpsys battery` prints."""
         lines = [
             "Current Battery Service state:",
             "  AC powered: false",
@@ -119,11 +115,11 @@ class ScriptedDevice(RemoteDevice):
         self.write("dumpsys-battery.txt", "\n".join(lines) + "\n")
 
     def screen(self, *, on: bool) -> None:
-        """What `dumpsys power` tells."""
+        """Sets what `dumpsys power` prints."""
         self.write("dumpsys-power.txt", f"POWER MANAGER\n  mWakefulness={'Awake' if on else 'Asleep'}\n")
 
     def heat(self, *, status: int, big_c: float) -> None:
-        """What `dumpsys thermalservice` tells: Android's thermal status, and the big cores' temperature."""
+        """Sets what `dumpsys thermalservice` prints: Android's thermal status, and the big cores' temperature."""
         lines = [
             f"IsStatusOverride: false\nThermalEventListeners:\nThermal Status: {status}",
             "Cached temperatures:",
@@ -138,13 +134,13 @@ class ScriptedDevice(RemoteDevice):
         self.write("dumpsys-thermalservice.txt", "\n".join(lines) + "\n")
 
     def commands(self) -> list[str]:
-        """What `cmd` was asked for so far."""
+        """The arguments of each `cmd` so far."""
         log = self.root / "cmd.log"
         return log.read_text().splitlines() if log.exists() else []
 
 
 def pixel_7(root: Path, *, abi: str = "arm64-v8a", clocks_khz: tuple[int, ...] = PIXEL_7_CLOCKS_KHZ) -> ScriptedDevice:
-    """A Pixel 7 at rest: cool, screen off, on its cable, at full clocks.
+    """A Pixel 7 at rest: cool, screen off, plugged in, at its highest frequencies.
 
     With the ABI of this machine, and no more cores than it has, real programs run on it.
     """

@@ -121,10 +121,13 @@ class _Run:
 
 
 def _report_rewrites(outcomes: Sequence[RewriteOutcome], reporter: Reporter) -> None:
+    from edgedeploy.models.rewrites import ALL
+
     for outcome in outcomes:
         if outcome.applied:
             times = "once" if outcome.applied == 1 else f"{outcome.applied} times"
             reporter.detail(f"{outcome.rewrite}: applied {times}, largest error {outcome.relative_error:.1g} σ")
+            reporter.detail(f"  {ALL[outcome.rewrite].reason}")
         for declined in outcome.declined:
             module = declined.module or "the top level"
             reporter.detail(f"{outcome.rewrite} declines {declined.operator} at {module}: {declined.reason}")

@@ -61,10 +61,10 @@ def _module_of_capture(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> s
 
     trail = ModuleTracker(module)
     try:
-        with trail.followed():
+        with trail.tracking():
             torch.export.export(module, inputs, strict=False)
     except Exception:
-        return trail.place
+        return trail.innermost
     return ""
 
 
@@ -120,12 +120,12 @@ def _modules_with(operators: list[str], module: fx.GraphModule | None) -> list[s
     """Paths of the modules in which a captured network calls these operators."""
     if not operators or module is None:
         return []
-    from edgedeploy.models.rewrites.graph import where
+    from edgedeploy.models.rewrites.graph import module_path
 
     calls = [node for node in module.graph.nodes if node.op == "call_function" and str(node.target).startswith("aten.")]
     for kind in (_bare, _family):  # converters name what an operator was decomposed into: _fft_r2c for fft_rfft2
         wanted = {kind(operator) for operator in operators}
-        found = [where(node) or "the top level" for node in calls if kind(str(node.target)) in wanted]
+        found = [module_path(node) or "the top level" for node in calls if kind(str(node.target)) in wanted]
         if found:
             return list(dict.fromkeys(found))
     return []

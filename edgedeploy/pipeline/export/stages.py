@@ -110,8 +110,7 @@ def load(model: str, options: ExportOptions, reporter: Reporter) -> Network:
     """
     from edgedeploy.models.loading import load_network, with_features
 
-    with reporter.stage(f"build {model}"):
-        network = load_network(model, options.load_options, reporter)
+    network = load_network(model, options.load_options, reporter)
     if options.head == "features":
         return with_features(network)
     if options.head != "logits" and network.task != "segmentation":
@@ -172,8 +171,10 @@ def prepare(network: Network, calibration: Calibration, options: ExportOptions, 
         with reporter.stage("estimate the norms' statistics"):
             network = with_random_weights_settled(network, images)
     inputs = [torch.from_numpy(array) for array in network.draw(np.random.default_rng(0))]
-    macs = count_macs(network.module, inputs)
-    return PreparedNetwork(network, options.head, calibration, _golden(network, options.head), macs)
+    with network.running():
+        macs = count_macs(network.module, inputs)
+        golden = _golden(network, options.head)
+    return PreparedNetwork(network, options.head, calibration, golden, macs)
 
 
 def _golden(network: Network, head: str) -> Golden:
@@ -211,10 +212,11 @@ def rewrite(prepared: PreparedNetwork, names: Sequence[str]) -> RewrittenModule:
     examples = tuple(torch.from_numpy(array) for array in network.draw(np.random.default_rng(0)))
     samples = [examples, tuple(torch.from_numpy(array) for array in prepared.golden.inputs[0])]
     chosen = [rewrite for rewrite in rewrites.ALL if rewrite.name in names]
-    try:
-        captured = rewrites.capture(network.module, examples)
-    except Exception as error:  # torch.export raises many kinds
-        raise explain_capture(error, network.name, network.module, examples) from error
+    with network.running():
+        try:
+            captured = rewrites.capture(network.module, examples)
+        except Exception as error:  # torch.export raises many kinds
+            raise explain_capture(error, network.name, network.module, examples) from error
     done = rewrites.apply(chosen, captured, samples)
     if head in ("logits", "features"):  # features are taken in the network itself
         return done
@@ -284,7 +286,7 @@ def _manifest(
 ) -> Manifest:
     network, record = prepared.network, lowered.record
     images = prepared.calibration.images if lowered.calibrated else None
-    (main, *more) = [_described(path) for path in (lowered.path, *record.more_files)]
+    (main, *more) = [_described(lowered.path.with_name(name)) for name in (lowered.path.name, *record.more_files)]
     return Manifest(
         model=network.name,
         target=target.name,

@@ -94,7 +94,7 @@ def table(costs: dict[tuple[str, int], Cost]) -> str:
 
 def main() -> None:
     """Measures and prints."""
-    from edgedeploy.benchmarks.executors.host import describe_host
+    from edgedeploy.benchmarks.devices import describe_host
 
     device = describe_host()
     print(f"{device.model}, 1 thread, {ROUNDS} rounds in turns; median of one layer's run; ours is cross-feature\n")

@@ -44,7 +44,8 @@ OTHER_SIZES: dict[str, tuple[tuple[int, int], ...]] = {
 # below the package, beside the family's and the format's own file: what an artifact depends on
 SHARED = (
     "core/*.py", "data/*.py", "pipeline/export/*.py", "pipeline/verification.py", "models/layers.py", "models/loading/*.py",
-    "models/adapters/*.py", "models/rewrites/*.py", "exporters/job.py", "exporters/targets.py", "exporters/label_tail.py",
+    "models/adapters/*.py", "models/rewrites/*.py", "exporters/job.py", "exporters/targets.py", "exporters/recipes.py",
+    "exporters/module_paths.py", "exporters/regions/*.py",
 )  # fmt: skip
 
 
@@ -157,7 +158,7 @@ def fingerprint(cell: Cell, package: Path | None = None, tools: dict[str, str] |
     """A hash of the code and the converters that decide a cell's artifact."""
     root = package or PACKAGE
     exporter = cell.target.partition("-")[0]
-    patterns = (*SHARED, f"models/{cell.family}.py", f"exporters/to_{exporter}.py")
+    patterns = (*SHARED, f"models/{cell.family}.py", f"exporters/*{exporter}*.py")
     files = [path for pattern in patterns for path in sorted(root.glob(pattern))]
     code = [part for path in files for part in (path.name, _meaning(path.read_text()))]
     return key_of([json.dumps(tools or versions(), sort_keys=True), *code])

@@ -86,12 +86,12 @@ def cell_text(outcome: Outcome | None, target: str, notes: dict[str, int]) -> st
 
 def machine_facts() -> str:
     """What a figure depends on beside the commit: machine and versions."""
-    from edgedeploy.benchmarks.executors.python_process import describe
+    from edgedeploy.benchmarks.devices import describe_host
 
-    device = describe()
+    device = describe_host()
     kept = ("torch", "onnxruntime", "executorch", "litert-torch", "ai-edge-litert")
     tools = ", ".join(f"{name} {version}" for name, version in versions().items() if name in kept)
-    machine = f"{device.model or platform.machine()}, {device.cores} cores, {device.os}"
+    machine = f"{device.model or platform.machine()}, {len(device.cores)} cores, {device.os}"
     return f"{machine}; Python {platform.python_version()}, {tools}"
 
 

@@ -36,7 +36,7 @@ def output_of(device: RemoteDevice, script: str) -> str:
 
 def test_it_is_an_arm_phone_with_androids_own_programs(phone_device: RemoteDevice) -> None:
     info = phone_device.describe()
-    assert (info.abis, info.system, info.api_level) == (("arm64-v8a",), "Android 14", 34)
+    assert (info.abis, info.os, info.api_level) == (("arm64-v8a",), "Android 14", 34)
     assert output_of(phone_device, "uname -m") == "aarch64"
     assert output_of(phone_device, "readlink /proc/$PPID/exe; toybox") != ""
     assert "MIRBSD KSH" in output_of(phone_device, "echo $KSH_VERSION")

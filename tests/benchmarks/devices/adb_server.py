@@ -1,4 +1,4 @@
-"""An adb server that says what a test wants, in adb's wire protocol; the real `adb` program talks to it.
+"""An adb server whose answers a test sets, in adb's wire protocol; the real `adb` program connects to it.
 
 For states that no emulated phone can be in: unauthorized, no permissions, recovery. A request is four hexadecimal digits of
 length and a text; an answer is OKAY or FAIL and, for most, a text of the same form.
@@ -21,7 +21,7 @@ class _Server(socketserver.ThreadingTCPServer):
     requests: list[str]
 
 
-class _Conversation(socketserver.StreamRequestHandler):
+class _Session(socketserver.StreamRequestHandler):
     server: _Server
 
     def handle(self) -> None:
@@ -29,25 +29,25 @@ class _Conversation(socketserver.StreamRequestHandler):
             request = self.rfile.read(int(length, 16)).decode()
             self.server.requests.append(request)
             if request == "host:version":
-                self.say("OKAY", f"{SERVER_VERSION:04x}")
+                self.send("OKAY", f"{SERVER_VERSION:04x}")
             elif request in ("host:devices-l", "host:devices"):
-                self.say("OKAY", self.server.devices)
+                self.send("OKAY", self.server.devices)
             elif request.startswith("host:connect:"):
-                self.say("OKAY", f"failed to connect to '{request.removeprefix('host:connect:')}': Connection refused")
+                self.send("OKAY", f"failed to connect to '{request.removeprefix('host:connect:')}': Connection refused")
             elif request.startswith("host:disconnect:"):
-                self.say("OKAY", "disconnected")
+                self.send("OKAY", "disconnected")
             else:
-                self.say("FAIL", "device unauthorized.\nThis adb server's $ADB_VENDOR_KEYS is not set")
+                self.send("FAIL", "device unauthorized.\nThis adb server's $ADB_VENDOR_KEYS is not set")
             return
 
-    def say(self, status: str, text: str) -> None:
+    def send(self, status: str, text: str) -> None:
         self.wfile.write(f"{status}{len(text.encode()):04x}{text}".encode())
 
 
 @contextlib.contextmanager
 def scripted_adb_server(devices: str) -> Iterator[tuple[int, list[str]]]:
-    """Port, and the requests so far, of a server whose `adb devices -l` tells `devices`."""
-    with _Server(("127.0.0.1", 0), _Conversation) as server:
+    """Port, and the requests so far, of a server on which `adb devices -l` prints `devices`."""
+    with _Server(("127.0.0.1", 0), _Session) as server:
         server.devices, server.requests = devices, []
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()

@@ -1,4 +1,4 @@
-"""Which device is meant."""
+"""Which device a name means."""
 
 from __future__ import annotations
 
@@ -37,28 +37,28 @@ def _no_serial(monkeypatch: pytest.MonkeyPatch) -> None:
         ("board", "ssh", "pi@192.0.2.8"),
     ],
 )
-def test_what_is_typed_is_understood(text: str, kind: str, name: str) -> None:
+def test_a_device_name_is_parsed(text: str, kind: str, name: str) -> None:
     aliases = {"desk": "adb:R5CT10XYZ", "bare": "R5CT10XYZ", "board": "ssh:pi@192.0.2.8"}
     assert parse_device(text, aliases) == DeviceName(kind, name)
 
 
-def test_an_unknown_kind_tells_the_nearest() -> None:
+def test_an_unknown_kind_is_an_error_with_the_nearest_name() -> None:
     with pytest.raises(UnknownName, match="Did you mean 'local'"):
         parse_device("locl")
 
 
 @pytest.mark.parametrize("text", ["ssh", "local:x", "ssh:-oProxyCommand=touch x", "ssh:a b"])
-def test_names_that_cannot_be_are_refused(text: str) -> None:
+def test_invalid_names_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
         open_device(text, aliases={})
 
 
 @pytest.mark.parametrize("name", ["Pixel 7", "pixel7", "PIXEL_7", "pixel-7", "panther", "2A111FDH2000"])
-def test_a_phone_is_found_as_people_say_it(name: str) -> None:
+def test_a_phone_is_found_by_its_model_name_however_it_is_written(name: str) -> None:
     assert choose_adb(name, [GALAXY, PIXEL]) == "2A111FDH2000"
 
 
-def test_a_usable_phone_counts_before_a_locked_one_of_the_same_name() -> None:
+def test_a_usable_phone_is_preferred_to_a_locked_one_of_the_same_name() -> None:
     assert choose_adb("pixel7", [LOCKED, PIXEL]) == "2A111FDH2000"
 
 
@@ -88,7 +88,7 @@ def test_a_name_that_two_phones_have_lists_both() -> None:
         choose_adb("pixel7", [PIXEL, twin, GALAXY])
 
 
-def test_no_phone_and_no_such_phone_are_told_apart() -> None:
+def test_no_phone_and_no_such_phone_are_different_errors() -> None:
     with pytest.raises(NoDevice, match="no phone is connected"):
         choose_adb("pixel7", [])
     with pytest.raises(NoDevice, match="no phone is called 'pixel8'") as caught:
@@ -110,18 +110,18 @@ def test_aliases_come_from_the_nearest_file_that_has_any(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("text", ["[devices\n", "[devices]\na = 3\n", "devices = 4\n", "\xff"])
-def test_a_broken_file_of_aliases_is_named(tmp_path: Path, text: str) -> None:
+def test_a_broken_configuration_file_is_named_in_the_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "edgedeploy.toml").write_bytes(text.encode("latin-1"))
     with pytest.raises(UsageError, match=r"edgedeploy\.toml"):
         read_aliases(tmp_path)
 
 
-def test_network_addresses_are_known_from_serials() -> None:
+def test_network_addresses_are_told_from_serials() -> None:
     assert all(is_network_address(name) for name in ("192.0.2.7:5555", "phone.example:37123", "[fe80::1]:5555"))
     assert not any(is_network_address(name) for name in ("R5CT10XYZ", "emulator-5554", "a b:5555", "host:", ";id:5555"))
 
 
-def test_adb_listings_are_read_once_and_whole() -> None:
+def test_the_output_of_adb_devices_is_parsed() -> None:
     listing = (
         "List of devices attached\n"
         "2A111FDH2000           device usb:1-2 product:panther model:Pixel_7 device:panther transport_id:3\n"

@@ -1,4 +1,4 @@
-"""A thousand rounds leave nothing behind, on either side."""
+"""A thousand rounds leave no process, file or descriptor, on either side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One user at a time, named to the second; a lock whose holder has died is nobody's."""
+"""One user at a time; the error for the second names the first; the lock of a holder that has died is taken over."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from edgedeploy.android_harness.emulated_phone import EmulatedPhone
 from edgedeploy.benchmarks.devices import Holder, use_device
-from edgedeploy.benchmarks.devices.lock import DeviceLock, lock_file_of
+from edgedeploy.benchmarks.devices.lock import DeviceLock, holder_file_of
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.transports.adb import open_adb
 from edgedeploy.core.errors import DeviceBusy, NoDevice
@@ -24,7 +24,7 @@ ANNA = Holder("anna", "desk", 4711, "2024-05-01T10:00:00+02:00")
 BEN = Holder("ben", "lab", 42, "2024-05-01T11:00:00+02:00")
 
 
-def test_the_lock_is_there_in_the_block_and_gone_after_it(device: RemoteDevice) -> None:
+def test_the_lock_file_exists_during_the_block_only(device: RemoteDevice) -> None:
     with use_device(device) as lock:
         assert device.list() == ("lock",)
         assert lock.held()
@@ -33,13 +33,13 @@ def test_the_lock_is_there_in_the_block_and_gone_after_it(device: RemoteDevice) 
     assert eventually(lambda: device.list() == ())
 
 
-def test_the_second_user_on_this_machine_is_told_who_the_first_is(device: RemoteDevice) -> None:
+def test_the_error_for_a_second_user_on_this_machine_names_the_first(device: RemoteDevice) -> None:
     with use_device(device), pytest.raises(DeviceBusy, match="is in use") as caught, use_device(device):
         pass
     assert f"process {os.getpid()}, since " in caught.value.details[0]
 
 
-def test_the_second_machine_is_told_who_the_first_is(device: RemoteDevice) -> None:
+def test_the_error_for_a_second_machine_names_the_first(device: RemoteDevice) -> None:
     first, second = DeviceLock(device, ANNA), DeviceLock(device, BEN)
     first.take()
     with pytest.raises(DeviceBusy) as caught:
@@ -50,7 +50,7 @@ def test_the_second_machine_is_told_who_the_first_is(device: RemoteDevice) -> No
     second.release()
 
 
-def test_a_stale_lock_on_the_device_is_taken_over_and_its_holder_named(device: RemoteDevice) -> None:
+def test_a_stale_lock_on_the_device_is_taken_over_and_its_holder_known(device: RemoteDevice) -> None:
     device.run(["true"])
     holder = '{"user": "anna", "host": "desk", "pid": 4711, "since": "2024-05-01T10:00:00+02:00"}'
     device.ask(f"echo '999999 deadbeef {holder}' >{device.folder}/lock")
@@ -66,7 +66,7 @@ def test_a_lock_whose_pid_now_belongs_to_another_process_is_stale(phone_device: 
         assert lock.held()
 
 
-def test_an_empty_lock_file_does_not_lock_for_ever(phone_device: RemoteDevice) -> None:
+def test_an_empty_lock_file_is_taken_over(phone_device: RemoteDevice) -> None:
     phone_device.run(["true"])
     phone_device.ask(f": >{phone_device.folder}/lock")
     with use_device(phone_device) as lock:
@@ -76,8 +76,8 @@ def test_an_empty_lock_file_does_not_lock_for_ever(phone_device: RemoteDevice) -
 HOLD = """
     import sys, time
     from edgedeploy.benchmarks.devices import use_device
-    from edgedeploy.benchmarks.devices.adb import open_adb
     from edgedeploy.benchmarks.devices.remote import RemoteDevice
+    from edgedeploy.benchmarks.devices.transports.adb import open_adb
     device = RemoteDevice(open_adb(sys.argv[1]))
     with use_device(device):
         print("held", flush=True)
@@ -85,7 +85,7 @@ HOLD = """
 """
 
 
-def test_a_holder_that_is_killed_holds_nothing_any_more(phone_device: RemoteDevice) -> None:
+def test_the_lock_of_a_holder_that_is_killed_is_free(phone_device: RemoteDevice) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(HOLD), phone_device.address.removeprefix("adb:")],
         stdout=subprocess.PIPE,
@@ -108,10 +108,10 @@ def test_a_holder_that_is_killed_holds_nothing_any_more(phone_device: RemoteDevi
             return False
 
     assert eventually(free)
-    assert lock_file_of(phone_device.address).read_text() == ""
+    assert not holder_file_of(phone_device.address).exists()
 
 
-def test_what_an_earlier_user_left_behind_is_ended_and_removed(phone_device: RemoteDevice, tmp_path: Path) -> None:
+def test_what_an_earlier_user_left_is_ended_and_removed(phone_device: RemoteDevice, tmp_path: Path) -> None:
     folder = phone_device.folder
     phone_device.ask(
         f"mkdir -p {folder}/run {folder}/tmp; echo half >{folder}/tmp/half\n"

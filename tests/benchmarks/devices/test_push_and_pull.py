@@ -1,4 +1,4 @@
-"""Files go there and back whole, once, and nowhere else: on a phone, on a board, here."""
+"""Files are copied whole, once, and only where they belong: on a phone, on a board, on this machine."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from edgedeploy.benchmarks.devices import remote
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.benchmarks.devices.transports.local_shell import LocalConnection
 from edgedeploy.core.errors import DeviceError, UsageError
 from tests.phones import eventually
 
-# Names that would do harm in a shell that read them as text of its own.
+# Names that would do harm in a shell if they were not quoted.
 NASTY_NAMES = [
     "a b.bin",
     "it's.bin",
@@ -49,7 +50,7 @@ def write(path: Path, content: bytes, *, executable: bool = False) -> Path:
     return path
 
 
-def test_a_file_comes_back_as_it_went(device: RemoteDevice, tmp_path: Path) -> None:
+def test_a_file_comes_back_unchanged(device: RemoteDevice, tmp_path: Path) -> None:
     source = write(tmp_path / "model.bin", os.urandom(3_000_001))
     device.push(source, "models/model.bin")
     assert device.pull("models/model.bin", tmp_path / "back.bin").read_bytes() == source.read_bytes()
@@ -68,7 +69,7 @@ def test_a_file_that_is_there_already_is_not_sent_again(device: RemoteDevice, tm
     assert (again.sent_files, again.skipped_files, again.skipped_bytes) == (0, 1, 7000)
 
 
-def test_a_file_that_changed_here_or_there_is_sent_again(device: RemoteDevice, tmp_path: Path) -> None:
+def test_a_file_that_changed_on_either_side_is_sent_again(device: RemoteDevice, tmp_path: Path) -> None:
     source = write(tmp_path / "model.bin", b"first")
     device.push(source, "model.bin")
     write(source, b"other")
@@ -110,25 +111,25 @@ def test_a_program_stays_a_program_and_data_stays_data(device: RemoteDevice, tmp
 
 
 @pytest.mark.parametrize("name", NASTY_NAMES)
-def test_no_name_breaks_out_of_its_word(own_folders: None, tmp_path: Path, name: str) -> None:
+def test_every_name_is_quoted(own_folders: None, tmp_path: Path, name: str) -> None:
     device = RemoteDevice(LocalConnection(tmp_path / f"folder of {name}"))
     source = write(tmp_path / "source", name.encode())
     device.push(source, f"names/{name}")
     assert device.pull(f"names/{name}", tmp_path / "back").read_bytes() == name.encode()
-    said = device.run(["printf", "%s", name], cwd="names", environment={"WORD": name})
-    assert (said.stdout, said.stderr) == (name, "")
+    result = device.run(["printf", "%s", name], cwd="names", environment={"WORD": name})
+    assert (result.stdout, result.stderr) == (name, "")
     assert device.list() == (f"names/{name}",)
     device.remove(f"names/{name}")
     assert device.list() == ()
 
 
-def test_nor_on_the_phone_whose_shell_is_another(phone_device: RemoteDevice, tmp_path: Path) -> None:
+def test_every_name_is_quoted_on_the_phone_which_has_another_shell(phone_device: RemoteDevice, tmp_path: Path) -> None:
     for name in NASTY_NAMES:
         write(tmp_path / "names" / name, name.encode())
     phone_device.push(tmp_path / "names", "names")
     assert phone_device.list() == tuple(sorted(f"names/{name}" for name in NASTY_NAMES))
-    said = phone_device.run(["printf", "%s|", *NASTY_NAMES], cwd="names")
-    assert (said.stdout, said.stderr) == ("".join(f"{name}|" for name in NASTY_NAMES), "")
+    result = phone_device.run(["printf", "%s|", *NASTY_NAMES], cwd="names")
+    assert (result.stdout, result.stderr) == ("".join(f"{name}|" for name in NASTY_NAMES), "")
     for name in NASTY_NAMES[::4]:
         assert phone_device.pull(f"names/{name}", tmp_path / "back").read_bytes() == name.encode()
         phone_device.remove(f"names/{name}")
@@ -137,39 +138,37 @@ def test_nor_on_the_phone_whose_shell_is_another(phone_device: RemoteDevice, tmp
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "a/../../b"])
 def test_a_path_outside_the_folder_is_refused(device: RemoteDevice, tmp_path: Path, name: str) -> None:
-    for verb in (
+    for operation in (
         lambda: device.push(write(tmp_path / "x", b"x"), name),
         lambda: device.pull(name, tmp_path / "y"),
         lambda: device.remove(name),
         lambda: device.run(["true"], cwd=name),
     ):
         with pytest.raises(UsageError, match="outside the device's folder"):
-            verb()
+            operation()
 
 
-def test_a_zero_byte_is_refused_before_it_reaches_a_shell(device: RemoteDevice) -> None:
+def test_a_zero_byte_is_refused_before_a_shell_is_started(device: RemoteDevice) -> None:
     with pytest.raises(UsageError, match="zero byte"):
         device.run(["echo", "a\0b"])
 
 
-def test_pulling_what_is_not_there_says_so_and_leaves_nothing_here(device: RemoteDevice, tmp_path: Path) -> None:
+def test_pulling_a_missing_file_is_an_error_and_leaves_no_file(device: RemoteDevice, tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match=r"there is no file .*nothing\.bin"):
         device.pull("nothing.bin", tmp_path / "out" / "nothing.bin")
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_pushing_what_is_not_here_says_so(device: RemoteDevice, tmp_path: Path) -> None:
+def test_pushing_a_missing_file_is_an_error(device: RemoteDevice, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no file"):
         device.push(tmp_path / "absent", "absent")
 
 
-def test_a_file_damaged_on_the_way_is_not_kept(
+def test_a_file_that_arrives_damaged_is_not_kept(
     phone_device: RemoteDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = write(tmp_path / "model.bin", b"good" * 1000)
-    from edgedeploy.benchmarks.devices import remote
-
-    monkeypatch.setattr(remote, "_pieces", lambda file, moved: iter([b"bad!" * 1000]))
+    monkeypatch.setattr(remote, "read_chunks", lambda file, moved: iter([b"bad!" * 1000]))
     with pytest.raises(DeviceError, match="it arrived damaged"):
         phone_device.push(source, "model.bin")
     assert phone_device.list() == ()
@@ -181,9 +180,7 @@ def test_an_older_file_stays_until_the_new_one_is_whole(
     source = write(tmp_path / "model.bin", b"old")
     phone_device.push(source, "model.bin")
     write(source, b"new")
-    from edgedeploy.benchmarks.devices import remote
-
-    monkeypatch.setattr(remote, "_pieces", lambda file, moved: iter([b"ne"]))
+    monkeypatch.setattr(remote, "read_chunks", lambda file, moved: iter([b"ne"]))
     with pytest.raises(DeviceError, match="damaged"):
         phone_device.push(source, "model.bin")
     assert phone_device.pull("model.bin", tmp_path / "back").read_bytes() == b"old"
@@ -194,7 +191,7 @@ def interrupt(done: int, total: int) -> None:
     raise KeyboardInterrupt
 
 
-def test_ctrl_c_while_pushing_leaves_nothing_half_done(device: RemoteDevice, tmp_path: Path) -> None:
+def test_ctrl_c_while_pushing_leaves_no_partial_file(device: RemoteDevice, tmp_path: Path) -> None:
     source = write(tmp_path / "model.bin", os.urandom(4_000_000))
 
     def interrupt_half_way(done: int, total: int) -> None:
@@ -209,13 +206,13 @@ def test_ctrl_c_while_pushing_leaves_nothing_half_done(device: RemoteDevice, tmp
 
 SLOW_TOOLS = {
     "rm": 'sleep 0.5; exec /bin/rm "$@"',
-    # dies of the signal, so that the shell says so, when nobody listens any more
+    # dies of the signal, which the shell then reports when nobody reads its stderr any more
     "cat": "trap 'sleep 0.5; trap - TERM; kill -TERM $$' TERM; /bin/cat; sleep 1",
 }
 
 
 @pytest.mark.parametrize("tool", SLOW_TOOLS)
-def test_the_end_of_a_push_is_not_cut_short_by_the_signal_that_asks_for_it(
+def test_the_signal_that_ends_a_push_does_not_interrupt_its_cleanup(
     tool: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow = write(tmp_path / "bin" / tool, f"#!/bin/sh\n{SLOW_TOOLS[tool]}\n".encode(), executable=True)
@@ -233,14 +230,14 @@ def test_the_end_of_a_push_is_not_cut_short_by_the_signal_that_asks_for_it(
     assert eventually(lambda: device.list() == ())
 
 
-def test_ctrl_c_while_pulling_leaves_nothing_here(device: RemoteDevice, tmp_path: Path) -> None:
+def test_ctrl_c_while_pulling_leaves_no_file(device: RemoteDevice, tmp_path: Path) -> None:
     device.push(write(tmp_path / "model.bin", os.urandom(2_000_000)), "model.bin")
     with pytest.raises(KeyboardInterrupt):
         device.pull("model.bin", tmp_path / "out" / "model.bin", progress=interrupt)
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_removing_the_folder_leaves_nothing_and_twice_is_fine(device: RemoteDevice, tmp_path: Path) -> None:
+def test_removing_the_folder_leaves_nothing_and_can_be_repeated(device: RemoteDevice, tmp_path: Path) -> None:
     device.push(write(tmp_path / "x", b"x"), "deep/er/x")
     device.remove("")
     device.remove("")

@@ -1,4 +1,4 @@
-"""A command's exit code, stdout and stderr are its own; nothing that was started stays."""
+"""A command's exit code, stdout and stderr arrive unchanged; nothing that was started keeps running."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
+from edgedeploy.benchmarks.devices.transports.local_shell import LocalConnection
 from edgedeploy.core.errors import DeviceError, UsageError
 from tests.phones import eventually
 
 
 def running(device: RemoteDevice, word: str) -> bool:
     """Whether a process of the device has `word` in its command line."""
-    # The word is cut in two here, so that the question does not find itself.
+    # The word is cut in two, so that the script that looks for it does not find itself.
     _, found = device.ask(
         f"word={word[:3]}; word=${{word}}{word[3:]}\n"
         'for file in /proc/[0-9]*/cmdline; do grep -q "$word" $file && echo $file; done 2>/dev/null'
@@ -43,19 +44,19 @@ def test_a_large_output_arrives_whole(device: RemoteDevice) -> None:
     assert result.stderr == expected
 
 
-def test_lines_are_heard_while_the_program_runs(device: RemoteDevice) -> None:
-    heard: list[str] = []
-    result = device.run(["sh", "-c", "echo 1; echo 22; printf 333"], on_line=heard.append)
-    assert heard == ["1", "22", "333"]
+def test_lines_arrive_while_the_program_runs(device: RemoteDevice) -> None:
+    lines: list[str] = []
+    result = device.run(["sh", "-c", "echo 1; echo 22; printf 333"], on_line=lines.append)
+    assert lines == ["1", "22", "333"]
     assert result.stdout == "1\n22\n333"
 
 
-def test_a_program_ended_by_a_signal_says_which(device: RemoteDevice) -> None:
+def test_a_program_ended_by_a_signal_reports_which(device: RemoteDevice) -> None:
     result = device.run(["sh", "-c", "echo before; kill -KILL $$"])
     assert (result.signal, result.stdout) == (9, "before\n")
 
 
-def test_a_program_that_is_not_there_is_127_and_named(device: RemoteDevice) -> None:
+def test_a_missing_program_is_exit_code_127_and_named(device: RemoteDevice) -> None:
     result = device.run(["./no_such_program"])
     assert result.exit_code == 127
     assert "no_such_program" in result.stderr
@@ -106,9 +107,9 @@ def test_what_a_program_leaves_running_is_ended_with_it(device: RemoteDevice) ->
 CLIENT = """
     import sys
     from pathlib import Path
-    from edgedeploy.benchmarks.devices.adb import open_adb
-    from edgedeploy.benchmarks.devices.local import LocalConnection
     from edgedeploy.benchmarks.devices.remote import RemoteDevice
+    from edgedeploy.benchmarks.devices.transports.adb import open_adb
+    from edgedeploy.benchmarks.devices.transports.local_shell import LocalConnection
     kind, name, word = sys.argv[1:]
     device = RemoteDevice(open_adb(name) if kind == "adb" else LocalConnection(Path(name)))
     print("ready", flush=True)
@@ -125,8 +126,6 @@ CLIENT = """
 def test_a_client_that_ends_takes_the_program_with_it(
     kind: str, how: signal.Signals, phone_device: RemoteDevice, tmp_path: Path
 ) -> None:
-    from edgedeploy.benchmarks.devices.transports.local_shell import LocalConnection
-
     word = f"9877{how.value}{len(kind)}"
     name = phone_device.address.removeprefix("adb:") if kind == "adb" else str(tmp_path)
     device = phone_device if kind == "adb" else RemoteDevice(LocalConnection(tmp_path))
@@ -147,7 +146,7 @@ def test_a_client_that_ends_takes_the_program_with_it(
     assert eventually(lambda: device.list() == ())
 
 
-def test_ctrl_c_before_the_program_has_started_leaves_nothing(phone_device: RemoteDevice) -> None:
+def test_ctrl_c_before_the_program_has_started_leaves_nothing_running(phone_device: RemoteDevice) -> None:
     word = "98779"
     name = phone_device.address.removeprefix("adb:")
     for delay in (0.0, 0.03, 0.1):

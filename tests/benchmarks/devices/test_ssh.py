@@ -1,4 +1,4 @@
-"""Boards behind ssh; the six verbs themselves run against a real sshd in the other files."""
+"""Boards over ssh; the Device methods themselves run against a real sshd in the other files."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def test_a_board_keeps_its_files_below_its_home(board: SshConnection) -> None:
 def test_a_board_describes_itself(board: SshConnection) -> None:
     info = RemoteDevice(board).describe()
     assert (info.api_level, info.serial) == (None, None)
-    assert info.system
+    assert info.os
     assert info.memory_bytes
 
 
-def test_a_board_that_does_not_know_our_key_asks_nothing_and_says_what_to_do(board: SshConnection) -> None:
+def test_a_board_that_does_not_know_the_key_is_an_error_without_a_prompt(board: SshConnection) -> None:
     stranger = SshConnection(board.address.removeprefix("ssh:"), ["-F", "/dev/null", "-o", "StrictHostKeyChecking=yes"])
-    with pytest.raises(NoDevice, match="does not let us in") as caught:
+    with pytest.raises(NoDevice, match="refused the login") as caught:
         RemoteDevice(stranger).run(["true"])
-    assert "without a question" in (caught.value.hint or "")
+    assert "without a password prompt" in (caught.value.hint or "")
 
 
 def test_a_board_that_is_off_cannot_be_reached(own_folders: None) -> None:
@@ -34,6 +34,6 @@ def test_a_board_that_is_off_cannot_be_reached(own_folders: None) -> None:
 
 
 @pytest.mark.parametrize("destination", ["", "-oProxyCommand=x", "a b", "user@", "user@-host", "a;b c", "host:port"])
-def test_what_is_no_host_is_refused(destination: str) -> None:
+def test_an_invalid_host_is_refused(destination: str) -> None:
     with pytest.raises(UsageError, match="is not user@host"):
         SshConnection(destination)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from edgedeploy.benchmarks.executors import python_process as local
-from edgedeploy.benchmarks.executors.python_process import RunOptions, run_locally
+from edgedeploy.benchmarks.executors import RunOptions
+from edgedeploy.benchmarks.executors.python_process import run_in_python
 from edgedeploy.core.errors import RunnerFailed
 
 ONCE = RunOptions(warmup_runs=0, num_runs=0)
@@ -34,13 +36,13 @@ def ones(value: float = 1.0) -> list[np.ndarray]:
 
 
 def test_every_sample_gets_its_own_outputs(doubles: Path) -> None:
-    result = run_locally("onnxruntime", doubles, [ones(1), ones(2), ones(3)], ONCE)
+    result = run_in_python("onnxruntime", doubles, [ones(1), ones(2), ones(3)], ONCE)
     assert [float(outputs[0][0, 0]) for outputs in result.outputs] == [2, 4, 6]
-    assert result.samples_ns == []
+    assert result.samples_ns == ()
 
 
 def test_the_counted_runs_are_as_many_as_asked_for(doubles: Path) -> None:
-    result = run_locally("onnxruntime", doubles, [ones()], RunOptions(num_runs=17, min_secs=0))
+    result = run_in_python("onnxruntime", doubles, [ones()], RunOptions(num_runs=17, min_secs=0))
     assert len(result.samples_ns) == 17
     assert all(sample > 0 for sample in result.samples_ns)
     assert result.load_ns > 0
@@ -49,39 +51,45 @@ def test_the_counted_runs_are_as_many_as_asked_for(doubles: Path) -> None:
 
 
 def test_min_secs_adds_runs_and_max_secs_ends_them(doubles: Path) -> None:
-    longer = run_locally("onnxruntime", doubles, [ones()], RunOptions(num_runs=1, min_secs=0.2))
+    longer = run_in_python("onnxruntime", doubles, [ones()], RunOptions(num_runs=1, min_secs=0.2))
     assert sum(longer.samples_ns) < 0.2e9
     assert len(longer.samples_ns) > 100
-    shorter = run_locally("onnxruntime", doubles, [ones()], RunOptions(num_runs=10**9, min_secs=0, max_secs=0.2))
+    shorter = run_in_python("onnxruntime", doubles, [ones()], RunOptions(num_runs=10**9, min_secs=0, max_secs=0.2))
     assert 1 <= len(shorter.samples_ns) < 10**9
 
 
-def test_a_damaged_file_is_told_in_the_runtimes_words(tmp_path: Path) -> None:
+def test_the_process_that_asks_imports_no_runtime(doubles: Path) -> None:
+    code = (
+        "import sys, numpy\nfrom pathlib import Path\n"
+        "from edgedeploy.benchmarks.executors import RunOptions\n"
+        "from edgedeploy.benchmarks.executors.python_process import run_in_python\n"
+        "x = numpy.ones((1, 4), numpy.float32)\n"
+        "run_in_python('onnxruntime', Path(sys.argv[1]), [[x]], RunOptions(num_runs=0))\n"
+        "print(sorted({'torch', 'onnxruntime'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(doubles)], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_a_damaged_file_is_an_error_with_the_runtimes_message(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"no model")
     with pytest.raises(RunnerFailed, match=r"onnxruntime could not load .*model\.onnx"):
-        run_locally("onnxruntime", tmp_path / "model.onnx", [ones()], ONCE)
+        run_in_python("onnxruntime", tmp_path / "model.onnx", [ones()], ONCE)
 
 
-def test_an_input_of_the_wrong_shape_is_told(doubles: Path) -> None:
+def test_an_input_of_the_wrong_shape_is_an_error(doubles: Path) -> None:
     with pytest.raises(RunnerFailed, match="could not run"):
-        run_locally("onnxruntime", doubles, [[np.zeros((1, 5), np.float32)]], ONCE)
+        run_in_python("onnxruntime", doubles, [[np.zeros((1, 5), np.float32)]], ONCE)
 
 
 def test_a_runtime_that_dies_is_an_error_with_its_signal(doubles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    start = local.subprocess.Popen
+    start = subprocess.Popen
 
     def start_and_kill(*args, **kwargs):
         process = start(*args, **kwargs)
         os.kill(process.pid, signal.SIGSEGV)
         return process
 
-    monkeypatch.setattr(local.subprocess, "Popen", start_and_kill)
+    monkeypatch.setattr(subprocess, "Popen", start_and_kill)
     with pytest.raises(RunnerFailed, match="onnxruntime was killed by SIGSEGV"):
-        run_locally("onnxruntime", doubles, [ones()], ONCE)
-
-
-def test_this_machine_describes_itself() -> None:
-    machine = local.describe()
-    assert machine.kind == "local"
-    assert machine.model
-    assert machine.cores
+        run_in_python("onnxruntime", doubles, [ones()], ONCE)

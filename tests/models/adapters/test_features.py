@@ -52,10 +52,10 @@ def test_a_backbone_is_captured_without_its_classifier(name: str) -> None:
         assert torch.equal(ours, captured)
     weight = f"network.{named(name).classifier}.weight"
     used = {node.name for node in program.graph.nodes if node.op == "placeholder" and node.users}
-    place = next(
+    placeholder = next(
         spec.arg.name for spec in program.graph_signature.input_specs if spec.target == weight
     )  # the classifier's weight is an input of the graph that nothing reads
-    assert place not in used
+    assert placeholder not in used
 
 
 def test_a_network_without_stage_outputs_is_refused() -> None:

@@ -8,16 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from edgedeploy.core.errors import WeightsInvalid
-from edgedeploy.models.loading.checkpoints import (
-    build_with_weights,
-    load_checkpoint,
-    randomize,
-    randomize_layers,
-    state_sha256,
-)
+from edgedeploy.core.storage.files import sha256_of
+from edgedeploy.models.loading.checkpoints import build_with_weights, load_checkpoint
+from edgedeploy.models.loading.random_weights import randomize
 from edgedeploy.models.zoo import ZOO
 
 SEGMENTATION, CLASSIFICATION = ZOO["topformer-tiny"], ZOO["topformer-tiny-cls"]
@@ -49,36 +45,36 @@ def state() -> dict[str, Tensor]:
     ],
 )
 def test_what_training_wraps_around_the_weights_comes_off(wrap, state: dict[str, Tensor], tmp_path: Path) -> None:
-    loaded = build_with_weights(SEGMENTATION, saved(wrap(state), tmp_path / "c.pth"))
-    assert all(torch.equal(v, state[k]) for k, v in loaded.module.state_dict().items() if "num_batches" not in k)
-    assert not loaded.module.training
+    module, _ = build_with_weights(SEGMENTATION, saved(wrap(state), tmp_path / "c.pth"))
+    assert all(torch.equal(v, state[k]) for k, v in module.state_dict().items() if "num_batches" not in k)
+    assert not module.training
 
 
 def test_safetensors_are_read(state: dict[str, Tensor], tmp_path: Path) -> None:
     save_file(state, tmp_path / "c.safetensors")
-    loaded = build_with_weights(SEGMENTATION, tmp_path / "c.safetensors")
-    assert torch.equal(loaded.module.state_dict()["decode_head.conv_seg.bias"], state["decode_head.conv_seg.bias"])
+    module, _ = build_with_weights(SEGMENTATION, tmp_path / "c.safetensors")
+    assert torch.equal(module.state_dict()["decode_head.conv_seg.bias"], state["decode_head.conv_seg.bias"])
 
 
 def test_a_classifier_inside_an_mmseg_prefix_is_found(tmp_path: Path) -> None:
     state = state_of("topformer-tiny-cls")
     path = saved({f"backbone.{k}": v for k, v in state.items()}, tmp_path / "c.pth")
-    assert build_with_weights(CLASSIFICATION, path).num_classes == 1000
+    assert build_with_weights(CLASSIFICATION, path)[1].num_classes == 1000
 
 
 def test_a_dense_fuse_convolution_is_chosen_by_its_shape(state: dict[str, Tensor], tmp_path: Path) -> None:
     dense = state | {"decode_head.linear_fuse.conv.weight": torch.randn(128, 128, 1, 1)}
-    loaded = build_with_weights(SEGMENTATION, saved(dense, tmp_path / "c.pth"))
-    assert loaded.module.state_dict()["decode_head.linear_fuse.conv.weight"].shape == (128, 128, 1, 1)
+    module, _ = build_with_weights(SEGMENTATION, saved(dense, tmp_path / "c.pth"))
+    assert module.state_dict()["decode_head.linear_fuse.conv.weight"].shape == (128, 128, 1, 1)
 
 
 @pytest.mark.parametrize("classes", [19, 60])
 def test_another_class_count_adapts_the_head(classes: int, tmp_path: Path) -> None:
     path = saved(state_of("topformer-tiny", classes), tmp_path / "c.pth")
-    loaded = build_with_weights(SEGMENTATION, path)
-    assert loaded.num_classes == classes
+    module, info = build_with_weights(SEGMENTATION, path)
+    assert info.num_classes == classes
     with torch.no_grad():
-        assert loaded.module(torch.zeros(1, 3, 64, 64)).shape == (1, classes, 8, 8)
+        assert module(torch.zeros(1, 3, 64, 64)).shape == (1, classes, 8, 8)
 
 
 def test_a_class_count_that_contradicts_the_file_is_an_error(state: dict[str, Tensor], tmp_path: Path) -> None:
@@ -86,7 +82,7 @@ def test_a_class_count_that_contradicts_the_file_is_an_error(state: dict[str, Te
         build_with_weights(SEGMENTATION, saved(state, tmp_path / "c.pth"), num_classes=19)
 
 
-def test_missing_left_over_and_misshapen_keys_are_named(state: dict[str, Tensor], tmp_path: Path) -> None:
+def test_missing_unexpected_and_misshapen_keys_are_named(state: dict[str, Tensor], tmp_path: Path) -> None:
     broken = dict(state)
     del broken["backbone.tpm.stem.0.c.weight"]
     broken["backbone.extra"] = torch.zeros(1)
@@ -95,7 +91,7 @@ def test_missing_left_over_and_misshapen_keys_are_named(state: dict[str, Tensor]
         build_with_weights(SEGMENTATION, saved(broken, tmp_path / "c.pth"))
     text = str(caught.value)
     assert "1 missing in the file: backbone.tpm.stem.0.c.weight" in text
-    assert "1 left over in the file: backbone.extra" in text
+    assert "1 unexpected in the file: backbone.extra" in text
     assert "backbone.tpm.stem.0.bn.weight: [7] in the file, [16] in the network" in text
 
 
@@ -107,14 +103,14 @@ def test_weights_of_another_variant_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"no pickle at all", bytes(range(256)) * 10], ids=["empty", "text", "noise"])
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_a_damaged_file_is_an_error_in_words(content: bytes, suffix: str, tmp_path: Path) -> None:
+def test_a_damaged_file_is_an_error_with_a_message(content: bytes, suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"c{suffix}"
     path.write_bytes(content)
     with pytest.raises(WeightsInvalid, match="cannot be read"):
         load_checkpoint(path)
 
 
-def test_a_file_that_is_cut_short_is_an_error_in_words(state: dict[str, Tensor], tmp_path: Path) -> None:
+def test_a_file_that_is_cut_short_is_an_error_with_a_message(state: dict[str, Tensor], tmp_path: Path) -> None:
     path = saved(state, tmp_path / "c.pth")
     path.write_bytes(path.read_bytes()[:100_000])
     with pytest.raises(WeightsInvalid, match="cannot be read as a checkpoint"):
@@ -141,31 +137,21 @@ def test_a_checkpoint_cannot_run_code(save, tmp_path: Path) -> None:
     assert not (tmp_path / "touched").exists()
 
 
-def test_a_missing_file_tells_what_lies_beside_it(tmp_path: Path) -> None:
+def test_a_missing_file_names_the_checkpoints_beside_it(tmp_path: Path) -> None:
     (tmp_path / "right.pth").write_bytes(b"")
     with pytest.raises(WeightsInvalid, match=r"right\.pth"):
         load_checkpoint(tmp_path / "wrong.pth")
 
 
-def test_random_weights_are_the_same_at_every_call_and_leave_torchs_generator_alone() -> None:
-    torch.manual_seed(5)
-    before = torch.get_rng_state()
-    first, second = randomize(SEGMENTATION, seed=0), randomize(SEGMENTATION, seed=0)
-    assert torch.equal(torch.get_rng_state(), before)
-    assert state_sha256(first) == state_sha256(second) != state_sha256(randomize(SEGMENTATION, seed=1))
+def test_the_record_names_the_file_the_wrapper_and_the_hash(state: dict[str, Tensor], tmp_path: Path) -> None:
+    path = saved({"state_dict": state}, tmp_path / "c.pth")
+    _, info = build_with_weights(SEGMENTATION, path)
+    assert (info.kind, info.file, info.wrapper) == ("checkpoint", str(path), "state_dict")
+    assert (info.num_classes, info.sha256) == (150, sha256_of(path))
 
 
-@pytest.mark.parametrize(
-    ("layer", "mean"),
-    [
-        (nn.Conv2d(3, 4000, 3), 0.5),  # a stem: few terms
-        (nn.Conv2d(144, 400, 3), 0.0),  # a long window
-        (nn.Conv2d(1296, 400, 1), 0.5),
-        (nn.Conv2d(4000, 4000, 3, groups=4000), 0.5),
-    ],
-    ids=["stem", "dense window", "pointwise", "depthwise"],
-)
-def test_random_weights_share_a_mean_except_where_a_dense_window_sums_up_many(layer: nn.Conv2d, mean: float) -> None:
-    randomize_layers(nn.Sequential(layer), seed=0)
-    fan_in = layer.weight[0].numel()
-    assert float(layer.weight.detach().mean()) * fan_in**0.5 == pytest.approx(mean, abs=0.03)
+def test_a_checkpoint_decides_the_kernel_of_conv2former(tmp_path: Path) -> None:
+    state = state_of("conv2former-n")
+    wider = {key: torch.zeros(*v.shape[:2], 11, 11) if key.endswith("att.2.weight") else v for key, v in state.items()}
+    module, _ = build_with_weights(ZOO["conv2former-n"], saved(wider, tmp_path / "c.pth"))
+    assert module.state_dict()["stages.0.0.attn.att.2.weight"].shape[-1] == 11

@@ -16,34 +16,34 @@ def smooth_logits(classes: int, h: int, w: int, seed: int = 0) -> Tensor:
     return F.interpolate(coarse, size=(h, w), mode="bicubic")
 
 
-def straight(logits: Tensor, factor: int) -> Tensor:
+def direct(logits: Tensor, factor: int) -> Tensor:
     return F.interpolate(logits, scale_factor=factor, mode="bilinear").argmax(1)
 
 
-def test_smooth_logits_give_the_straight_tails_labels() -> None:
+def test_smooth_logits_give_the_labels_of_the_direct_computation() -> None:
     logits = smooth_logits(150, 32, 48)
     labels = candidate_labels(logits, corner_weights(8), 8)
     assert labels.shape == (1, 256, 384)
-    assert (labels != straight(logits, 8)).float().mean() < 1e-3
+    assert (labels != direct(logits, 8)).float().mean() < 1e-3
     assert labels.unique().numel() > 20
 
 
 def test_with_all_classes_as_candidates_even_noise_is_exact() -> None:
     logits = torch.randn(2, 12, 5, 7, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(candidate_labels(logits, corner_weights(4), 12), straight(logits, 4))
+    assert torch.equal(candidate_labels(logits, corner_weights(4), 12), direct(logits, 4))
 
 
 def test_noise_is_the_worst_case_and_beyond_the_bound() -> None:
     # every position has a class of its own, and no class is large at two neighbours
     logits = torch.randn(1, 150, 16, 16, generator=torch.Generator().manual_seed(0))
-    differing = (candidate_labels(logits, corner_weights(8), 8) != straight(logits, 8)).float().mean().item()
-    assert 0.01 < differing < 0.15  # beyond the rewrite's bound: such a network keeps the straight tail
+    differing = (candidate_labels(logits, corner_weights(8), 8) != direct(logits, 8)).float().mean().item()
+    assert 0.01 < differing < 0.15  # beyond the rewrite's bound: such a network is left as it is
 
 
 def test_a_cell_whose_corners_agree_is_exact_for_one_candidate() -> None:
     logits = torch.zeros(1, 20, 6, 6)
     logits[:, 7] = 1 + torch.rand(6, 6)
-    assert torch.equal(candidate_labels(logits, corner_weights(8), 1), straight(logits, 8))
+    assert torch.equal(candidate_labels(logits, corner_weights(8), 1), direct(logits, 8))
 
 
 class Logits(nn.Module):
@@ -58,7 +58,7 @@ class Logits(nn.Module):
 
 def test_the_tail_of_a_network_is_found_and_replaced() -> None:
     done = rewritten(REWRITE, with_head(Logits(40, 8), "labels"), (1, 3, 64, 64))
-    assert (done.fired, done.count("upsample_bilinear2d"), done.count("topk")) == (1, 0, 1)
+    assert (done.applied, done.count("upsample_bilinear2d"), done.count("topk")) == (1, 0, 1)
     with torch.no_grad():
         before, after = done.before(*done.inputs), done.after(*done.inputs)
     assert after.dtype == torch.uint8

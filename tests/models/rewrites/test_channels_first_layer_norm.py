@@ -41,7 +41,7 @@ class StaysLast(nn.Module):
 
 def test_a_norm_over_channels_needs_no_permutes() -> None:
     done = rewritten(REWRITE, ChannelLayerNorm(6), (2, 6, 5, 7))
-    assert (done.fired, done.count("layer_norm"), done.count("permute")) == (1, 0, 0)
+    assert (done.applied, done.count("layer_norm"), done.count("permute")) == (1, 0, 0)
     assert done.error() < 1e-5
 
 
@@ -56,15 +56,15 @@ def test_with_the_layers_behind_it_a_whole_block_stays_channel_first() -> None:
     done = apply([r for r in ALL if r.name in NAMES], capture(ConvNeXtBlock().eval(), inputs), [inputs])
     left = operators(done.module)
     assert (left["aten.permute"], left["aten.linear"], left["aten.layer_norm"]) == (0, 0, 0)
-    assert max(step.relative_error for step in done.log) < 1e-5
+    assert max(step.relative_error for step in done.outcomes) < 1e-5
 
 
 def test_where_the_map_stays_channel_last_it_declines() -> None:
     done = rewritten(REWRITE, StaysLast(), (2, 6, 5, 7))
-    assert done.fired == 0
+    assert done.applied == 0
     assert "channels last" in done.declined[0].reason
 
 
 def test_a_norm_of_tokens_is_left_alone() -> None:
     done = rewritten(REWRITE, nn.Sequential(nn.LayerNorm(6)), (2, 9, 6))
-    assert (done.fired, done.count("layer_norm")) == (0, 1)
+    assert (done.applied, done.count("layer_norm")) == (0, 1)

@@ -18,7 +18,7 @@ class Windows(nn.Module):
 
 
 class FiveWays(nn.Module):
-    """Five dimensions that all change places."""
+    """Five dimensions that all move."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.reshape(2, 3, 4, 5, 6).permute(4, 2, 0, 3, 1).reshape(-1)
@@ -29,16 +29,16 @@ def ranks(module: torch.fx.GraphModule) -> int:
     return max(node.meta["val"].ndim for node in module.graph.nodes if node.op == "call_function")
 
 
-def test_windows_are_cut_and_merged_in_four_dimensions() -> None:
+def test_windows_are_partitioned_and_merged_in_four_dimensions() -> None:
     done = rewritten(REWRITE, Windows(), (2, 14, 21, 6))
-    assert done.fired == 2
+    assert done.applied == 2
     assert (ranks(done.before), ranks(done.after)) == (6, 4)
     assert done.error() == 0
 
 
-def test_dimensions_that_all_change_places_are_declined() -> None:
+def test_dimensions_that_all_move_are_declined() -> None:
     done = rewritten(REWRITE, FiveWays(), (6, 120))
-    assert done.fired == 0
+    assert done.applied == 0
     assert "different directions" in done.declined[0].reason
 
 

@@ -28,7 +28,7 @@ class Attention(nn.Module):
 def test_fused_attention_becomes_products_and_a_softmax(scale: float | None, masked: bool) -> None:
     mask = torch.where(torch.rand(5, 5) < 0.3, -100.0, 0.0) if masked else None
     done = rewritten(REWRITE, Attention(scale=scale, mask=mask), (2, 3, 5, 4))
-    assert (done.fired, done.count("matmul"), done.count("scaled_dot_product_attention")) == (1, 2, 0)
+    assert (done.applied, done.count("matmul"), done.count("scaled_dot_product_attention")) == (1, 2, 0)
     assert done.error() < 1e-5
 
 
@@ -36,11 +36,11 @@ def test_fused_attention_becomes_products_and_a_softmax(scale: float | None, mas
     ("module", "reason"),
     [
         (Attention(causal=True), "causal"),
-        (Attention(mask=torch.eye(5, dtype=torch.bool)), "truth values"),
+        (Attention(mask=torch.eye(5, dtype=torch.bool)), "boolean"),
     ],
     ids=["causal", "boolean_mask"],
 )
 def test_masks_of_other_kinds_are_declined(module: nn.Module, reason: str) -> None:
     done = rewritten(REWRITE, module, (2, 3, 5, 4))
-    assert done.fired == 0
+    assert done.applied == 0
     assert reason in done.declined[0].reason

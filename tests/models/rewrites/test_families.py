@@ -24,8 +24,8 @@ def rewritten_for(target: str, name: str) -> tuple[fx.GraphModule, RewrittenModu
     return captured, apply([r for r in ALL if r.name in TARGETS[target].rewrites], captured, [inputs])
 
 
-def fired(done: RewrittenModule) -> dict[str, int]:
-    return {step.rewrite: step.fired for step in done.log if step.fired}
+def applied(done: RewrittenModule) -> dict[str, int]:
+    return {step.rewrite: step.applied for step in done.outcomes if step.applied}
 
 
 @pytest.mark.parametrize("name", [spec.name for spec in SMALLEST])
@@ -35,7 +35,7 @@ def test_every_family_keeps_its_outputs(name: str, target: str) -> None:
     (x,) = seeded_inputs([(1, 3, *named(name).input_size)], seed=5)
     with torch.no_grad():
         expected, actual = captured(x), done.module(x)
-    assert (expected - actual).abs().max() < max(2e-5, done.rounding) * expected.std()
+    assert (expected - actual).abs().max() < max(2e-5, done.rounding_error) * expected.std()
 
 
 @pytest.mark.parametrize("name", [spec.name for spec in SMALLEST])
@@ -70,10 +70,10 @@ def test_swin_has_neither_rolls_nor_masks_to_compute_nor_six_dimensional_values(
 
 def test_edgevit_picks_its_sparse_grid_with_a_stride() -> None:
     _, done = rewritten_for("onnx-fp32", "edgevit-xxs")
-    assert fired(done)["pool1x1_to_stride"] == 5
+    assert applied(done)["pool1x1_to_stride"] == 5
     assert operators(done.module)["aten.avg_pool2d"] == 0
 
 
 @pytest.mark.parametrize(("name", "blocks"), [("swin-tiny", 12), ("edgevit-xxs", 7), ("mobilevit-s", 9)])
 def test_the_query_scale_of_every_attention_goes_into_a_projection(name: str, blocks: int) -> None:
-    assert fired(rewritten_for("onnx-fp32", name)[1])["fold_attention_scale"] == blocks
+    assert applied(rewritten_for("onnx-fp32", name)[1])["fold_attention_scale"] == blocks

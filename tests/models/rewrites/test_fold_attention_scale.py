@@ -45,23 +45,23 @@ class OfNothing(nn.Module):
 @pytest.mark.parametrize("on_product", [True, False], ids=["on_product", "on_query"])
 def test_the_factor_goes_into_the_query_projection(on_product: bool, bias: bool) -> None:
     done = rewritten(REWRITE, Attention(on_product=on_product, bias=bias), (2, 5, 8))
-    assert (done.fired, done.count("mul")) == (1, 0)
+    assert (done.applied, done.count("mul")) == (1, 0)
     assert done.error() < 1e-5
 
 
 def test_a_division_is_a_factor_too() -> None:
     done = rewritten(REWRITE, Divided(), (2, 3, 4, 4))
-    assert (done.fired, done.count("div")) == (1, 0)
+    assert (done.applied, done.count("div")) == (1, 0)
     assert done.error() < 1e-5
 
 
 def test_a_query_that_is_read_elsewhere_is_declined() -> None:
     done = rewritten(REWRITE, Attention(q_is_read_twice=True), (2, 5, 8))
-    assert done.fired == 0
+    assert done.applied == 0
     assert "read elsewhere" in done.declined[0].reason
 
 
 def test_a_value_without_a_layer_is_declined() -> None:
     done = rewritten(REWRITE, OfNothing(), (3, 4))
-    assert done.fired == 0
+    assert done.applied == 0
     assert "no weights" in done.declined[0].reason

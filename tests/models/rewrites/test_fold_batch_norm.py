@@ -30,19 +30,19 @@ MAP = (2, 6, 9, 11)
 )
 def test_a_norm_beside_a_layer_folds_into_it(layers: list[nn.Module], shape: tuple[int, ...]) -> None:
     done = rewritten(REWRITE, nn.Sequential(*layers), shape)
-    assert (done.fired, done.count("batch_norm")) == (1, 0)
+    assert (done.applied, done.count("batch_norm")) == (1, 0)
     assert done.error() < 1e-5
 
 
 def test_a_norm_between_two_layers_folds_into_the_one_before() -> None:
     done = rewritten(REWRITE, nn.Sequential(nn.Conv2d(6, 8, 1), nn.BatchNorm2d(8), nn.Conv2d(8, 4, 3, padding=1)), MAP)
-    assert done.fired == 1
+    assert done.applied == 1
     assert done.error() < 1e-5
 
 
 def declines(module: nn.Module, shape: tuple[int, ...] = MAP) -> str:
     done = rewritten(REWRITE, module, shape)
-    assert done.fired == 0
+    assert done.applied == 0
     assert done.count("batch_norm") == 1
     return done.declined[0].reason
 
@@ -68,14 +68,14 @@ def test_after_a_layer_that_is_read_twice_it_declines() -> None:
 def test_without_running_statistics_it_declines() -> None:
     # such a norm takes the batch's own statistics in eval mode too
     done = rewritten(REWRITE, nn.Sequential(nn.Conv2d(6, 8, 1), nn.InstanceNorm2d(8)), MAP)
-    assert done.fired == 0
+    assert done.applied == 0
 
 
-def test_a_norm_between_activations_says_what_follows() -> None:
+def test_a_norm_between_activations_is_declined_with_the_name_of_what_follows() -> None:
     assert "not a convolution or linear layer" in declines(nn.Sequential(nn.ReLU(), nn.BatchNorm2d(6), nn.ReLU()))
 
 
-def test_the_place_is_named_by_its_module_path() -> None:
+def test_a_declined_operator_is_named_by_its_module_path() -> None:
     class Named(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -84,6 +84,6 @@ def test_the_place_is_named_by_its_module_path() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return torch.relu(self.stage["norm"](x))
 
-    (place,) = rewritten(REWRITE, Named(), MAP).declined
-    assert place.where == "stage.norm"
-    assert place.operator == "aten.batch_norm"
+    (declined,) = rewritten(REWRITE, Named(), MAP).declined
+    assert declined.module == "stage.norm"
+    assert declined.operator == "aten.batch_norm"

@@ -26,14 +26,14 @@ class Encoded(nn.Module):
 
 def test_a_position_encoding_becomes_one_constant() -> None:
     done = rewritten(REWRITE, Encoded(), (1, 3, 8, 8))
-    assert done.fired > 0
+    assert done.applied > 0
     assert operators(done.after) == {"aten.add": 1}
     assert done.error() < 1e-6
 
 
 def test_what_depends_on_the_input_is_left_alone() -> None:
     done = rewritten(REWRITE, nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU()), (1, 3, 8, 8))
-    assert (done.fired, done.declined) == (0, ())
+    assert (done.applied, done.declined) == (0, ())
 
 
 def test_a_constant_that_would_blow_up_the_file_is_declined() -> None:
@@ -48,7 +48,7 @@ def test_a_constant_that_would_blow_up_the_file_is_declined() -> None:
             return x + self.one.expand(1, 3, 1024, 1024).clone()
 
     done = rewritten(REWRITE, Broad(), (1, 3, 1024, 1024))
-    assert any("MiB" in place.reason for place in done.declined)
+    assert any("MiB" in one.reason for one in done.declined)
 
 
 def test_random_numbers_are_not_frozen() -> None:
@@ -58,4 +58,4 @@ def test_random_numbers_are_not_frozen() -> None:
 
     done = rewritten(REWRITE, Noisy(), (1, 3))
     assert operators(done.after)["aten.rand"] == 1
-    assert any("random" in place.reason for place in done.declined)
+    assert any("random" in one.reason for one in done.declined)

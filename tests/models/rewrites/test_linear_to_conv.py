@@ -27,29 +27,29 @@ class OnChannelsLast(OnTokens):
 
 def test_a_classifier_on_a_vector_becomes_a_convolution() -> None:
     done = rewritten(REWRITE, nn.Sequential(nn.Linear(6, 10)), (3, 6))
-    assert (done.fired, done.count("linear"), done.count("conv2d")) == (1, 0, 1)
+    assert (done.applied, done.count("linear"), done.count("conv2d")) == (1, 0, 1)
     assert done.error() < 1e-5
 
 
 def test_on_tokens_it_convolves_the_map_itself() -> None:
     done = rewritten(REWRITE, OnTokens(), (2, 6, 5, 7))
-    assert (done.fired, done.count("conv2d")) == (1, 1)
+    assert (done.applied, done.count("conv2d")) == (1, 1)
     assert done.error() < 1e-5
 
 
 def test_on_channels_last_the_permute_moves_behind_the_layer() -> None:
     done = rewritten(REWRITE, OnChannelsLast(), (2, 6, 5, 7))
-    assert (done.fired, done.count("conv2d"), done.count("permute")) == (1, 1, 1)
+    assert (done.applied, done.count("conv2d"), done.count("permute")) == (1, 1, 1)
     assert done.error() < 1e-5
 
 
 def test_a_layer_without_bias_keeps_none() -> None:
     done = rewritten(REWRITE, nn.Sequential(nn.Linear(6, 10, bias=False)), (3, 6))
-    assert done.fired == 1
+    assert done.applied == 1
     assert done.error() < 1e-5
 
 
 def test_on_tokens_that_are_no_map_it_declines() -> None:
     done = rewritten(REWRITE, nn.Sequential(nn.Linear(6, 10)), (2, 9, 6))
-    assert done.fired == 0
+    assert done.applied == 0
     assert "not the permute of a map" in done.declined[0].reason

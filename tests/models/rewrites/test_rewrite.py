@@ -1,4 +1,4 @@
-"""How rewrites are applied and proven, whatever they do."""
+"""How rewrites are applied and verified, whatever they do."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import torch
 from torch import fx, nn
 
 from edgedeploy.core.errors import RewriteMismatch, RewriteRefused
+from edgedeploy.core.provenance import Exactness
 from edgedeploy.models import rewrites
-from edgedeploy.models.loading.checkpoints import randomize
+from edgedeploy.models.loading.random_weights import randomize
 from edgedeploy.models.rewrites.graph import Graph
-from edgedeploy.models.rewrites.rewrite import Exactness
 from edgedeploy.models.zoo import ZOO
 
 from .tools import operators
@@ -22,7 +22,7 @@ class ScalesByMistake(rewrites.Rewrite):
     """A wrong rewrite: relu(x) -> 1.001 relu(x)."""
 
     name = "scales_by_mistake"
-    why = "to be caught"
+    reason = "to be caught"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
         return node.target == aten.relu.default
@@ -39,7 +39,7 @@ class Refuses(ScalesByMistake):
     name = "refuses"
 
     def check(self, graph: Graph, node: fx.Node) -> None:
-        raise RewriteRefused("it does not feel like it")
+        raise RewriteRefused("it is a test")
 
 
 NETWORK = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval()
@@ -59,11 +59,11 @@ def test_a_rewrite_that_changes_the_outputs_stops_everything_and_is_named() -> N
     assert caught.value.exit_code == 1
 
 
-def test_a_refusal_is_logged_with_its_place_and_reason() -> None:
+def test_a_refusal_is_recorded_with_its_module_and_reason() -> None:
     done = rewrites.apply([Refuses()], rewrites.capture(NETWORK, INPUTS), [INPUTS])
-    (step,) = done.log
-    assert step.fired == 0
-    assert [(place.where, place.reason) for place in step.declined] == [("1", "it does not feel like it")]
+    (step,) = done.outcomes
+    assert step.applied == 0
+    assert [(one.module, one.reason) for one in step.declined] == [("1", "it is a test")]
 
 
 def test_a_networks_own_amplification_of_rounding_is_measured_not_assumed() -> None:
@@ -73,7 +73,7 @@ def test_a_networks_own_amplification_of_rounding_is_measured_not_assumed() -> N
 
     steep = rewrites.apply([], rewrites.capture(Steep(), INPUTS), [INPUTS])
     calm = rewrites.apply([], rewrites.capture(NETWORK, INPUTS), [INPUTS])
-    assert steep.rounding > 100 * calm.rounding
+    assert steep.rounding_error > 100 * calm.rounding_error
 
 
 class Coarse(ScalesByMistake):
@@ -83,12 +83,12 @@ class Coarse(ScalesByMistake):
     exactness = Exactness("approximate", relative_error=1e-6, differing_share=0.0)
 
 
-def test_an_approximate_rewrite_that_is_too_coarse_is_left_out_and_says_so() -> None:
+def test_an_approximate_rewrite_that_is_too_coarse_is_not_applied_and_the_outcome_gives_the_reason() -> None:
     captured = rewrites.capture(NETWORK, INPUTS)
     done = rewrites.apply([Coarse()], captured, [INPUTS])
     assert done.module is captured
-    assert done.log[0].fired == 0
-    assert "the bound" in done.log[0].declined[0].reason
+    assert done.outcomes[0].applied == 0
+    assert "the bound" in done.outcomes[0].declined[0].reason
 
 
 @pytest.mark.parametrize("name", ["topformer-tiny", "topformer-tiny-cls"])
@@ -107,7 +107,7 @@ def test_all_rewrites_together_keep_a_whole_network(name: str) -> None:
 
 
 @pytest.mark.parametrize("rewrite", rewrites.ALL, ids=str)
-def test_every_rewrite_says_what_and_why(rewrite: rewrites.Rewrite) -> None:
+def test_every_rewrite_has_a_name_and_a_reason(rewrite: rewrites.Rewrite) -> None:
     assert rewrite.name.isidentifier()
-    assert len(rewrite.why) > 20
+    assert len(rewrite.reason) > 20
     assert rewrite.exactness.kind in ("exact", "approximate")

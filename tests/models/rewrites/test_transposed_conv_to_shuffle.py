@@ -12,7 +12,7 @@ from .tools import rewritten
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no_bias"])
 def test_a_depthwise_spread_becomes_a_convolution_and_a_shuffle(rate: int, bias: bool) -> None:
     done = rewritten(REWRITE, nn.Sequential(nn.ConvTranspose2d(6, 6, rate, rate, groups=6, bias=bias)), (2, 6, 4, 5))
-    assert (done.fired, done.count("conv_transpose2d"), done.count("conv2d")) == (1, 0, 1)
+    assert (done.applied, done.count("conv_transpose2d"), done.count("conv2d")) == (1, 0, 1)
     assert done.error() < 1e-5
 
 
@@ -28,10 +28,10 @@ def test_a_depthwise_spread_becomes_a_convolution_and_a_shuffle(rate: int, bias:
 )
 def test_other_transposed_convolutions_are_declined(module: nn.Module, reason: str) -> None:
     done = rewritten(REWRITE, nn.Sequential(module), (2, 6, 4, 5))
-    assert done.fired == 0
+    assert done.applied == 0
     assert reason in done.declined[0].reason
 
 
 def test_without_groups_it_is_left_alone() -> None:
     done = rewritten(REWRITE, nn.Sequential(nn.ConvTranspose2d(6, 6, 2, 2)), (2, 6, 4, 5))
-    assert (done.fired, done.count("conv_transpose2d")) == (0, 1)
+    assert (done.applied, done.count("conv_transpose2d")) == (0, 1)

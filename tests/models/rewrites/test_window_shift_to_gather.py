@@ -40,7 +40,7 @@ class ReadTwice(nn.Module):
 
 def test_shift_and_windows_become_one_permutation_each_way() -> None:
     done = rewritten(REWRITE, ShiftedWindows(), (2, 14, 21, 6))
-    assert (done.fired, done.count("roll"), done.count("permute"), done.count("index_select")) == (2, 0, 0, 2)
+    assert (done.applied, done.count("roll"), done.count("permute"), done.count("index_select")) == (2, 0, 0, 2)
     assert done.error() == 0
 
 
@@ -51,17 +51,17 @@ def test_shift_and_windows_become_one_permutation_each_way() -> None:
 )
 def test_a_shift_alone_becomes_slices(shifts: tuple[int, ...], dims: tuple[int, ...], shape: Shape) -> None:
     done = rewritten(REWRITE, Roll(shifts, dims), shape)
-    assert (done.fired, done.count("roll"), done.count("index_select")) == (1, 0, 0)
+    assert (done.applied, done.count("roll"), done.count("index_select")) == (1, 0, 0)
     assert done.error() == 0
 
 
 def test_a_shift_that_is_read_twice_stays_one_value() -> None:
     done = rewritten(REWRITE, ReadTwice(), (1, 14, 14, 4))
-    assert (done.fired, done.count("index_select"), done.count("cat")) == (1, 0, 2)
+    assert (done.applied, done.count("index_select"), done.count("cat")) == (1, 0, 2)
     assert done.error() == 0
 
 
 def test_a_shift_of_the_flattened_value_is_declined() -> None:
     done = rewritten(REWRITE, Roll((2,), ()), (3, 4))
-    assert done.fired == 0
+    assert done.applied == 0
     assert "flattened" in done.declined[0].reason

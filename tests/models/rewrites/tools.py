@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, fx, nn
 
+from edgedeploy.core.provenance import Declined
 from edgedeploy.models.rewrites import Rewrite, capture, seeded_inputs
-from edgedeploy.models.rewrites.rewrite import Declined, rewrite_once
+from edgedeploy.models.rewrites.rewrite import rewrite_once
 
 Shape = tuple[int, ...]
 
@@ -20,7 +21,7 @@ class Done:
 
     before: fx.GraphModule
     after: fx.GraphModule
-    fired: int
+    applied: int
     declined: tuple[Declined, ...]
     inputs: tuple[Tensor, ...]
 
@@ -56,7 +57,7 @@ def rewritten(rewrite: Rewrite, module: nn.Module, *shapes: Shape, seed: int = 0
     state = {name: value.clone() for name, value in module.state_dict().items()}
     captured = capture(module, seeded_inputs(shapes, seed=1))
     code = captured.code
-    after, fired, declined = rewrite_once(rewrite, captured)
+    after, applied, declined = rewrite_once(rewrite, captured)
     assert captured.code == code, "the captured network was changed"
     assert all(torch.equal(value, state[name]) for name, value in module.state_dict().items()), "a weight was changed"
-    return Done(captured, after, fired, declined, seeded_inputs(shapes, seed=2))
+    return Done(captured, after, applied, declined, seeded_inputs(shapes, seed=2))

@@ -1,4 +1,4 @@
-"""The six verbs are one protocol, and a device needs nothing heavy."""
+"""RemoteDevice implements the Device protocol, and a device needs no numerical library."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 from edgedeploy.benchmarks.devices import Device, RemoteDevice
 from edgedeploy.benchmarks.devices.transports.local_shell import LocalConnection
 
-VERBS = ["list", "describe", "push", "run", "pull", "remove"]
+METHODS = ["list", "describe", "push", "run", "pull", "remove"]
 
 
-def test_every_device_has_the_six_verbs_as_the_protocol_has_them(tmp_path: Path) -> None:
+def test_every_device_has_the_methods_of_the_protocol(tmp_path: Path) -> None:
     device: Device = RemoteDevice(LocalConnection(tmp_path))
-    for verb in VERBS:
-        asked = inspect.signature(getattr(Device, verb)).parameters
-        offered = inspect.signature(getattr(type(device), verb)).parameters
-        assert list(asked) == list(offered), verb
-        assert inspect.getdoc(getattr(RemoteDevice, verb))
+    for method in METHODS:
+        wanted = inspect.signature(getattr(Device, method)).parameters
+        offered = inspect.signature(getattr(type(device), method)).parameters
+        assert list(wanted) == list(offered), method
+        assert inspect.getdoc(getattr(RemoteDevice, method))
 
 
 def test_devices_import_nothing_heavy() -> None:

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
-from edgedeploy.exporters.float_norms import norm_operators
-from edgedeploy.exporters.label_tail import Operator
-from edgedeploy.exporters.to_tflite import NORMS
+from edgedeploy.exporters.regions import Operator
+from edgedeploy.exporters.regions.normalization import normalization
+from edgedeploy.exporters.to_tflite import REGION_TYPES
+
+TYPES = REGION_TYPES.normalization
 
 
 def graph(*lines: str) -> list[Operator]:
-    """Operators from lines such as `y = MUL a b`; values that no line makes are inputs or constants."""
+    """Operators from lines such as `y = MUL a b`; values that no line writes are inputs or constants."""
     made = []
     for line in lines:
         output, call = line.split(" = ")
-        kind, *inputs = call.split()
-        made.append(Operator(output, kind, tuple(inputs), (output,)))
+        type, *inputs = call.split()
+        made.append(Operator(output, type, tuple(inputs), (output,)))
     return made
 
 
@@ -19,12 +21,12 @@ L2 = ("q = FULLY_CONNECTED x w", "s = MUL q q", "t = SUM s axes", "u = MAXIMUM t
 
 
 def test_an_l2_norm_stays_in_float_from_the_square_to_the_product() -> None:
-    found = norm_operators(graph(*L2, "z = FULLY_CONNECTED y w2"), NORMS)
+    found = normalization(graph(*L2, "z = FULLY_CONNECTED y w2"), TYPES)
     assert found == ["s", "t", "u", "r", "y"]
 
 
-def test_a_layer_norm_takes_its_mean_gain_and_bias_along() -> None:
-    found = norm_operators(
+def test_a_layer_norm_includes_its_mean_gain_and_bias() -> None:
+    found = normalization(
         graph(
             "x = CONV_2D a w",
             "m = MEAN x axes",
@@ -38,13 +40,13 @@ def test_a_layer_norm_takes_its_mean_gain_and_bias_along() -> None:
             "b = ADD g bias",
             "z = FULLY_CONNECTED b w2",
         ),
-        NORMS,
+        TYPES,
     )
     assert found == ["m", "d", "s", "v", "e", "r", "n", "g", "b"]
 
 
-def test_the_converters_own_spelling_of_a_layer_norm_is_found_too() -> None:
-    found = norm_operators(
+def test_the_converters_own_form_of_a_layer_norm_is_found_too() -> None:
+    found = normalization(
         graph(
             "x = CONV_2D a w",
             "m0 = MEAN x axes",
@@ -58,27 +60,27 @@ def test_the_converters_own_spelling_of_a_layer_norm_is_found_too() -> None:
             "n = SUB xr mr",
             "z = FULLY_CONNECTED n w2",
         ),
-        NORMS,
+        TYPES,
     )
     assert found == ["m0", "m", "s", "v", "e", "r", "xr", "mr", "n"]
 
 
 def test_a_reciprocal_behind_a_matrix_product_scales_it_in_float() -> None:
-    found = norm_operators(
-        graph(*L2[:-1], "p = BATCH_MATMUL q k", "rt = TRANSPOSE r order", "y = MUL p rt", "z = SOFTMAX y"), NORMS
+    found = normalization(
+        graph(*L2[:-1], "p = BATCH_MATMUL q k", "rt = TRANSPOSE r order", "y = MUL p rt", "z = SOFTMAX y"), TYPES
     )
     assert found == ["s", "t", "u", "r", "rt", "y"]
 
 
 def test_the_residual_around_a_norm_is_quantized() -> None:
-    found = norm_operators(graph(*L2, "z = FULLY_CONNECTED y w2", "out = ADD z x0", "next = MUL out gain"), NORMS)
+    found = normalization(graph(*L2, "z = FULLY_CONNECTED y w2", "out = ADD z x0", "next = MUL out gain"), TYPES)
     assert "out" not in found
     assert "next" not in found
 
 
 def test_means_without_a_root_are_quantized() -> None:
-    assert norm_operators(graph("m = MEAN x axes", "s = MUL m m", "g = LOGISTIC s", "y = MUL x g"), NORMS) == []
+    assert normalization(graph("m = MEAN x axes", "s = MUL m m", "g = LOGISTIC s", "y = MUL x g"), TYPES) == []
 
 
 def test_a_root_of_something_else_is_quantized() -> None:
-    assert norm_operators(graph("a = CONV_2D x w", "r = RSQRT a", "y = MUL a r"), NORMS) == []
+    assert normalization(graph("a = CONV_2D x w", "r = RSQRT a", "y = MUL a r"), TYPES) == []

@@ -1,12 +1,7 @@
-"""Hard-sigmoid and hard-swish, spelled as each runtime likes them.
+"""A hard-sigmoid gate between convolutions  ->  a clamp and other weights, for int8.
 
-    hard_sigmoid(x) = relu6(x + 3) / 6            hard_swish(x) = x * hard_sigmoid(x)
-
-`WholeHardActivations` turns every spelling into the one operator: ONNX Runtime has HardSigmoid and HardSwish kernels,
-XNNPACK takes ExecuTorch's hardswish.
-
-`ClippedHardSigmoid` goes the other way, for int8: no CPU delegate has an int8 hard-sigmoid, so it would run in float
-between a dequantize and a quantize. After a convolution it is
+No CPU delegate has an int8 hard-sigmoid, so it would run in float between a dequantize and a quantize. After a
+convolution it is
 
     hard_sigmoid(W x + b) = relu6(W x + (b + 3)) / 6
 
@@ -38,45 +33,6 @@ HOMOGENEOUS = (
     aten.transpose.int,
     aten.expand.default,
 )
-CLAMPS = (aten.relu6.default, aten.hardtanh.default, aten.clamp.default)
-
-
-@dataclass(frozen=True)
-class Spelled:
-    """A hard activation found written out: its input, and whether it is the swish."""
-
-    x: fx.Node
-    swish: bool
-
-
-class WholeHardActivations(Rewrite):
-    name = "fuse_hard_activations"
-    why = "one operator instead of add, clamp, multiply and divide"
-
-    def pattern(self, graph: Graph, node: fx.Node) -> bool:
-        if node.target == aten.mul.Tensor and any(
-            isinstance(a, fx.Node) and a.target == aten.hardsigmoid.default for a in node.args
-        ):
-            return True
-        return _is_sixth(node) and _clamped_shift(node.args[0]) is not None
-
-    def check(self, graph: Graph, node: fx.Node) -> Spelled:
-        if _is_sixth(node):
-            inner = _clamped_shift(node.args[0])
-            assert inner is not None
-            product = node.args[0]
-            if isinstance(product, fx.Node) and product.target == aten.mul.Tensor:
-                return Spelled(inner, swish=True)  # x * relu6(x + 3) / 6
-            return Spelled(inner, swish=False)
-        a, b = node.args
-        for gate, other in ((a, b), (b, a)):
-            if isinstance(gate, fx.Node) and gate.target == aten.hardsigmoid.default and gate.args[0] is other:
-                return Spelled(other, swish=True)  # type: ignore[arg-type]
-        raise RewriteRefused("the gate multiplies another value than its own input: it is a gate, not a hard-swish")
-
-    def rewrite(self, graph: Graph, node: fx.Node, plan: Spelled) -> None:
-        target = aten.hardswish.default if plan.swish else aten.hardsigmoid.default
-        graph.replace(node, graph.call(target, plan.x, before=node))
 
 
 @dataclass(frozen=True)
@@ -88,9 +44,9 @@ class Gate:
     other: fx.Node
 
 
-class ClippedHardSigmoid(Rewrite):
+class FoldHardSigmoidGate(Rewrite):
     name = "fold_hard_sigmoid_gate"
-    why = "no CPU delegate has an int8 hard-sigmoid; a convolution's own clamp and the next weights can do all of it"
+    reason = "no CPU delegate has an int8 hard-sigmoid; a convolution's own clamp and the next weights can do all of it"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
         return node.target == aten.hardsigmoid.default
@@ -138,31 +94,4 @@ def _affine_layer(graph: Graph, layer: fx.Node, *, gain: float, shift: float) ->
             graph.erase_if_unused(node)
 
 
-def _is_sixth(node: fx.Node) -> bool:
-    """x / 6 or x * (1/6)."""
-    if node.target == aten.div.Tensor:
-        return node.args[1] in (6, 6.0)
-    return node.target == aten.mul.Tensor and isinstance(node.args[1], float) and abs(node.args[1] * 6 - 1) < 1e-6
-
-
-def _clamped_shift(node: Any) -> fx.Node | None:
-    """The x of relu6(x + 3), or of x * relu6(x + 3)."""
-    if not isinstance(node, fx.Node):
-        return None
-    if node.target == aten.mul.Tensor:
-        for x, clamped in (node.args, node.args[::-1]):
-            if isinstance(clamped, fx.Node) and clamped.target in CLAMPS and _clamped_shift(clamped) is x:
-                return x
-        return None
-    if node.target not in CLAMPS:
-        return None
-    if node.target != aten.relu6.default and (argument(node, 1), argument(node, 2)) not in ((0, 6), (0.0, 6.0)):
-        return None
-    added = node.args[0]
-    if isinstance(added, fx.Node) and added.target == aten.add.Tensor and added.args[1] in (3, 3.0):
-        return added.args[0]  # type: ignore[return-value]
-    return None
-
-
-WHOLE = WholeHardActivations()
-CLIPPED = ClippedHardSigmoid()
+REWRITE = FoldHardSigmoidGate()

@@ -1,0 +1,40 @@
+"""This machine's description, for results that were measured on it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+from edgedeploy.core.device import Core, DeviceInfo
+
+_CPUS = Path("/sys/devices/system/cpu")
+
+
+def describe_host() -> DeviceInfo:
+    """This machine, as far as the operating system reports it."""
+    return DeviceInfo(
+        kind="local",
+        name="local",
+        model=_cpu_name(),
+        abis=(platform.machine(),),
+        os=f"{platform.system()} {platform.release()}",
+        cores=tuple(Core(number, _max_khz(number)) for number in range(os.cpu_count() or 0)),
+    )
+
+
+def _max_khz(core: int) -> int | None:
+    try:
+        return int((_CPUS / f"cpu{core}" / "cpufreq" / "cpuinfo_max_freq").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.lower().startswith(("model name", "hardware")):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,86 @@
+"""Facts about the operators of an ExecuTorch program: which module each came from, and its output's dtype.
+
+Module paths are exact: torch.export's `nn_module_stack` is kept by ExecuTorch's passes, and the program that a delegate
+was lowered from stays beside the delegate. What XNNPACK does inside, such as the fusion of a clip into a convolution or
+of quantize and dequantize into integer kernels, is not in this program. The quantizer's quantize and
+dequantize have the path of the operator whose result they convert, or that reads theirs, if that is in the same delegate.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from edgedeploy.core.provenance import GraphSummary, OperatorFact
+
+from .module_paths import completed, module_path
+from .regions import Operator
+
+DELEGATE_CALL = "executorch_call_delegate"
+GETITEM = "getitem"  # takes one of several results; no operator
+ALLOC = "alloc"  # memory planning; no instruction of the program
+QUANTIZED = "quantized_decomposed"
+CONVERSIONS = tuple(
+    f"{prefix}{operator}{suffix}"
+    for prefix in ("", f"{QUANTIZED}.")
+    for operator in ("quantize_per_tensor", "dequantize_per_tensor", "dequantize_per_channel")
+    for suffix in (".default", ".out")
+)
+
+
+def operators_of(graph: Any) -> list[Operator]:
+    """The graph of a captured network; an operator's key is its node's name."""
+    return [_operator(node, str(node.target)) for node in graph.nodes if node.op == "call_function"]
+
+
+def graph_summary(graph: Any) -> GraphSummary:
+    """Operators outside of delegates by type, and how many delegate calls there are."""
+    types = Counter(_type(node) for node in _calls(graph) if _type(node) != GETITEM)
+    delegates = types.pop(DELEGATE_CALL, 0)
+    return GraphSummary(dict(types.most_common()), delegates=delegates)
+
+
+def operator_facts(module: Any) -> tuple[OperatorFact, ...]:
+    """All operators of a lowered GraphModule, in the order of calls; those of a delegate stand where it is called."""
+    from executorch.exir.lowered_backend_module import get_lowered_submodules
+
+    delegates = {call.name: lowered for _, lowered, call in get_lowered_submodules(module)}
+    facts: list[OperatorFact] = []
+    for node, fact in _facts(module.graph, delegated=False):
+        if node.name in delegates:
+            facts += [inner for _, inner in _facts(delegates[node.name].original_module.graph, delegated=True)]
+        else:
+            facts.append(fact)
+    return tuple(fact for fact in facts if fact.type not in (GETITEM, ALLOC))
+
+
+def _facts(graph: Any, *, delegated: bool) -> list[tuple[Any, OperatorFact]]:
+    """The nodes of a graph that call something, each as a fact."""
+    nodes = _calls(graph)
+    # the stack of a conversion is that of the export after quantization: the top level
+    traced = [bool(node.meta.get("nn_module_stack")) and _type(node) not in CONVERSIONS for node in nodes]
+    known = [module_path(node) if is_traced else None for node, is_traced in zip(nodes, traced, strict=True)]
+    paths = completed([_operator(node, _type(node)) for node in nodes], known, CONVERSIONS)
+    return [
+        (node, OperatorFact(node.name, _type(node), path, delegated, _dtype(node)))
+        for node, path in zip(nodes, paths, strict=True)
+    ]
+
+
+def _calls(graph: Any) -> list[Any]:
+    return [node for node in graph.nodes if node.op == "call_function"]
+
+
+def _operator(node: Any, type: str) -> Operator:
+    inputs = tuple(source.name for source in node.all_input_nodes)
+    return Operator(node.name, type, inputs, (node.name,), module_path(node))
+
+
+def _type(node: Any) -> str:
+    return str(getattr(node.target, "__name__", node.target))
+
+
+def _dtype(node: Any) -> str:
+    value = node.meta.get("val")
+    first = value[0] if isinstance(value, list | tuple) and value else value
+    return str(getattr(first, "dtype", "")).removeprefix("torch.")

@@ -1,0 +1,39 @@
+"""Regions of a graph that recipes have rules about. One search per region serves all formats.
+
+A format lists its operator types in a RegionTypes; `find_regions` returns the region of each operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+from edgedeploy.core.recipe import Region
+
+from .label_selection import LabelSelectionTypes, label_selection
+from .normalization import NormalizationTypes, normalization
+from .operator import Operator
+
+__all__ = ["LabelSelectionTypes", "NormalizationTypes", "Operator", "RegionTypes", "find_regions"]
+
+
+@dataclass(frozen=True)
+class RegionTypes:
+    """How one format names the operators that regions are made of."""
+
+    normalization: NormalizationTypes
+    label_selection: LabelSelectionTypes
+
+
+def find_regions(operators: Sequence[Operator], types: RegionTypes) -> dict[Hashable, Region]:
+    """The region of each operator that is in one, by its key.
+
+    Label selection comes first and wins where the two overlap; within a region the graph's order is kept.
+
+    Args:
+        operators: the graph, in an order in which it can run.
+    """
+    regions = dict.fromkeys(label_selection(operators, types.label_selection), Region.LABEL_SELECTION)
+    for key in normalization(operators, types.normalization):
+        regions.setdefault(key, Region.NORMALIZATION)
+    return regions

@@ -1,0 +1,140 @@
+"""The region NORMALIZATION: operators that make up an L2 norm or a LayerNorm.
+
+    r = rsqrt(max(sum x^2, eps))        L2             y = x r
+    r = rsqrt(mean (x - m)^2 + eps)     LayerNorm      y = (x - m) r g + b, in the converter's own order
+
+A square needs twice the bits of its root, and the reciprocal of a small value may be a thousand times that of a large one:
+in int8 both are mostly zeros. The region reaches from the squares to the last product with r. These are a few values per
+position, beside the layers around them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+
+from .operator import Operator
+
+
+@dataclass(frozen=True)
+class NormalizationTypes:
+    """Operator types of one format.
+
+    Attributes:
+        roots: the reciprocal root, where the search starts.
+        sums: reductions.
+        squares: what the outer reduction reads.
+        differences: what subtracts the mean.
+        products: what multiplies values by the reciprocal.
+        between: what may stand between root and reduction, such as the addition of eps.
+        views: reshapes and transposes.
+        after: gain, bias, and views that follow the norm.
+    """
+
+    roots: tuple[str, ...]
+    sums: tuple[str, ...]
+    squares: tuple[str, ...]
+    differences: tuple[str, ...]
+    products: tuple[str, ...]
+    between: tuple[str, ...]
+    views: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+@dataclass
+class _Found:
+    """What the search has found so far.
+
+    Attributes:
+        norms: keys of the region's operators.
+        written: values that they write.
+        normalized: values that the squares read.
+        scales: the reciprocals.
+    """
+
+    norms: set[Hashable]
+    written: set[Hashable]
+    normalized: set[Hashable]
+    scales: set[Hashable]
+
+
+def normalization(operators: Iterable[Operator], types: NormalizationTypes) -> list[Hashable]:
+    """Keys of the operators in the region, in the graph's order.
+
+    Args:
+        operators: the graph, in an order in which it can run.
+    """
+    graph = list(operators)
+    producer = {value: op for op in graph for value in op.outputs}
+    found = _statistics(graph, producer, types)
+    for op in graph:  # in order, so that what an operator reads has been decided before it
+        if op.key not in found.norms:
+            _add_if_applied(op, producer, types, found)
+    return [op.key for op in graph if op.key in found.norms]
+
+
+def _statistics(graph: list[Operator], producer: dict[Hashable, Operator], types: NormalizationTypes) -> _Found:
+    """All that computes the reciprocals."""
+    found = _Found(set(), set(), set(), set())
+    for root in (op for op in graph if op.type in types.roots):
+        path = _up_to_squares(root, producer, types)
+        if path:
+            found.norms |= {op.key for op in path}
+            found.written |= {value for op in path for value in op.outputs}
+            found.normalized |= {value for op in path if op.type in types.squares for value in op.inputs}
+            found.scales |= set(root.outputs)
+    return found
+
+
+def _add_if_applied(op: Operator, producer: dict[Hashable, Operator], types: NormalizationTypes, found: _Found) -> None:
+    """Adds an operator that reshapes a reciprocal, multiplies by one, or applies gain and bias."""
+    computed = [value for value in op.inputs if value in producer]
+    reads_scale = any(value in found.scales for value in computed)
+    is_scale = op.type in types.views and reads_scale
+    is_scaled = op.type in types.products and reads_scale
+    follows = (
+        op.type in types.after
+        and any(value in found.written for value in computed)
+        and all(value in found.written or value in found.normalized for value in computed)
+    )
+    if is_scale:
+        found.scales |= set(op.outputs)
+    if is_scale or is_scaled or follows:
+        found.norms.add(op.key)
+        found.written |= set(op.outputs)
+
+
+def _up_to_squares(root: Operator, producer: dict[Hashable, Operator], types: NormalizationTypes) -> list[Operator]:
+    """From the root up to the squares and the mean that they are taken around; empty for the root of another value."""
+    path, current = [root], root
+    while current.type not in types.sums:
+        sources = [op for value in current.inputs if (op := producer.get(value)) is not None]
+        if len(sources) != 1 or sources[0].type not in (*types.between, *types.views, *types.sums):
+            return []
+        current = sources[0]
+        path.append(current)
+    squares = [op for value in current.inputs if (op := producer.get(value)) is not None and op.type in types.squares]
+    if not squares:
+        return []
+    path += squares
+    for value in squares[0].inputs:
+        centered = producer.get(value)
+        if centered is not None and centered.type in types.differences:
+            means = [op for side in centered.inputs for op in _mean(side, producer, types)]
+            path += [centered, *means] if means else []
+        else:
+            path += _mean(value, producer, types)
+    return path
+
+
+def _mean(value: Hashable, producer: dict[Hashable, Operator], types: NormalizationTypes) -> list[Operator]:
+    """The reduction that computes a value, and the views between; empty where another operator computes it."""
+    path: list[Operator] = []
+    while (op := producer.get(value)) is not None:
+        path.append(op)
+        if op.type in types.sums:
+            return path
+        if op.type not in types.views:
+            return []
+        value = op.inputs[0]
+    return []

@@ -1,0 +1,109 @@
+"""Networks from a `.pt2` file: `torch.export.save(torch.export.export(net, inputs), "net.pt2")`.
+
+A `.pt2` file holds a graph and weights. Its pickled parts are read with weights_only=True here; torch still evaluates the
+symbolic shapes in it, so such files are safe only from people whom the user trusts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgedeploy.core.errors import ModelInvalid, UsageError
+from edgedeploy.core.provenance import WeightsInfo
+
+from .names import ModelName, safe_name
+from .user_code import describe_exception
+from .user_network import UserNetwork
+
+if TYPE_CHECKING:
+    import torch
+
+# position of the flag that is True where the operator was captured in training mode
+TRAINING_FLAGS = {"aten.dropout.default": 2, "aten.batch_norm.default": 5}
+
+
+def from_program(name: ModelName, *, num_classes: int | None) -> UserNetwork:
+    """Loads an exported program. Raises ModelInvalid, UsageError."""
+    import torch
+
+    from edgedeploy.core.storage.files import sha256_of
+    from edgedeploy.models.rewrites.graph import unlifted
+
+    if num_classes is not None:
+        raise UsageError("an exported program holds its own weights and classes", hint=f"{name.text} alone")
+    path = Path(name.source)
+    if not path.is_file():
+        raise ModelInvalid(f"there is no file {path}")
+    hint = f"torch.export.save(torch.export.export(net.eval(), inputs), {path.name!r}) with torch {torch.__version__}"
+    if not zipfile.is_zipfile(path):
+        raise ModelInvalid(f"{path} is no exported program", details=["it is no zip archive"], hint=hint)
+    logger = logging.getLogger("torch.export")
+    try:
+        logger.disabled = True  # it prints its traceback before it raises
+        with _weights_only():
+            program = torch.export.load(path)
+    except Exception as error:  # torch raises many kinds for a damaged or newer file
+        raise ModelInvalid(f"{path} does not load", details=[describe_exception(error)], hint=hint) from error
+    finally:
+        logger.disabled = False
+    _refuse_training_mode(program, path)
+    examples, by_name = _examples(program)
+    weights = WeightsInfo("program", sha256=sha256_of(path), file=str(path))
+    return UserNetwork(safe_name(path.stem, "pt2"), unlifted(program), weights, examples, by_name)
+
+
+@contextlib.contextmanager
+def _weights_only() -> Iterator[None]:
+    """Sets the variable that keeps torch.export.load from unpickling arbitrary objects."""
+    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def _refuse_training_mode(program: torch.export.ExportedProgram, path: Path) -> None:
+    """Dropout and batch norm are fixed in a program as they were when it was exported."""
+    for node in program.graph.nodes:
+        operator = str(node.target)
+        flag = TRAINING_FLAGS.get(operator)
+        if flag is not None and len(node.args) > flag and node.args[flag] is True:
+            raise ModelInvalid(
+                f"{path} was exported in training mode",
+                details=[f"{operator.rsplit('.', 1)[0]} at {node.name} trains"],
+                hint="call net.eval() before torch.export.export",
+            )
+
+
+def _examples(program: torch.export.ExportedProgram) -> tuple[dict[str, torch.Tensor], bool]:
+    """The inputs that the program was exported with, or zeros of their shapes, and whether they are passed by name."""
+    import torch
+
+    inputs = program.example_inputs
+    if inputs is not None:
+        args, kwargs = inputs
+        if kwargs and not args and all(isinstance(value, torch.Tensor) for value in kwargs.values()):
+            return dict(kwargs), True
+        if not kwargs and all(isinstance(value, torch.Tensor) for value in args):
+            names = program.graph_signature.user_inputs
+            return dict(zip(map(str, names), args, strict=True)), False
+        raise ModelInvalid(
+            "the program takes inputs that are no plain tensors",
+            hint="export a module whose forward takes tensors, all by position or all by name",
+        )
+    values = {node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"}
+    taken = {str(name): values[str(name)] for name in program.graph_signature.user_inputs}
+    return {
+        name: torch.zeros([int(side) for side in value.shape], dtype=value.dtype) for name, value in taken.items()
+    }, False

@@ -1,0 +1,84 @@
+"""Facts per operator, on a network with nested modules."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from edgedeploy.core.backends import BACKENDS
+from edgedeploy.core.recipe import STATIC_INT8, QuantRecipe
+from edgedeploy.exporters.job import Lowered
+
+from .small_network import CONVOLUTIONS, SmallExports, modules_of
+
+CONVOLUTION = ("Conv", "aten.convolution.default", "CONV_2D")
+ACTIVATION = ("HardSwish", "aten.hardswish.default", "HARD_SWISH")
+NORM = ("LayerNormalization", "native_layer_norm.out", "RSQRT")
+
+
+@pytest.fixture(scope="module")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> SmallExports:
+    return SmallExports(tmp_path_factory.mktemp("facts"))
+
+
+@pytest.fixture(params=BACKENDS.names())
+def lowered(request: pytest.FixtureRequest, exports: SmallExports) -> Lowered:
+    return exports.lower(request.param)[0]
+
+
+@pytest.fixture(params=BACKENDS.names())
+def quantized(request: pytest.FixtureRequest, exports: SmallExports) -> Lowered:
+    return exports.lower(request.param, STATIC_INT8)[0]
+
+
+def test_operators_have_the_paths_of_their_modules(lowered: Lowered) -> None:
+    assert modules_of(lowered, CONVOLUTION) == CONVOLUTIONS
+    assert modules_of(lowered, ACTIVATION) == {"stages.0.act", "stages.1.act", "branches.0.act"}
+    assert modules_of(lowered, NORM) == {"norm"}
+
+
+def test_operators_of_a_quantized_file_have_the_same_paths(quantized: Lowered) -> None:
+    assert modules_of(quantized, CONVOLUTION) == CONVOLUTIONS
+    assert modules_of(quantized, ACTIVATION) == {"stages.0.act", "stages.1.act", "branches.0.act"}
+
+
+def test_conversions_have_the_path_of_the_operator_that_they_serve(quantized: Lowered) -> None:
+    conversions = {op.module for op in quantized.operators if "quantize" in op.type.lower()}
+    assert conversions
+    assert conversions <= {*CONVOLUTIONS, "stem.1", "stages.0.act", "stages.1.act", "branches.0.act", "norm", ""}
+    if "CONV_2D" not in quantized.graph.operators:  # TFLite converts only where integers and floats meet
+        assert conversions >= CONVOLUTIONS
+
+
+def test_dtypes_are_those_of_outputs(lowered: Lowered, quantized: Lowered) -> None:
+    assert {op.dtype for op in lowered.operators} == {"float32"}
+    assert {op.dtype for op in quantized.operators} & {"int8", "uint8"}
+
+
+def test_the_summary_counts_operators_by_type(exports: SmallExports) -> None:
+    lowered, _ = exports.lower("onnx")
+    assert lowered.graph.operators == Counter(op.type for op in lowered.operators)
+    assert (lowered.graph.delegates, lowered.graph.opset) == (None, 20)
+    assert {op.delegated for op in lowered.operators} == {None}
+
+
+def test_executorch_lists_operators_inside_and_outside_of_delegates(exports: SmallExports) -> None:
+    lowered, _ = exports.lower("executorch")
+    delegated = {op.type: op.delegated for op in lowered.operators}
+    assert delegated["aten.convolution.default"] is True
+    assert delegated["native_layer_norm.out"] is False
+    assert lowered.graph.delegates == 2
+    assert "native_layer_norm.out" in lowered.graph.operators
+
+
+@pytest.mark.parametrize("recipe", [None, STATIC_INT8], ids=str)
+def test_tflite_lists_what_its_delegate_takes(recipe: QuantRecipe | None, exports: SmallExports) -> None:
+    lowered, _ = exports.lower("tflite", recipe) if recipe else exports.lower("tflite")
+    delegated = {
+        type: {op.delegated for op in lowered.operators if op.type == type} for type in lowered.graph.operators
+    }
+    assert delegated["CONV_2D"] == {True}
+    # XNNPACK has no int8 hard swish
+    assert delegated["HARD_SWISH"] == {recipe is None}
+    assert lowered.graph.operators == Counter(op.type for op in lowered.operators)
