@@ -117,7 +117,8 @@ def _profile_table(profile: Profile, *, timed: bool) -> Table:
     )
     shown, others = ordered[:SHOWN_OPERATORS], ordered[SHOWN_OPERATORS:]
     if others:
-        shown.append((sum(cost[0] for cost in others), sum(cost[1] for cost in others), f"{len(others)} other types"))
+        name = f"{len(others)} other type{'s' if len(others) > 1 else ''}"
+        shown.append((sum(cost[0] for cost in others), sum(cost[1] for cost in others), name))
     whole_ns = sum(cost[0] for cost in ordered)
     for total_ns, calls, type_ in shown:
         share = [f"{100 * total_ns / whole_ns:.1f}" if whole_ns else ""] if timed else []
