@@ -9,7 +9,7 @@ from importlib import metadata
 import pytest
 
 from edgedeploy.android_harness import bundles as bundle_module
-from edgedeploy.android_harness import native_runtimes, toolchain
+from edgedeploy.android_harness import toolchain
 from edgedeploy.android_harness.bundles import Bundle, build_android_bundle, build_bundle
 from edgedeploy.core.backends import BY_RUNTIME
 from edgedeploy.core.errors import MissingExtra, RunnerFailed, UnknownName
