@@ -90,6 +90,8 @@ class EmulatedPhone:
 
     def stop(self) -> None:
         """Kills every process of the phone at once, as if the cable and the battery were pulled."""
+        if not self.running():  # its port and its folder may be another phone's by now
+            return
         for pid in (*_children(self.pid), self.pid):
             with contextlib.suppress(ProcessLookupError):
                 if self.running():
@@ -132,6 +134,7 @@ def start_emulated_phone(port: int = 0, options: EmulatedPhoneOptions | None = N
         write_record(folder / "phone.json", phone)
     except BaseException:
         phone.stop()
+        shutil.rmtree(folder, ignore_errors=True)
         raise
     return phone
 
