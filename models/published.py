@@ -118,7 +118,7 @@ def published_accuracy(spec: ModelSpec) -> Published | None:
     return next(iter(own_size or records), None)
 
 
-# Devices in the order of how much their time tells about an Arm CPU; a GPU's and a server's tell little.
+# Devices in the order of how near their time is to an Arm CPU's.
 NEAREST = ("snapdragon", "arm", "exynos", "rk3288", "iphone", "not stated", "cpu", "xeon", "")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-WINGS = ("models", "exporters", "benchmarks", "android_harness")
+LINKED = ("models", "exporters", "benchmarks", "android_harness")
 
 
 def run(*arguments: str | Path, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -56,8 +56,11 @@ def test_the_wheel_holds_every_module_and_data_file_and_no_tests(wheel: Path) ->
     with zipfile.ZipFile(wheel) as archive:
         inside = {name for name in archive.namelist() if ".dist-info/" not in name}
     expected = set()
-    for folder, prefix in [(ROOT / "edgedeploy", "edgedeploy"), *((ROOT / w, f"edgedeploy/{w}") for w in WINGS)]:
-        linked = [folder / w for w in WINGS]
+    for folder, prefix in [
+        (ROOT / "edgedeploy", "edgedeploy"),
+        *((ROOT / name, f"edgedeploy/{name}") for name in LINKED),
+    ]:
+        linked = [folder / name for name in LINKED]
         for path in folder.rglob("*.py"):
             if not any(link in path.parents for link in linked):
                 expected.add(f"{prefix}/{path.relative_to(folder)}")
@@ -89,12 +92,12 @@ def test_installed_in_an_empty_environment_it_does_the_same(wheel: Path, tmp_pat
     command = tmp_path / "env" / "bin" / "edgedeploy"
     hashes = []
     for program, folder in (([command], "installed"), ([sys.executable, "-m", "edgedeploy"], "checkout")):
-        place = tmp_path / folder
-        place.mkdir()
-        run(*program, "export", "topformer-tiny-cls", "--target", "onnx-fp32,tflite-int8", cwd=place, PYTHONPATH=""
+        target = tmp_path / folder
+        target.mkdir()
+        run(*program, "export", "topformer-tiny-cls", "--target", "onnx-fp32,tflite-int8", cwd=target, PYTHONPATH=""
             if folder == "installed" else str(ROOT))  # fmt: skip
-        manifests = sorted(place.rglob("manifest.json"))
-        hashes.append({p.parent.name: json.loads(p.read_text())["made_by"]["weights"]["sha256"] for p in manifests})
+        manifests = sorted(target.rglob("manifest.json"))
+        hashes.append({p.parent.name: json.loads(p.read_text())["provenance"]["weights"]["sha256"] for p in manifests})
     assert hashes[0] == hashes[1]
     assert set(hashes[0]) == {"onnx-fp32", "tflite-int8"}
     measured = run(command, "bench", "--num-runs", "3", "--min-secs", "0", cwd=tmp_path / "installed")

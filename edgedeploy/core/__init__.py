@@ -1,1 +1,1 @@
-"""The nouns that every wing shares: plain data, standard library and numpy only."""
+"""Records and tables that every package shares."""

@@ -2,7 +2,7 @@
 
     EdgedeployError
     ├── UsageError                 2  what was asked for cannot be, as it was asked
-    │   ├── UnknownName            2  no such model, target, rewrite ...; the nearest names are told
+    │   ├── UnknownName            2  no such model, target, rewrite ...; the message has the nearest names
     │   ├── InputSizeRefused       2  the network cannot take this input size
     │   ├── WeightsInvalid         2  a checkpoint that is missing, damaged, or of another network
     │   ├── CalibrationInvalid     2  too few usable images
@@ -21,7 +21,7 @@
         ├── DeviceFull             3  no space is left on it
         └── DeviceTooHot           3  it did not cool down in time
 
-`RewriteRefused` is no failure: a rewrite's check raises it to say why it does not apply at one place.
+`RewriteRefused` is not a failure: a rewrite's check raises it with the reason why it does not apply to an operator.
 
 The number is the exit code of the command line. An error says what failed, then `details` (where and why), then `hint`
 (what to do next), each in the user's words.
@@ -64,7 +64,7 @@ class UsageError(EdgedeployError):
 
 
 class UnknownName(UsageError):
-    """A name that is in no registry. The message tells the nearest ones."""
+    """A name that is in no registry. The message has the nearest ones."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, hint: str | None = None) -> None:
         self.kind, self.name = kind, name
@@ -104,7 +104,7 @@ class MissingExtra(UsageError):
 
 
 class RewriteRefused(Exception):
-    """Raised by a rewrite's check: at this place it does not apply, and this is why."""
+    """Raised by a rewrite's check, with the reason why it does not apply to an operator."""
 
 
 class RewriteMismatch(EdgedeployError):

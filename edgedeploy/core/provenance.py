@@ -106,7 +106,7 @@ class OperatorFact:
         type: the format's name for the kind, such as "Conv" or "CONV_2D".
         module: path of the module that it came from in the original network; "" where that cannot be traced.
         delegated: it runs inside a delegate; None where the format has no delegates.
-        dtype: of its first output, as numpy names it; "" where the format does not tell.
+        dtype: of its first output, as numpy names it; "" where the format does not define it.
     """
 
     name: str
@@ -121,8 +121,8 @@ class GraphSummary:
     """An artifact's graph in numbers; `operators.json` beside the artifact has every operator.
 
     Attributes:
-        operators: how many of each type run outside of delegates, the most frequent first.
-        delegates: how many delegate calls there are; None where the format has none.
+        operators: how many there are of each type, the most frequent first. For ExecuTorch those outside of delegates.
+        delegates: how many delegate calls there are; None where the format has no delegates.
         opset: ONNX's, else None.
     """
 

@@ -22,7 +22,7 @@ class Registry(Generic[T]):
         kind: what the things are called in errors, such as "model".
         items: the things, in the order in which they are listed.
         name_of: gives a thing's name.
-        hint: the command that lists them, told when a name is unknown.
+        hint: the command that lists them, shown when a name is unknown.
     """
 
     def __init__(self, kind: str, items: Iterable[T], name_of: Callable[[T], str], *, hint: str | None = None) -> None:

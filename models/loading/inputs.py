@@ -33,14 +33,6 @@ def parse_input(text: str) -> TensorSpec:
     return TensorSpec(match["name"] or "", shape, dtype)
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """(height, width) in pixels of `512x1024` or `512`. Raises UsageError."""
-    parts = text.lower().replace("×", "x").split("x")
-    if len(parts) in (1, 2) and all(part.strip().isdigit() and int(part) > 0 for part in parts):
-        return int(parts[0]), int(parts[-1])
-    raise UsageError(f"'{text}' is no input size", hint="height x width in pixels, such as 512x512")
-
-
 def parameter_names(module: nn.Module, count: int) -> list[str]:
     """Names of the first `count` parameters of the module's forward, or `input_0`, `input_1`, ... where it has fewer."""
     try:

@@ -2,11 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
+import onnx
 
 from edgedeploy.exporters.onnx_operators import NAME_SCOPES, exported_paths, node_paths, operator_facts
-
-onnx = pytest.importorskip("onnx")
 
 
 def model(*lines: str, weights: str = "") -> Any:
@@ -14,7 +12,7 @@ def model(*lines: str, weights: str = "") -> Any:
     nodes = []
     for line in lines:
         call, *modules = line.split(" @")
-        output, _, (type, *inputs) = (part for part in (call.split()[0], "=", call.split()[2:]))
+        output, _, type, *inputs = call.split()
         node = onnx.helper.make_node(type, inputs, [output], name=output)
         for module in modules:
             scopes = repr(["", module.strip(), output] if module.strip() else ["", output])

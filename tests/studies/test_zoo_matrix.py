@@ -94,10 +94,10 @@ def test_a_second_run_makes_nothing_again_even_where_the_artifacts_are_gone(resu
 def test_an_interrupted_run_goes_on_with_the_next_cell(results: Results, tmp_path: Path) -> None:
     run(WANTED[:1], tmp_path, Exporter(), results)
     rest = Exporter()
-    heard: list[tuple[str, bool]] = []
-    run(WANTED, tmp_path, rest, results, lambda cell, _, fresh: heard.append((cell.target, fresh)))
+    reported: list[tuple[str, bool]] = []
+    run(WANTED, tmp_path, rest, results, lambda cell, _, fresh: reported.append((cell.target, fresh)))
     assert rest.asked == ["topformer-tiny/tflite-int8"]
-    assert heard == [("onnx-fp32", False), ("tflite-int8", True)]
+    assert reported == [("onnx-fp32", False), ("tflite-int8", True)]
 
 
 def test_a_cell_of_other_code_and_one_that_failed_are_made_again(results: Results, tmp_path: Path) -> None:

@@ -96,11 +96,12 @@ class LiteRtBackend : public Backend {
     size_t count = 0;
     check("load", "inputs", api_.input_count(signature, &count));
     for (size_t i = 0; i < count; i++)
-      add_buffer(signature, i, api_.input_name, api_.input_tensor, api_.input_requirements, inputs_, input_buffers_);
+      input_buffers_.push_back(
+          add_tensor(signature, i, api_.input_name, api_.input_tensor, api_.input_requirements, inputs_));
     check("load", "outputs", api_.output_count(signature, &count));
     for (size_t i = 0; i < count; i++)
-      add_buffer(signature, i, api_.output_name, api_.output_tensor, api_.output_requirements, outputs_,
-                 output_buffers_);
+      output_buffers_.push_back(
+          add_tensor(signature, i, api_.output_name, api_.output_tensor, api_.output_requirements, outputs_));
   }
 
   const std::vector<TensorSpec>& inputs() const override { return inputs_; }
@@ -168,9 +169,10 @@ class LiteRtBackend : public Backend {
     check("load", identifier, api_.add_opaque(options, opaque));
   }
 
+  // Appends the spec of an input or output, and returns its buffer.
   template <typename Name, typename GetTensor, typename Requirements>
-  void add_buffer(Handle signature, size_t index, Name get_name, GetTensor get_tensor, Requirements get_requirements,
-                  std::vector<TensorSpec>& specs, std::vector<Handle>& buffers) {
+  Handle add_tensor(Handle signature, size_t index, Name get_name, GetTensor get_tensor, Requirements get_requirements,
+                    std::vector<TensorSpec>& specs) {
     const char* name = nullptr;
     check("load", "tensor name", get_name(signature, index, &name));
     TensorSpec spec;
@@ -203,7 +205,7 @@ class LiteRtBackend : public Backend {
       throw Failure("load", "'" + spec.name + "' takes " + std::to_string(spec.size_bytes()) +
                                 " bytes, LiteRT's buffer has " + std::to_string(bytes));
     specs.push_back(std::move(spec));
-    buffers.push_back(buffer);
+    return buffer;
   }
 
   litert::Api api_{};

@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
-import json
 import os
 import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from edgedeploy.core.errors import OutputFailed
 
@@ -75,20 +73,15 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def write_json(path: Path, record: Any) -> None:
-    """Writes JSON atomically, with sorted layout as given and a newline at the end."""
-    write_atomically(path, json.dumps(record, indent=2, allow_nan=False) + "\n")
-
-
 def check_writable(folder: Path) -> None:
     """Finds out before the work whether its result could be written. Raises OutputFailed."""
-    place = folder.absolute()
+    existing = folder.absolute()
     with output_errors(folder):
-        while not place.exists():
-            place = place.parent
-        if not place.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
-        probe = place / f".edgedeploy-{secrets.token_hex(4)}.tmp"
+        while not existing.exists():
+            existing = existing.parent
+        if not existing.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(existing))
+        probe = existing / f".edgedeploy-{secrets.token_hex(4)}.tmp"
         probe.touch()
         probe.unlink()
 

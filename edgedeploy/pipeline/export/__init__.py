@@ -121,6 +121,7 @@ class _Run:
 
 
 def _report_rewrites(outcomes: Sequence[RewriteOutcome], reporter: Reporter) -> None:
+    """What each rewrite did and why, and where it declined."""
     from edgedeploy.models.rewrites import ALL
 
     for outcome in outcomes:

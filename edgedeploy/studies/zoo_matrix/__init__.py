@@ -1,1 +1,1 @@
-"""The zoo's matrix: every variant to every format, in float and int8, proven; `python -m edgedeploy.studies.zoo_matrix`."""
+"""The zoo matrix: every variant to every format, verified; `python -m edgedeploy.studies.zoo_matrix`."""
