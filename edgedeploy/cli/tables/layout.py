@@ -10,7 +10,7 @@ class Layout:
     """How text is laid out.
 
     Attributes:
-        width: tables are cut off at this many columns.
+        width: texts that may be folded are folded at this many columns; figures and names never are.
         styled: headers are bold, by the terminal's escape codes.
     """
 

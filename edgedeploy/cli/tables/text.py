@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterable
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from edgedeploy.core.parity import Parity
@@ -13,6 +14,7 @@ from edgedeploy.core.parity import Parity
 from .layout import PLAIN, Layout
 
 NOTHING = "nothing to show\n"
+MAX_WIDTH = 10_000
 
 
 def new_table(*columns: str) -> Table:
@@ -35,13 +37,22 @@ def fact_table(facts: Iterable[tuple[str, str]]) -> Table:
 
 
 def fold(table: Table, *columns: int) -> None:
-    """Long cells of these columns go on in the next line instead of being cut off."""
+    """Long cells of these columns may go on in the next line, so that the table fits."""
     for index in columns:
         table.columns[index].no_wrap, table.columns[index].overflow = False, "fold"
 
 
 def render(*parts: Table | str, layout: Layout = PLAIN) -> str:
-    """The parts below each other. Strings are kept as they are, however long."""
+    """The parts below each other. Strings are kept as they are, however long.
+
+    A table of which no column may be folded is as wide as it must be: a narrow terminal wraps its lines, and no figure
+    is cut off.
+    """
+    text = "".join(part + "\n" if isinstance(part, str) else _render_table(part, layout) for part in parts)
+    return "\n".join(line.rstrip() for line in text.split("\n"))
+
+
+def _render_table(table: Table, layout: Layout) -> str:
     console = Console(
         file=io.StringIO(),
         width=layout.width,
@@ -50,10 +61,11 @@ def render(*parts: Table | str, layout: Layout = PLAIN) -> str:
         emoji=False,
         highlight=False,
     )
+    if all(column.no_wrap for column in table.columns):
+        console.width = Measurement.get(console, console.options.update(width=MAX_WIDTH), table).maximum
     with console.capture() as captured:
-        for part in parts:
-            console.print(part, soft_wrap=isinstance(part, str))
-    return "\n".join(line.rstrip() for line in captured.get().split("\n"))
+        console.print(table)
+    return captured.get()
 
 
 def render_table(table: Table, layout: Layout) -> str:
