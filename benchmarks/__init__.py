@@ -1,1 +1,1 @@
-"""Devices, running, statistics and reports. Never imports torch."""
+"""Measuring: executors, devices, conditions and statistics. Never imports torch."""

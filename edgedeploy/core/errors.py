@@ -15,7 +15,7 @@
     ├── OutputFailed               3  the disk is full, or the folder cannot be written
     ├── RunnerFailed               3  an artifact could not be run
     └── DeviceError                3  a device that is missing, lost or unfit
-        ├── NoDevice               3  none is there, several are, or the one that is does not let us in
+        ├── NoDevice               3  none is there, several are, or the one that is there refuses the login
         ├── DeviceLost             3  it went away while something was being done
         ├── DeviceBusy             3  somebody else measures on it; the holder is named
         ├── DeviceFull             3  no space is left on it
