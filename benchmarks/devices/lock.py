@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import getpass
 import hashlib
-import json
 import os
 import secrets
 import selectors
@@ -28,7 +27,7 @@ from platformdirs import user_state_path
 
 from edgedeploy.core.errors import DeviceBusy, DeviceError, DeviceLost
 from edgedeploy.core.storage.files import output_errors
-from edgedeploy.core.storage.json_records import RecordInvalid, decode, to_builtins, write_record
+from edgedeploy.core.storage.json_records import RecordInvalid, decode, encode_line, write_record
 
 from . import shell_scripts as shell
 from .base import Holder
@@ -96,7 +95,7 @@ class DeviceLock:
 
     def take(self) -> None:
         """Takes the lock. Raises DeviceBusy, DeviceLost."""
-        script = _lock_script(self._device.folder, secrets.token_hex(8), _one_line(self._me))
+        script = _lock_script(self._device.folder, secrets.token_hex(8), encode_line(self._me))
         self._process = subprocess.Popen(
             self._device.connection.argv(script),
             stdin=subprocess.PIPE,
@@ -197,10 +196,6 @@ for try in 1 2 3 4; do
 done
 echo "the folder {shell.quote(folder)} cannot be written"
 exit 73"""
-
-
-def _one_line(holder: Holder) -> str:
-    return json.dumps(to_builtins(holder))
 
 
 def _parse_holder(text: str) -> Holder | None:

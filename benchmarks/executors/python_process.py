@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-import edgedeploy
+from edgedeploy.core.child_processes import child_environment, module_command
 from edgedeploy.core.errors import RunnerFailed
 from edgedeploy.core.parity import Array
 from edgedeploy.core.storage.files import private_folder
@@ -81,21 +80,12 @@ def _failed(failure: WorkerFailure, runtime: str, path: Path) -> RunnerFailed:
 
 
 def _ask_worker(request: WorkerRequest) -> WorkerAnswer:
-    # In a checkout the package need not be installed: the child finds it as this process did.
-    root = str(Path(edgedeploy.__file__).resolve().parent.parent)
-    paths = [p for p in (os.environ.get("PYTHONPATH", ""), *sys.path) if p]
-    environment = {
-        **os.environ,
-        "ORT_DISABLE_TELEMETRY": "1",
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        "PYTHONPATH": os.pathsep.join([*paths, root] if root not in paths else paths),
-    }
     process = subprocess.Popen(
-        [sys.executable, "-m", "edgedeploy.benchmarks.executors.python_worker"],
+        module_command("edgedeploy.benchmarks.executors.python_worker"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=environment,
+        env=child_environment(*sys.path) | {"TF_CPP_MIN_LOG_LEVEL": "2"},
         text=True,
     )
     try:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import os
 import resource
 import signal
@@ -25,7 +24,7 @@ import numpy as np
 
 from edgedeploy.core.errors import EdgedeployError
 from edgedeploy.core.parity import Array
-from edgedeploy.core.storage.json_records import decode, to_builtins
+from edgedeploy.core.storage.json_records import decode, encode_line
 
 from .base import RunOptions
 from .python_protocol import WorkerAnswer, WorkerFailure, WorkerRequest, WorkerResult
@@ -39,7 +38,7 @@ def main() -> int:
     os.dup2(2, 1)
     answer = answer_to(decode(sys.stdin.buffer.read(), WorkerRequest))
     with os.fdopen(answer_fd, "w") as stdout:
-        stdout.write(json.dumps(to_builtins(answer)) + "\n")
+        stdout.write(encode_line(answer) + "\n")
     return 0 if answer.failure is None else 1
 
 

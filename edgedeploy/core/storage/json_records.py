@@ -38,6 +38,11 @@ def encode(record: Any) -> str:
     return msgspec.json.format(msgspec.json.encode(to_builtins(record)), indent=2).decode() + "\n"
 
 
+def encode_line(record: Any) -> str:
+    """The record as JSON in one line, without a newline. Raises ValueError for NaN and infinity."""
+    return msgspec.json.encode(to_builtins(record)).decode()
+
+
 def write_record(path: Path, record: Any) -> None:
     """Writes a record as JSON, atomically. Raises OutputFailed."""
     write_atomically(path, encode(record))

@@ -13,7 +13,6 @@ keep XFormer's projections (Q, K, V 96 wide, one head) and differ in how the tok
 
 from __future__ import annotations
 
-import json
 import resource
 import sys
 import time
@@ -22,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from edgedeploy.core.storage.json_records import to_builtins
+from edgedeploy.core.storage.json_records import encode_line
 from edgedeploy.models.xformer import QKV_WIDTH, CrossFeatureAttention
 
 from . import AttentionRun
@@ -81,4 +80,4 @@ def _peak_bytes() -> int:
 
 
 if __name__ == "__main__":
-    print(json.dumps(to_builtins(measure(sys.argv[1], int(sys.argv[2])))))
+    print(encode_line(measure(sys.argv[1], int(sys.argv[2]))))

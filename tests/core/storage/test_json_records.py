@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgedeploy.core.storage.json_records import RecordInvalid, convert, decode, encode, write_record
+from edgedeploy.core.storage.json_records import RecordInvalid, convert, decode, encode, encode_line, write_record
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,12 @@ class Outer:
 def test_a_record_survives_its_json() -> None:
     record = Outer("a", (Inner(0.5), Inner(2.0)))
     assert decode(encode(record), Outer, schema_version=1) == record
+
+
+def test_a_record_fits_one_line() -> None:
+    line = encode_line(Outer("a\nb", (Inner(0.5),)))
+    assert "\n" not in line
+    assert decode(line, Outer) == Outer("a\nb", (Inner(0.5),))
 
 
 @pytest.mark.parametrize(
