@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -129,11 +128,6 @@ class GraphSummary:
     operators: Mapping[str, int]
     delegates: int | None = None
     opset: int | None = None
-
-
-def count_types(operators: tuple[OperatorFact, ...]) -> dict[str, int]:
-    """How many operators of each type there are, the most frequent first."""
-    return dict(Counter(operator.type for operator in operators).most_common())
 
 
 @dataclass(frozen=True)

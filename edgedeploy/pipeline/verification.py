@@ -53,6 +53,11 @@ def stored_inputs(artifact: Artifact, golden: Golden | None) -> list[list[Array]
         samples = [[rng.standard_normal(spec.shape).astype(np.float32) for spec in specs]]
     else:
         samples = golden.inputs
+    return quantized(samples, specs)
+
+
+def quantized(samples: Sequence[Sequence[Array]], specs: Sequence[TensorSpec]) -> list[list[Array]]:
+    """Real-valued samples of inputs as an artifact with these input specs takes them."""
     return [[quantize(array, spec) for array, spec in zip(sample, specs, strict=True)] for sample in samples]
 
 

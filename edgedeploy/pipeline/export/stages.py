@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgedeploy.core.artifact import GOLDEN, ArtifactFile, Golden, Manifest, quantize, write_manifest
+from edgedeploy.core.artifact import GOLDEN, ArtifactFile, Golden, Manifest, write_manifest
 from edgedeploy.core.errors import EdgedeployError, UsageError
 from edgedeploy.core.parity import Array, Parity
 from edgedeploy.core.provenance import Provenance
@@ -35,7 +35,7 @@ from edgedeploy.core.storage.files import sha256_of
 from edgedeploy.core.versions import EDGEDEPLOY_VERSION, versions
 from edgedeploy.data.calibration import CalibrationSet, calibration_from_folder
 from edgedeploy.data.photographs import calibration_from_photographs, held_out_images
-from edgedeploy.pipeline.verification import parity_of
+from edgedeploy.pipeline.verification import parity_of, quantized
 
 from .conversion_errors import explain_capture, explain_lowering
 from .options import NUM_CALIB, ExportOptions
@@ -256,8 +256,7 @@ def verify(prepared: PreparedNetwork, target: Target, lowered: LoweredFile) -> t
     from edgedeploy.benchmarks.executors import RunOptions
     from edgedeploy.benchmarks.executors.python_process import run_in_python
 
-    specs = lowered.record.inputs
-    inputs = [[quantize(a, s) for a, s in zip(sample, specs, strict=True)] for sample in prepared.golden.inputs]
+    inputs = quantized(prepared.golden.inputs, lowered.record.inputs)
     ran = run_in_python(target.runtime, lowered.path, inputs, RunOptions(warmup_runs=0, num_runs=0))
     return parity_of(prepared.golden, ran.outputs, lowered.record.outputs)
 
