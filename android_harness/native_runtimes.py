@@ -8,7 +8,6 @@ modules too; only their C and C++ libraries are used, so the Python version in t
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 
 from edgedeploy.core.backends import Backend, NativeLibraries
+from edgedeploy.core.child_processes import child_environment, installed_module_command, interpreter
 from edgedeploy.core.errors import MissingExtra, RunnerFailed
 from edgedeploy.core.storage.cache import cache_folder, locked
 from edgedeploy.core.storage.files import staged_folder
@@ -97,11 +97,16 @@ def _download(native: NativeLibraries, folder: Path) -> Path:
     requirement = f"{native.distribution}=={native.version}"
     pinned = folder / "requirements.txt"
     pinned.write_text(f"{requirement} --hash=sha256:{native.arm_sha256}\n")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command = installed_module_command("pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps")
     command += ["--only-binary=:all:", "--require-hashes", "--python-version=3.11", "--implementation=cp"]
     command += [f"--platform={platform}" for platform in _ARM_PLATFORMS]
     done = subprocess.run(
-        [*command, f"--dest={folder}", f"--requirement={pinned}"], capture_output=True, text=True, check=False
+        [*command, f"--dest={folder}", f"--requirement={pinned}"],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        env=child_environment(),
+        check=False,
     )
     wheels = list(folder.glob("*.whl"))
     if done.returncode != 0 or len(wheels) != 1:
@@ -109,6 +114,6 @@ def _download(native: NativeLibraries, folder: Path) -> Path:
             f"the Arm wheel of {requirement} could not be downloaded",
             details=[line for line in done.stderr.splitlines() if line.startswith("ERROR")][-3:]
             or ["pip printed no error"],
-            hint=f"a network connection, and {sys.executable} -m pip --version must work",
+            hint=f"a network connection, and {interpreter()} -m pip --version must work",
         )
     return wheels[0]

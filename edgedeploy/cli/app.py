@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from edgedeploy.core.child_processes import search_current_folder_last
 from edgedeploy.core.errors import EdgedeployError
 from edgedeploy.core.storage.files import explain_os_error
 from edgedeploy.core.versions import EDGEDEPLOY_VERSION
@@ -66,6 +67,7 @@ def main_options(
 
 def main() -> None:
     """Runs the command in sys.argv. Errors that a user can cause are printed in a few lines, without a traceback."""
+    search_current_folder_last()
     handle_signals()
     settings = Settings()
     try:
