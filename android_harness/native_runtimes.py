@@ -8,7 +8,6 @@ modules too; only their C and C++ libraries are used, so the Python version in t
 from __future__ import annotations
 
 import subprocess
-import tempfile
 import zipfile
 from dataclasses import dataclass
 from importlib import metadata
@@ -18,7 +17,7 @@ from edgedeploy.core.backends import Backend, NativeLibraries
 from edgedeploy.core.child_processes import child_environment, installed_module_command, interpreter
 from edgedeploy.core.errors import MissingExtra, RunnerFailed
 from edgedeploy.core.storage.cache import cache_folder, locked
-from edgedeploy.core.storage.files import staged_folder
+from edgedeploy.core.storage.files import private_folder, staged_folder
 
 from .toolchain import HOST_ABI
 
@@ -79,8 +78,8 @@ def _arm_package(runtime: str, native: NativeLibraries) -> Path:
     folder = cache_folder("wheels") / f"{runtime}-{native.version}-arm64-{native.arm_sha256[:12]}"
     with locked(folder):
         if not folder.exists():
-            with tempfile.TemporaryDirectory() as download:
-                wheel = _download(native, Path(download))
+            with private_folder() as download:
+                wheel = _download(native, download)
                 with zipfile.ZipFile(wheel) as archive, staged_folder(folder) as stage:
                     archive.extractall(stage, _needed_members(native, archive.namelist()))
     return folder

@@ -55,7 +55,7 @@ def from_program(name: ModelName, *, num_classes: int | None) -> UserNetwork:
     _refuse_training_mode(program, path)
     examples, by_name = _examples(program)
     weights = WeightsInfo("program", sha256=sha256_of(path), file=str(path))
-    return UserNetwork(safe_name(path.stem, "pt2"), unlifted(program), weights, examples, by_name)
+    return UserNetwork(safe_name(path.stem, "pt2"), unlifted(program), weights, examples, by_name, file=path)
 
 
 @contextlib.contextmanager

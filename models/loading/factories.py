@@ -48,6 +48,7 @@ def from_factory(name: ModelName, *, num_classes: int | None, seed: int) -> User
         examples,
         by_name,
         code_folder=folder.resolve(),
+        file=Path(imported.__file__) if imported.__file__ else None,
     )
 
 

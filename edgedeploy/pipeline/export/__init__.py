@@ -1,6 +1,7 @@
 """export: network -> rewritten -> lowered -> verified -> artifact, for each target.
 
 options.py             what an export can be asked for
+artifact_folder.py     whose folder an artifact would be written to
 stages.py              load, calibrate, prepare, rewrite, lower, verify, write: functions that can be called one by one
 conversion_errors.py   what torch.export and the converters raise, in the user's words
 minimum_runtime.py     `--min-runtime`: older runtimes that a file must still load in
@@ -14,13 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from edgedeploy.core.artifact import Artifact
+from edgedeploy.core.artifact import Artifact, files_of_artifact
 from edgedeploy.core.errors import EdgedeployError, ExportFailed, ParityFailed
 from edgedeploy.core.reporter import NullReporter, Reporter
 from edgedeploy.core.storage.files import check_writable, output_errors, private_folder, staged_folder
 from edgedeploy.pipeline.verification import check_threshold
 
 from . import stages
+from .artifact_folder import check_folder
 from .minimum_runtime import require_loads
 from .options import ExportKeywords, ExportOptions, parse_input_size, parse_targets
 
@@ -91,7 +93,8 @@ class _Run:
         reporter, options = self._reporter, self._options
         final = Path(options.output) / self._prepared.network.name / target.name
         name = f"{self._prepared.network.name}/{target.name}"
-        with staged_folder(final) as stage:
+        check_folder(final, self._prepared.network.source, target.file)
+        with staged_folder(final, files_of_artifact) as stage:
             with reporter.stage(f"lower to {target.name}"), output_errors(final):
                 lower_options = stages.LowerOptions(stage, self._shared, options.int8_io)
                 lowered = stages.lower(self._prepared, rewritten, target, lower_options)
