@@ -12,7 +12,7 @@ from edgedeploy.core.storage.json_records import RecordInvalid
 
 
 def check_folder(folder: Path, source: Mapping[str, str], file: str) -> None:
-    """Refuses a folder with the artifact of another network, or with files that are of no artifact and would be overwritten.
+    """Refuses a folder with the artifact of another network, or with files of the user that would be overwritten.
 
     Args:
         folder: the artifact's.
