@@ -241,7 +241,7 @@ def _load_user_network(name: ModelName, checkpoint: Path | None, options: LoadOp
 
 def _find(name: ModelName, options: LoadOptions) -> UserNetwork:
     if name.kind == "program":
-        from .exported_program import from_program
+        from .programs.exported_program import from_program
 
         return from_program(name, num_classes=options.num_classes)
     if name.kind == "library":

@@ -21,7 +21,7 @@ def export(
         typer.Argument(
             metavar="MODEL",
             help="A name from `edgedeploy models`, file.py:factory, package.module:factory, timm:NAME, "
-            "torchvision:NAME, or a .pt2 file.",
+            "torchvision:NAME, or a .pt2 file. Naming Python code runs it; take .pt2 files only from people you trust.",
         ),
     ],
     target: Annotated[

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
+from edgedeploy.core.errors import visible
 from edgedeploy.core.parity import Parity
 
 from .layout import PLAIN, Layout
@@ -48,7 +49,9 @@ def render(*parts: Table | str, layout: Layout = PLAIN) -> str:
     A table of which no column may be folded is as wide as it must be: a narrow terminal wraps its lines, and no figure
     is cut off.
     """
-    text = "".join(part + "\n" if isinstance(part, str) else _render_table(part, layout) for part in parts)
+    text = "".join(
+        visible(part, keep="\n") + "\n" if isinstance(part, str) else _render_table(part, layout) for part in parts
+    )
     return "\n".join(line.rstrip() for line in text.split("\n"))
 
 
@@ -61,6 +64,8 @@ def _render_table(table: Table, layout: Layout) -> str:
         emoji=False,
         highlight=False,
     )
+    for column in table.columns:
+        column._cells = [visible(cell) if isinstance(cell, str) else cell for cell in column.cells]
     if all(column.no_wrap for column in table.columns):
         console.width = Measurement.get(console, console.options.update(width=MAX_WIDTH), table).maximum
     with console.capture() as captured:

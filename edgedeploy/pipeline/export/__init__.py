@@ -50,19 +50,21 @@ def export(
         reporter: receives the progress.
         options: the fields of ExportOptions.
 
-    Raises an EdgedeployError. A target that fails does not stop the others; its error is raised at the end.
+    Raises an EdgedeployError. A target that fails does not stop the others; its error is raised at the end, and has the
+    artifacts of the others as `completed`.
     """
     chosen = ExportOptions(**options)
     wanted = [target.tuned_for(chosen.tune_for) for target in parse_targets(targets)]
     chosen.check_rewrites()
     check_writable(Path(chosen.output))
-    reporter = reporter or NullReporter()
-    network = stages.load(model, chosen, reporter)
-    calibration = stages.calibrate(network, wanted, chosen, reporter)
-    prepared = stages.prepare(network, calibration, chosen, reporter)
-    with private_folder() as scratch:
-        from edgedeploy.exporters.job import SharedWork
+    from edgedeploy.exporters.job import SharedWork
+    from edgedeploy.exporters.quiet import process_state_kept
 
+    reporter = reporter or NullReporter()
+    with process_state_kept(), private_folder() as scratch:
+        network = stages.load(model, chosen, reporter)
+        calibration = stages.calibrate(network, wanted, chosen, reporter)
+        prepared = stages.prepare(network, calibration, chosen, reporter)
         run = _Run(prepared, chosen, SharedWork(scratch, scratch / "converters.log"), reporter)
         artifacts: list[Artifact] = []
         failures: dict[str, EdgedeployError] = {}
@@ -75,7 +77,7 @@ def export(
                 reporter.note(f"{target.name} failed: {error.message}")
                 failures[target.name] = error
     if failures:
-        raise _combined(failures, len(wanted))
+        raise _combined(failures, len(wanted)).with_completed(artifacts)
     return artifacts
 
 
@@ -114,7 +116,7 @@ class _Run:
 
     def _rewrite(self, target: Target) -> RewrittenModule:
         """Targets that want the same rewrites share the result."""
-        from edgedeploy.exporters.job import quiet
+        from edgedeploy.exporters.quiet import quiet
 
         names = self._options.rewrites_of(target)
         if names not in self._rewritten:
