@@ -30,7 +30,7 @@ The number is the exit code of the command line. An error says what failed, then
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Self
 
@@ -79,6 +79,16 @@ class EdgedeployError(Exception):
         if self.hint:
             lines.append(f"  try: {self.hint}")
         return "\n".join(lines)
+
+
+def combined(failures: Mapping[str, EdgedeployError], message: str) -> EdgedeployError:
+    """One error for several, by what failed: the only one itself, else with the exit code of the most serious."""
+    if len(failures) == 1:
+        return next(iter(failures.values()))
+    details = [f"{name}: {line}" for name, error in failures.items() for line in str(error).splitlines()]
+    error = EdgedeployError(message, details=details)
+    error.exit_code = max(failure.exit_code for failure in failures.values())
+    return error
 
 
 class UsageError(EdgedeployError):

@@ -52,14 +52,14 @@ def test_closed_standard_streams_stay_closed(tmp_path: Path) -> None:
         "try: os.fstat(1)\n"
         "except OSError: os.write(2, b'closed')"
     )
-    command = ["sh", "-c", '"$@" >&-', "sh", sys.executable, "-c", program, tmp_path / "log"]
+    command = ["sh", "-c", '"$@" >&-', "sh", sys.executable, "-c", program, str(tmp_path / "log")]
     assert subprocess.run(command, capture_output=True, text=True).stderr == "closed"
     assert (tmp_path / "log").read_text() == "inside"
 
 
 def state() -> list[object]:
     return [
-        random.getstate(), np.random.get_state()[1].tobytes(), torch.get_rng_state().numpy().tobytes(),
+        random.getstate(), str(np.random.get_state(legacy=True)), torch.get_rng_state().numpy().tobytes(),
         list(warnings.filters), list(logging.root.handlers), logging.root.level, list(sys.path), dict(os.environ),
         torch.get_default_dtype(),
     ]  # fmt: skip

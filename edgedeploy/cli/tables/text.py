@@ -16,6 +16,7 @@ from .layout import PLAIN, Layout
 
 NOTHING = "nothing to show\n"
 MAX_WIDTH = 10_000
+MIN_FOLDED = 8
 
 
 def new_table(*columns: str) -> Table:
@@ -68,9 +69,23 @@ def _render_table(table: Table, layout: Layout) -> str:
         column._cells = [visible(cell) if isinstance(cell, str) else cell for cell in column.cells]
     if all(column.no_wrap for column in table.columns):
         console.width = Measurement.get(console, console.options.update(width=MAX_WIDTH), table).maximum
+    else:
+        _keep_figures_whole(console, table)
     with console.capture() as captured:
         console.print(table)
     return captured.get()
+
+
+def _keep_figures_whole(console: Console, table: Table) -> None:
+    """Columns that may not be folded are as wide as they must be, on a narrow terminal too; the others get the rest."""
+    options = console.options.update(width=MAX_WIDTH)
+    needed = 0
+    for column in table.columns:
+        if column.no_wrap:
+            cells = [column.header, *column.cells]
+            column.min_width = max(Measurement.get(console, options, cell).maximum for cell in cells)
+        needed += (column.min_width or MIN_FOLDED) + 1
+    console.width = max(console.width, needed)
 
 
 def render_table(table: Table, layout: Layout) -> str:
