@@ -145,7 +145,7 @@ class Provenance:
     Attributes:
         edgedeploy: the version.
         created_at: UTC, ISO 8601.
-        source: paper, repository and commit of a network of the zoo; `model` of the user's own.
+        source: paper, repository and commit of a network of the zoo; `model` and `file` of the user's own.
         head: "logits", "upsampled", "labels" or "features".
         quantizer_settings: the quantizer's own settings, in its own words; None for float.
         rounding_error: the error that float rounding alone may cause in this network, over the output's deviation.
