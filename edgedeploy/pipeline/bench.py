@@ -198,8 +198,10 @@ class Rows:
     def add_profile(self, profile: Profile | InstructionProfile) -> None:
         """Completes the last one with its profile."""
         row = self.measurements[-1]
-        counted = isinstance(profile, InstructionProfile)
-        self.measurements[-1] = replace(row, instruction_profile=profile) if counted else replace(row, profile=profile)
+        if isinstance(profile, InstructionProfile):
+            self.measurements[-1] = replace(row, instruction_profile=profile)
+        else:
+            self.measurements[-1] = replace(row, profile=profile)
         self._changed(len(self.measurements) - 1)
         self._save()
 

@@ -66,7 +66,7 @@ def bench(
     """Measure artifacts on this machine or on a device.
 
     Each artifact runs in its own runtime, in a process of its own, and its outputs are verified on the way. The device
-    qemu counts executed Arm instructions instead of time.
+    qemu counts executed Arm instructions instead of time, with --profile operator by operator.
     """
     from edgedeploy.cli.progress import RichReporter
     from edgedeploy.core.measurement import ResultFile
