@@ -28,7 +28,7 @@ from .recipes import Quantization, float_operators, quantization_of
 from .regions import LabelSelectionTypes, NormalizationTypes, RegionTypes
 from .tflite_file import FileGraph, read_graph
 from .tflite_operators import delegated_operators, module_paths, operator_facts, operators_of
-from .tflite_ranges import with_symmetric_factors
+from .tflite_ranges import adjusted_ranges
 
 SIGNATURE = "serving_default"
 NO_QUANTIZE = "no_quantize"
@@ -144,7 +144,7 @@ def _ranges(job: ExportJob, source: FloatFile, rules: Any, observer: Observer) -
     update = getattr(qsv_utils, OBSERVERS[observer])
     worker = calibrator.Calibrator(source.path.read_bytes(), num_threads=os.cpu_count() or 1, qsv_update_func=update)
     worker.calibrate({SIGNATURE: samples}, manager)
-    return with_symmetric_factors(source.graph, worker.get_model_qsvs())
+    return adjusted_ranges(source.graph, worker.get_model_qsvs())
 
 
 def _signature_inputs(path: Path) -> list[str]:

@@ -197,8 +197,9 @@ class Rows:
 
     def add_profile(self, profile: Profile | InstructionProfile) -> None:
         """Completes the last one with its profile."""
-        kind = "instruction_profile" if isinstance(profile, InstructionProfile) else "profile"
-        self.measurements[-1] = replace(self.measurements[-1], **{kind: profile})
+        row = self.measurements[-1]
+        counted = isinstance(profile, InstructionProfile)
+        self.measurements[-1] = replace(row, instruction_profile=profile) if counted else replace(row, profile=profile)
         self._changed(len(self.measurements) - 1)
         self._save()
 
