@@ -92,7 +92,7 @@ def _quantize(job: ExportJob, quantization: Quantization) -> tuple[Any, dict[str
         prepared = prepare_pt2e(captured, quantizer)
     with job.shared.quietly(), torch.no_grad():
         for sample in job.calibration:
-            prepared(*(torch.from_numpy(array) for array in sample))
+            prepared(*(torch.tensor(array) for array in sample))
     with job.shared.quietly():
         converted = convert_pt2e(prepared)
     return converted, {"quantizer": "XNNPACKQuantizer", "per_channel": True, "observer": observer}
