@@ -175,7 +175,7 @@ def _left_out(outcomes: Outcomes, notes: dict[str, int]) -> list[str]:
     found: dict[tuple[str, str], dict[str, str]] = {}
     for cell, outcome in outcomes.items():
         whole = by_name.get(f"{cell.model}/{cell.target}/own")
-        if cell.without and whole and whole.instructions:
+        if cell.without and whole and whole.instructions and whole.fingerprint == outcome.fingerprint:
             row = found.setdefault((cell.without, cell.model), {})
             row[cell.target] = _cell(outcome, partial(_gain, whole), notes)
     lines = _header(["rewrite", "network", *targets])
