@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     records = RecordFile(options.results, Outcome)
     families = {model: ZOO[model].family for model in NETWORKS}
     compared = list(compared_cells(families))
-    whole = [*compared, *form_cells(families)]
+    whole = sorted([*compared, *form_cells(families)], key=lambda cell: NETWORKS.index(cell.model))
     everything = [*whole, *left_out_cells(in_order(records.read(), compared))]
     chosen = everything[len(whole) :] if options.leave_one_out else whole
     wanted = [cell for cell in chosen if all(word in str(cell) for word in options.only)]
