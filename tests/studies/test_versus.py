@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from edgedeploy.core.artifact import Artifact, write_manifest
 from edgedeploy.core.errors import RunnerFailed
+from edgedeploy.core.parity import Parity
+from edgedeploy.core.storage.files import sha256_of
 from edgedeploy.models.zoo import ZOO
 from edgedeploy.studies.results import Origin, RecordFile
 from edgedeploy.studies.versus import cells as versus
@@ -26,10 +29,11 @@ from edgedeploy.studies.versus.cells import (
     left_out_cells,
 )
 from edgedeploy.studies.versus.fill import Filler
-from edgedeploy.studies.versus.measure import make
+from edgedeploy.studies.versus.measure import make, measure, take_turns
 from edgedeploy.studies.versus.naive import FORM_WORDS, one_line, without_folders
 from edgedeploy.studies.versus.page import render
 from edgedeploy.studies.versus.summary import LIMITS, MINIMA, Table, geometric_mean, instructions, latency
+from tests.small_artifacts import convolution
 
 ROOT = Path(__file__).parents[2]
 FAMILIES = {model: ZOO[model].family for model in NETWORKS}
@@ -254,6 +258,38 @@ def test_a_child_that_fails_or_hangs_costs_its_cell_alone(tmp_path: Path) -> Non
     unknown = Cell("no-such-network", "topformer", "tflite-int8", "naive")
     assert "no-such-network" in make(unknown, tmp_path)
     assert make(NAIVE, tmp_path, limit_s=0.01) == "no artifact within 0.01 s"
+
+
+def with_parity(artifact: Artifact, *, damaged: bool = False) -> Path:
+    """The folder of an artifact with an error figure in its manifest; `damaged` makes it a file that does not load."""
+    if damaged:
+        artifact.path.write_bytes(b"no model")
+    parity = Parity(0.1, 0.1, 1e-6, 120.0, 1.0, None, 10)
+    manifest = replace(artifact.manifest, parity=(parity,), sha256=sha256_of(artifact.path))
+    write_manifest(artifact.folder, manifest, ())
+    return artifact.folder
+
+
+def test_a_measured_outcome_has_size_error_and_instructions(small: Artifact) -> None:
+    outcome = measure(with_parity(small), Outcome("f", 1.0))
+    assert (outcome.error, outcome.sqnr_db, outcome.size_bytes) == ("", 120.0, small.path.stat().st_size)
+    assert outcome.macs
+    assert outcome.bound == outcome.macs / 4
+    assert outcome.instructions
+    assert outcome.instructions > outcome.bound
+
+
+def test_an_artifact_that_does_not_load_on_arm_fails_in_one_line_and_has_no_wall_time(
+    small: Artifact, tmp_path: Path
+) -> None:
+    broken = with_parity(convolution(tmp_path / "broken"), damaged=True)
+    outcome = measure(broken, Outcome("f", 1.0))
+    assert outcome.error.startswith("on Arm: ")
+    assert "\n" not in outcome.error
+    assert str(tmp_path) not in outcome.error
+    times = take_turns({NAIVE: with_parity(small), OWN: broken})
+    assert set(times) == {NAIVE}
+    assert times[NAIVE] > 0
 
 
 def test_a_wish_that_matches_nothing_is_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,8 +6,8 @@
                    with its own calibration
     ExecuTorch     XNNPACKQuantizer, static, per channel, with its own observers; to_edge_transform_and_lower with
                    XnnpackPartitioner
-    ONNX Runtime   torch.onnx.export (dynamo); quant_pre_process, after onnxsim where it fails without; quantize_static
-                   with QDQ, per channel, and its defaults, which are int8 weights and int8 activations
+    ONNX Runtime   torch.onnx.export (dynamo); quant_pre_process, where it fails after onnxsim, and then without its
+                   symbolic shapes; quantize_static with QDQ, per channel, and its defaults: int8 weights and activations
 
 Weights, calibration images and verification are those of an export by this project; none of its rewrites, recipes or
 exporters is used. The result is an artifact with a manifest, which `edgedeploy bench` takes as any other.
@@ -206,28 +206,32 @@ def to_onnx(job: NaiveJob) -> NaiveFile:
     program.save(str(source))
     if not job.calibration:
         return _float_ends(job, {})
-    prepared, simplified = _pre_processed(source)
+    prepared, steps = _pre_processed(source)
     activations = QuantType.QUInt8 if "uint8-activations" in job.form else QuantType.QInt8
     settings = {"quant_format": QuantFormat.QDQ, "per_channel": True, "activation_type": activations}
     quantize_static(str(prepared), str(job.path), _Reader(job.calibration), **settings)
-    return _float_ends(job, {**{key: str(value) for key, value in settings.items()}, "onnxsim_first": str(simplified)})
+    return _float_ends(job, {**{key: str(value) for key, value in settings.items()}, "pre_processing": steps})
 
 
-def _pre_processed(source: Path) -> tuple[Path, bool]:
-    """The file that quant_pre_process makes, and whether onnxsim had to run before it."""
+def _pre_processed(source: Path) -> tuple[Path, str]:
+    """The file that quant_pre_process makes, and what had to be done for it to run."""
     import onnx
     import onnxsim
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    prepared = source.with_name("prepared.onnx")
+    prepared, simple = source.with_name("prepared.onnx"), source.with_name("simple.onnx")
     try:
         quant_pre_process(str(source), str(prepared))
-    except Exception:  # it raises many kinds, TypeError among them
-        simple = source.with_name("simple.onnx")
+    except Exception:  # its symbolic shape inference raises many kinds, TypeError among them
         onnx.save(onnxsim.simplify(onnx.load(str(source)))[0], str(simple))
+    else:
+        return prepared, "quant_pre_process"
+    try:
         quant_pre_process(str(simple), str(prepared))
-        return prepared, True
-    return prepared, False
+    except Exception:
+        quant_pre_process(str(simple), str(prepared), skip_symbolic_shape=True)
+        return prepared, "onnxsim, quant_pre_process without symbolic shapes"
+    return prepared, "onnxsim, quant_pre_process"
 
 
 class _Reader:
