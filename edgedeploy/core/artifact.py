@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .backends import BACKENDS
 from .errors import ArtifactInvalid
 from .parity import Parity, Threshold
 from .provenance import OperatorFact, Provenance
@@ -30,6 +31,7 @@ SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
 OPERATORS = "operators.json"
 GOLDEN = "golden.npz"
+NHWC = "NHWC"  # TensorSpec.layout of channels-last images
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,21 @@ def write_manifest(folder: Path, manifest: Manifest, operators: tuple[OperatorFa
     write_record(folder / OPERATORS, operators)
 
 
+def files_of_artifact(folder: Path) -> set[str]:
+    """Names of the files in a folder that make an artifact; empty where there is no manifest.
+
+    A damaged manifest does not say which file it describes: then it is every file that a target could have written.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        return set()
+    try:
+        described = {file.name for file in Manifest.from_json(path.read_bytes()).files}
+    except (OSError, RecordInvalid):
+        described = {backend.file for backend in BACKENDS}
+    return {MANIFEST, OPERATORS, GOLDEN, *described}
+
+
 def _check_file(folder: Path, file: ArtifactFile, manifest: Path) -> None:
     """Raises ArtifactInvalid for a file that is missing, outside the folder, or another one than the manifest describes."""
     if Path(file.name).name != file.name:
@@ -210,8 +227,14 @@ def find_artifacts(root: Path) -> Iterator[Path]:
             yield path.parent
 
 
-def quantize(array: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
-    """Real values as an artifact's input stores them: round(x / scale) + zero_point, clamped; floats pass through."""
+def to_file(array: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
+    """An input in the network's own form as the artifact's file takes it.
+
+    Images go from NCHW to the file's layout; real values become round(x / scale) + zero_point, clamped, where the file
+    stores integers.
+    """
+    if spec.layout == NHWC:
+        array = np.ascontiguousarray(array.transpose(0, 2, 3, 1))
     if spec.scale is None or spec.zero_point is None:
         plain: NDArray[Any] = array.astype(spec.dtype)
         return plain
@@ -221,8 +244,10 @@ def quantize(array: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
     return clamped
 
 
-def dequantize(array: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
-    """The inverse of `quantize`; arrays without a scale pass through."""
+def from_file(array: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
+    """The inverse of `to_file`, for outputs."""
+    if spec.layout == NHWC:
+        array = np.ascontiguousarray(array.transpose(0, 3, 1, 2))
     if spec.scale is None or spec.zero_point is None:
         return array
     real: NDArray[Any] = (array.astype(np.float32) - np.float32(spec.zero_point)) * np.float32(spec.scale)

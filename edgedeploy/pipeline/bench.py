@@ -21,11 +21,12 @@ from edgedeploy.core.errors import (
     UnknownName,
     UsageError,
 )
-from edgedeploy.core.measurement import Measurement, Profile, ResultFile
+from edgedeploy.core.measurement import InstructionProfile, Measurement, Profile, ResultFile
 from edgedeploy.core.parity import worst
 from edgedeploy.core.reporter import NullReporter, Reporter
-from edgedeploy.core.storage.files import write_atomically
+from edgedeploy.core.storage.files import is_replaceable, write_atomically
 
+from .bounds import MAX_RUNS, MAX_SECS, MAX_THREADS, check_bounds
 from .verification import HostReference, parity_of, workload_of
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class BenchOptions:
         max_start_temp: in °C; waits before each row until the processor is cooler.
         cooldown: pause before each row but the first, in seconds.
         runtime: "tflite-runtime" for the legacy runtime 2.14 on this machine; None for the artifact's own.
-        profile: run each row once more, for the time of each operator.
+        profile: run each row once more, for the time (on qemu: the instructions) of each operator.
         json_file: written anew after every row, so that a failure loses none.
     """
 
@@ -77,6 +78,14 @@ class BenchOptions:
             raise UsageError(f"--min-secs {self.min_secs:g} is more than --max-secs {self.max_secs:g}")
         if self.cooldown < 0:
             raise UsageError("--cooldown must not be negative")
+        for count in self.threads:
+            check_bounds("--threads", count, 1, MAX_THREADS)
+        check_bounds("--warmup-runs", self.warmup_runs, 0, MAX_RUNS)
+        check_bounds("--num-runs", self.num_runs, 1, MAX_RUNS)
+        for option, secs in (("min-secs", self.min_secs), ("max-secs", self.max_secs), ("cooldown", self.cooldown)):
+            check_bounds(f"--{option}", secs, 0, MAX_SECS)
+        if self.max_start_temp is not None:
+            check_bounds("--max-start-temp", self.max_start_temp, -50, 150)
 
     def run_options(self, threads: int) -> RunOptions:
         """How one row is run."""
@@ -113,7 +122,7 @@ class BenchKeywords(TypedDict, total=False):
 
 
 def bench(
-    artifacts: Iterable[str | Path | Artifact] = (),
+    artifacts: str | Path | Artifact | Iterable[str | Path | Artifact] = (),
     *,
     reporter: Reporter | None = None,
     on_row: OnRow | None = None,
@@ -127,14 +136,15 @@ def bench(
         on_row: called whenever a row is new or completed; after an error the rows are known from here.
         options: the fields of BenchOptions.
 
-    Raises UsageError, a DeviceError, or RunnerFailed after the last artifact where some were not measured.
+    Raises UsageError, a DeviceError, or RunnerFailed after the last artifact where some were not measured; its `completed`
+    has the measurements of the others.
     """
     chosen = BenchOptions(**options)
     reporter = reporter or NullReporter()
-    found = [a if isinstance(a, Artifact) else Artifact.load(a) for a in find_named(artifacts)]
+    failures: list[str] = []
+    found = _loaded(find_named(artifacts), failures, reporter)
     found = _for_runtime(found, chosen.runtime, reporter)
     rows = Rows(chosen.json_file, on_row)
-    failures: list[str] = []
     with _open(chosen, rows) as executor, HostReference(reporter) as host:
         for artifact in found:
             for threads in _threads_of(executor, chosen.threads, reporter):
@@ -149,12 +159,31 @@ def bench(
                     reporter.note(f"{artifact} was not measured: {error.message}")
                     failures += str(error).splitlines()
     if failures:
-        raise RunnerFailed("not everything was measured", details=failures)
+        raise RunnerFailed("not everything was measured", details=failures).with_completed(rows.measurements)
     return rows.measurements
 
 
+def _loaded(named: Sequence[Path | Artifact], failures: list[str], reporter: Reporter) -> list[Artifact]:
+    """The artifacts that can be read; what is wrong with the others, where there are several, is added to `failures`."""
+    found: list[Artifact] = []
+    for item in named:
+        try:
+            found.append(item if isinstance(item, Artifact) else Artifact.load(item))
+        except EdgedeployError as error:
+            if len(named) == 1:
+                raise
+            reporter.note(f"{item} was not measured: {error.message}")
+            failures += str(error).splitlines()
+    if not found:
+        raise RunnerFailed("none of the artifacts can be read", details=failures)
+    return found
+
+
 class Rows:
-    """The measurements so far. Each change is written to the result file at once."""
+    """The measurements so far. Each change is written to the result file at once.
+
+    What cannot be written anew, a pipe or a device, gets one text at the end (`close`).
+    """
 
     def __init__(self, json_file: str | Path | None, on_row: OnRow | None) -> None:
         self.measurements: list[Measurement] = []
@@ -166,9 +195,11 @@ class Rows:
         self._changed(len(self.measurements) - 1)
         self._save()
 
-    def add_profile(self, profile: Profile) -> None:
+    def add_profile(self, profile: Profile | InstructionProfile) -> None:
         """Completes the last one with its profile."""
-        self.measurements[-1] = replace(self.measurements[-1], profile=profile)
+        row = self.measurements[-1]
+        counted = isinstance(profile, InstructionProfile)
+        self.measurements[-1] = replace(row, instruction_profile=profile) if counted else replace(row, profile=profile)
         self._changed(len(self.measurements) - 1)
         self._save()
 
@@ -183,9 +214,17 @@ class Rows:
         if self._on_row:
             self._on_row(index, self.measurements[index])
 
+    def close(self) -> None:
+        """Writes what was held back."""
+        if self._json_file and not is_replaceable(Path(self._json_file)) and self.measurements:
+            self._write(Path(self._json_file))
+
     def _save(self) -> None:
-        if self._json_file:
-            write_atomically(Path(self._json_file), ResultFile.of(self.measurements).to_json())
+        if self._json_file and is_replaceable(Path(self._json_file)):
+            self._write(Path(self._json_file))
+
+    def _write(self, path: Path) -> None:
+        write_atomically(path, ResultFile.of(self.measurements).to_json())
 
 
 @contextlib.contextmanager
@@ -200,6 +239,7 @@ def _open(options: BenchOptions, rows: Rows) -> Iterator[Executor]:
     finally:
         if executor is not None and executor.restored and rows.measurements:
             rows.add_restored(executor.restored)
+        rows.close()
 
 
 def measure(
@@ -240,11 +280,14 @@ def measure(
     )
 
 
-def profile_of(artifact: Artifact, executor: Executor, options: RunOptions, reporter: Reporter) -> Profile:
+def profile_of(
+    artifact: Artifact, executor: Executor, options: RunOptions, reporter: Reporter
+) -> Profile | InstructionProfile:
     """The profile of a measured artifact. A runner that fails while profiling costs the profile, not the row."""
+    workload = replace(workload_of(artifact, artifact.golden()), operators=artifact.operators())
     with reporter.stage(f"profile {artifact}"):
         try:
-            return executor.profile(workload_of(artifact, artifact.golden()), options, reporter)
+            return executor.profile(workload, options, reporter)
         except RunnerFailed as error:
             return Profile(not_available=error.message)
 
@@ -270,12 +313,12 @@ def _threads_of(executor: Executor, threads: Sequence[int], reporter: Reporter) 
     return (1,)
 
 
-def find_named(artifacts: Iterable[str | Path | Artifact]) -> list[Path | Artifact]:
+def find_named(artifacts: str | Path | Artifact | Iterable[str | Path | Artifact]) -> list[Path | Artifact]:
     """Folders of the named artifacts; a bare model name means all its targets below ./artifacts, no name all artifacts.
 
     Raises UnknownName, UsageError.
     """
-    named = list(artifacts)
+    named = [artifacts] if isinstance(artifacts, str | Path | Artifact) else list(artifacts)
     if not named:
         found: list[Path | Artifact] = [*find_artifacts(ARTIFACTS)] if ARTIFACTS.is_dir() else []
         if not found:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from edgedeploy.core.errors import UnknownName, UsageError
+from edgedeploy.pipeline.bounds import MAX_CALIBRATION_IMAGES, MAX_CLASSES, MAX_SIDE, check_bounds
 
 from .minimum_runtime import check_min_runtime
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from edgedeploy.models.loading import LoadOptions
 
 HEADS = ("logits", "upsampled", "labels", "features")
+LAYOUTS = ("nhwc", "nchw")
+CPUS = ("arm", "x86")
 NUM_CALIB = 32
 
 
@@ -34,6 +37,8 @@ class ExportOptions:
         calib: a folder of images for int8 ranges; by default crops of scikit-learn's photographs.
         num_calib: use at most this many of them.
         int8_io: inputs and outputs of static int8 artifacts are int8 too.
+        layout: of images in tflite artifacts, "nhwc" or "nchw".
+        tune_for: "arm" or "x86", the CPU whose kernels int8 is laid out for.
         allow_low_parity: keep an artifact whose parity misses its target's threshold.
         min_runtime: "tflite-2.14" refuses a tflite artifact that tflite-runtime 2.14.0 cannot load.
         without_rewrites: rewrites to leave out.
@@ -48,6 +53,8 @@ class ExportOptions:
     calib: str | Path | None = None
     num_calib: int = NUM_CALIB
     int8_io: bool = False
+    layout: str = "nhwc"
+    tune_for: str = "arm"
     allow_low_parity: bool = False
     min_runtime: str | None = None
     without_rewrites: Sequence[str] = ()
@@ -56,8 +63,15 @@ class ExportOptions:
     def __post_init__(self) -> None:
         if self.head not in HEADS:
             raise UnknownName("head", self.head, HEADS, hint=f"--head {', '.join(HEADS)}")
-        if self.num_calib < 1:
-            raise UsageError("--num-calib must be at least 1")
+        if self.layout not in LAYOUTS:
+            raise UnknownName("layout", self.layout, LAYOUTS, hint=f"--layout {', '.join(LAYOUTS)}")
+        if self.tune_for not in CPUS:
+            raise UnknownName("kind of CPU", self.tune_for, CPUS, hint=f"--tune-for {', '.join(CPUS)}")
+        check_bounds("--num-calib", self.num_calib, 1, MAX_CALIBRATION_IMAGES)
+        if self.num_classes is not None:
+            check_bounds("--num-classes", self.num_classes, 1, MAX_CLASSES)
+        for side in self.input_size or ():
+            check_bounds("--input-size", side, 1, MAX_SIDE)
         check_min_runtime(self.min_runtime)
 
     def check_rewrites(self) -> None:
@@ -91,6 +105,8 @@ class ExportKeywords(TypedDict, total=False):
     calib: str | Path | None
     num_calib: int
     int8_io: bool
+    layout: str
+    tune_for: str
     allow_low_parity: bool
     min_runtime: str | None
     without_rewrites: Sequence[str]
@@ -100,7 +116,9 @@ class ExportKeywords(TypedDict, total=False):
 def parse_input_size(text: str) -> tuple[int, int]:
     """`512x1024` (height x width) or `512`. Raises UsageError."""
     parts = text.lower().replace("×", "x").split("x")
-    if len(parts) in (1, 2) and all(part.strip().isdigit() and int(part) > 0 for part in parts):
+    if len(parts) in (1, 2) and all(
+        part.strip().isdecimal() and 0 < len(part) < 10 and int(part) > 0 for part in parts
+    ):
         return int(parts[0]), int(parts[-1])
     raise UsageError(f"'{text}' is not an input size", hint="height x width in pixels, such as 512x512")
 
