@@ -1,0 +1,49 @@
+"""The commands that judge measurements: compare."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from edgedeploy.cli.options import JsonOption
+from edgedeploy.cli.output import print_result
+
+commands = typer.Typer()
+
+
+@commands.command()
+def compare(
+    base: Annotated[str, typer.Argument(metavar="BASE", help="A file of `bench --json`, or a folder of such files.")],
+    head: Annotated[str, typer.Argument(metavar="HEAD", help="The same, of the version that is judged.")],
+    metric: Annotated[str, typer.Option(metavar="FIGURE", help="Compare this figure: median or p90.")] = "median",
+    margin: Annotated[
+        float, typer.Option(metavar="PERCENT", help="A change that is surely within this is called the same.")
+    ] = 5.0,
+    false_alarm_rate: Annotated[
+        float,
+        typer.Option(
+            metavar="RATE", help="How often a comparison of equal artifacts may raise an alarm, over all rows."
+        ),
+    ] = 0.005,
+    force: Annotated[
+        bool, typer.Option("--force", help="Compare also what was measured on other devices or conditions, marked.")
+    ] = False,
+    require_trust: Annotated[
+        bool, typer.Option("--require-trust", help="Exit with 4 if a row could not be compared.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two sets of measurements, and fail on a regression.
+
+    Each row is faster, same, slower or unknown, with the size of the change and how sure it is. Executed Arm
+    instructions are compared exactly. Size, load time, peak memory and SQNR must not get worse, and the budgets of
+    edgedeploy.toml must hold. Exits with 1 on a regression.
+    """
+    from edgedeploy.cli.tables.comparison import render_comparison
+    from edgedeploy.pipeline.compare import check_comparison
+    from edgedeploy.pipeline.compare import compare as run
+
+    found = run(base, head, metric=metric, margin=margin / 100, false_alarm_rate=false_alarm_rate, force=force)
+    print_result(found, render_comparison, as_json=as_json)
+    check_comparison(found, require_trust=require_trust)
