@@ -14,10 +14,11 @@ from dataclasses import dataclass, field, replace
 from edgedeploy.benchmarks.statistics.comparison import difference, significant
 from edgedeploy.benchmarks.statistics.launches import split_launches
 from edgedeploy.benchmarks.statistics.noise import FALSE_ALARM_RATE, NoiseModel, Spread
-from edgedeploy.benchmarks.statistics.trust import assess
+from edgedeploy.benchmarks.statistics.trust import judge
 from edgedeploy.core.errors import ContextsDiffer, UsageError
 from edgedeploy.core.measurement import Measurement
 from edgedeploy.core.results.comparison import Comparison, Difference, RowComparison, RowKey, RowVerdict
+from edgedeploy.core.results.verdict import Doubt
 
 from .budgets import Budget, check_budgets
 from .causes import find_causes
@@ -57,6 +58,7 @@ class _Pair:
     context: tuple[str, ...]
     found: Difference | None = None
     spread: Spread | None = None
+    doubts: tuple[tuple[str, Doubt], ...] = ()  # each with "base" or "head"
 
 
 def compare_measurements(
@@ -67,11 +69,7 @@ def compare_measurements(
     Raises ContextsDiffer without `force`, UsageError where no row is in both.
     """
     old, new = by_key(base, names[0]), by_key(head, names[1])
-    pairs = [
-        _Pair(key, assess(old[key]), assess(new[key]), context_differences(old[key], new[key]))
-        for key in old
-        if key in new
-    ]
+    pairs = [_Pair(key, old[key], new[key], context_differences(old[key], new[key])) for key in old if key in new]
     if not pairs:
         raise UsageError(
             f"{names[0]} and {names[1]} have no row in common",
@@ -122,7 +120,12 @@ def _measure(pair: _Pair, options: ComparisonOptions) -> _Pair:
         return pair
     launches = [split_launches(row.samples_ns, row.sample_launches) for row in (base, head)]
     found, spread = difference(*launches, options.metric, options.noise.get(pair.key))
-    return replace(pair, found=found, spread=spread)
+    doubts = [
+        (side, doubt)
+        for side, row, split in zip(("base", "head"), (base, head), launches, strict=True)
+        for doubt in judge(row, split).doubts
+    ]
+    return replace(pair, found=found, spread=spread, doubts=tuple(doubts))
 
 
 def _row(pair: _Pair, is_alarm: bool, rate: float, options: ComparisonOptions) -> RowComparison:
@@ -140,11 +143,7 @@ def _verdict(pair: _Pair, is_alarm: bool, rate: float, options: ComparisonOption
     direction: RowVerdict = "slower" if found.change > 0 else "faster"
     if spread is None:
         return (direction if abs(found.change) > options.gates.instructions else "same"), ""
-    doubts = [
-        (side, doubt)
-        for side, row in (("base", pair.base), ("head", pair.head))
-        for doubt in (row.verdict.doubts if row.verdict else ())
-    ]
+    doubts = pair.doubts
     doubted = "; ".join(f"{side}: {doubt.reason}" for side, doubt in doubts)
     explained = sum(
         max((doubt.size or 0.0 for of, doubt in doubts if of == side), default=0.0) for side in ("base", "head")

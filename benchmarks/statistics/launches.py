@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 Samples = NDArray[np.float64]
 BATCH = 5
 CLIP = 0.95  # outliers above this quantile are pulled in: one of them at the end must not look like a beginning
+ALIKE = 1.1  # the first truncation whose error is within a tenth of the smallest is taken: noise moves the smallest
+STILL = 0.02  # a beginning that is as near to the rest as this is no warm-up
 MIN_SAMPLES = 4 * BATCH  # a launch of fewer has no steady state that could be found
 
 
@@ -28,8 +30,9 @@ class Launch:
 
     Attributes:
         warmup: how many of the first ones came before the steady state.
-        settled: False where no steady state was found: the best truncation was the last one allowed, half of all.
-        moved: relative difference of the beginning, up to the best truncation, from the rest.
+        settled: False where no steady state was found: the best truncation was the last one allowed, half of all, and
+            what came just before it was still different.
+        moved: relative difference of what came just before the truncation from the rest.
     """
 
     samples: Samples
@@ -60,11 +63,10 @@ def find_steady_state(samples: Samples) -> Launch:
     remaining = np.arange(len(batches), 0, -1)
     sums, squares = np.cumsum(batches[::-1])[::-1], np.cumsum(batches[::-1] ** 2)[::-1]
     errors = ((squares - sums**2 / remaining) / remaining**2)[: latest + 1]
-    best = int(np.argmin(errors))
-    moved = abs(batches[:best].mean() / batches[best:].mean() - 1) if best else 0.0
-    # A truncation of equal samples is chance, and costs nothing to leave out; one of a real slope is not.
-    settled = best < latest or moved < 0.02
-    return Launch(samples, best * BATCH if moved >= 0.005 else 0, settled, float(moved))
+    best = int(np.argmax(errors <= ALIKE * errors.min()))
+    beginning, rest = samples[best // 2 * BATCH : best * BATCH], samples[best * BATCH :]
+    moved = abs(float(np.median(beginning) / np.median(rest)) - 1) if best else 0.0
+    return Launch(samples, best * BATCH, settled=best < latest or moved < STILL, moved=moved)
 
 
 def steady_samples(launches: Sequence[Launch]) -> Samples:

@@ -38,7 +38,7 @@ class NoiseModel:
 
     launch_sd: float = 0.015
     launch_degrees: float = 6.0
-    session_sd: float = 0.005
+    session_sd: float = 0.006
     session_degrees: float = 10.0
     measurements: int = 0
 
@@ -84,30 +84,32 @@ class Spread:
         return float(np.expm1(found))
 
 
-def learn_noise(runs: Sequence[Samples], prior: NoiseModel | None = None) -> NoiseModel:
-    """The noise model of measurements of one artifact on one device under one context.
+def learn_noise(artifacts: Sequence[Sequence[Samples]], prior: NoiseModel | None = None) -> NoiseModel:
+    """The noise model of repeated measurements on one device under one context.
 
     Args:
-        runs: for each measurement, the levels of its launches.
+        artifacts: for each artifact its measurements, each the levels of its launches. Those measured once are left out.
         prior: what is believed without them; it counts as its own degrees of freedom.
     """
     prior = prior or NoiseModel()
-    usable = [run for run in runs if len(run)]
-    if len(usable) < 2:
+    repeated = [runs for runs in artifacts if len(runs) > 1]
+    launches = [run for runs in repeated for run in runs]
+    if not launches:
         return prior
-    degrees = sum(len(run) - 1 for run in usable)
-    squares = sum(float(((run - run.mean()) ** 2).sum()) for run in usable)
-    launch_degrees = prior.launch_degrees + degrees
+    squares = sum(float(((run - run.mean()) ** 2).sum()) for run in launches)
+    launch_degrees = prior.launch_degrees + sum(len(run) - 1 for run in launches)
     launch_variance = (prior.launch_degrees * prior.launch_sd**2 + squares) / launch_degrees
-    means = np.array([run.mean() for run in usable])
-    within = float(np.mean([launch_variance / len(run) for run in usable]))
-    between = max(float(means.var(ddof=1)) - within, 0.0)
-    session_degrees = prior.session_degrees + len(usable) - 1
-    session_variance = (prior.session_degrees * prior.session_sd**2 + (len(usable) - 1) * between) / session_degrees
+    degrees = sum(len(runs) - 1 for runs in repeated)
+    means = [np.array([run.mean() for run in runs]) for runs in repeated]
+    variance = sum(float(((of_one - of_one.mean()) ** 2).sum()) for of_one in means) / degrees
+    within = float(np.mean([launch_variance / len(run) for run in launches]))
+    session_degrees = prior.session_degrees + degrees
+    between = degrees * max(variance - within, 0.0)
+    session_variance = (prior.session_degrees * prior.session_sd**2 + between) / session_degrees
     return NoiseModel(
         float(np.sqrt(launch_variance)),
         min(launch_degrees, MAX_DEGREES),
         float(np.sqrt(session_variance)),
         min(session_degrees, MAX_DEGREES),
-        len(usable),
+        len(launches),
     )

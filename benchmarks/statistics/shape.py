@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .launches import Launch, Samples, levels
+from .launches import Launch, Samples
 
 BLOCKS = 6  # of a launch, whose medians show a trend
-MIN_SAMPLES = 5 * BLOCKS
+LEAST_FOR_DRIFT = 3 * BLOCKS
+LEAST_FOR_MODES = 30
 OUTLIER = 1.5  # times the median
 MIN_SHARE = 0.1  # of the samples, for a mode
 SEPARATION = 4.5  # standard deviations; halves of one normal distribution are 2.6 apart, of an even one 3.5
@@ -31,14 +33,14 @@ def drift(launches: Sequence[Launch]) -> float | None:
     A trend is a rank correlation (Kendall's τ) of block medians with time, significant at 1 %, within the launches or
     over all of them. 0 without one, None with too few samples.
     """
-    long_enough = [launch for launch in launches if len(launch.steady) >= MIN_SAMPLES]
+    long_enough = [launch for launch in launches if len(launch.steady) >= LEAST_FOR_DRIFT]
     if not long_enough:
         return None
     blocks = np.array([_block_levels(launch.steady) for launch in long_enough])
-    within = blocks - blocks.mean(axis=1, keepdims=True)
-    found = [_trend(within.mean(axis=0), np.tile(np.arange(BLOCKS), len(blocks)), within.ravel())]
+    within = (blocks - blocks.mean(axis=1, keepdims=True)).ravel()
+    found = [_trend(np.tile(np.arange(BLOCKS), len(blocks)), within)]
     if len(long_enough) > 1:
-        found.append(_trend(levels(long_enough), np.arange(blocks.size), blocks.ravel()))
+        found.append(_trend(np.arange(blocks.size), blocks.ravel()))
     return max(found, key=abs)
 
 
@@ -46,13 +48,13 @@ def _block_levels(samples: Samples) -> Samples:
     return np.log([float(np.median(block)) for block in np.array_split(samples, BLOCKS)])
 
 
-def _trend(course: Samples, times: Samples, values: Samples) -> float:
-    """The change over `course`, from its first to its last value, if `values` have a trend in `times`; else 0."""
-    from scipy.stats import kendalltau
+def _trend(times: NDArray[np.int_], values: Samples) -> float:
+    """The change from the first time to the last, by Theil and Sen's slope, if `values` have a trend; else 0."""
+    from scipy.stats import kendalltau, theilslopes
 
     if np.ptp(values) == 0 or not kendalltau(times, values).pvalue < TREND_SIGNIFICANCE:
         return 0.0
-    return float(np.expm1(course[-1] - course[0]))
+    return float(np.expm1(theilslopes(values, times).slope * np.ptp(times)))
 
 
 def two_modes(samples: Samples) -> Modes | None:
@@ -62,7 +64,7 @@ def two_modes(samples: Samples) -> Modes | None:
     them is above SEPARATION, each has a tenth of the samples, and the valley between them is nearly empty.
     """
     kept = np.sort(samples[samples <= OUTLIER * np.median(samples)])
-    if len(kept) < MIN_SAMPLES or kept[0] == kept[-1]:
+    if len(kept) < LEAST_FOR_MODES or kept[0] == kept[-1]:
         return None
     counts = np.arange(1, len(kept))
     sums = np.cumsum(kept)

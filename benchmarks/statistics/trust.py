@@ -9,7 +9,7 @@ from edgedeploy.core.measurement import Measurement
 from edgedeploy.core.results.verdict import Doubt, LatencyStatistics, Trust
 
 from .intervals import quantile_intervals
-from .launches import Launch, Samples, levels, split_launches, steady_samples
+from .launches import Launch, levels, split_launches, steady_samples
 from .noise import NoiseModel
 from .shape import drift, outlier_share, two_modes
 from .summary import summarise
@@ -28,24 +28,26 @@ def assess(row: Measurement) -> Measurement:
         return row
     launches = split_launches(row.samples_ns, row.sample_launches)
     steady = steady_samples(launches)
-    statistics = describe(launches)
-    doubts = (*_doubts(launches, steady, statistics), *_doubts_of_device(row))
-    return replace(
-        row, latency_ns=summarise(steady), statistics=statistics, verdict=Trust(trustworthy=not doubts, doubts=doubts)
-    )
+    p50, p90, p99 = quantile_intervals(launches, (0.5, 0.9, 0.99))
+    statistics = replace(describe(launches), median_interval_ns=p50, p90_interval_ns=p90, p99_interval_ns=p99)
+    return replace(row, latency_ns=summarise(steady), statistics=statistics, verdict=_trust(row, launches, statistics))
+
+
+def judge(row: Measurement, launches: Sequence[Launch]) -> Trust:
+    """The verdict alone, which needs no intervals."""
+    return _trust(row, launches, describe(launches))
 
 
 def describe(launches: Sequence[Launch]) -> LatencyStatistics:
-    """How sure the figures of these launches are."""
+    """What these launches are like; without intervals, which take their time."""
     samples = steady_samples(launches)
     medians = levels(launches)
     modes = two_modes(samples)
-    p50, p90, p99 = quantile_intervals(launches, (0.5, 0.9, 0.99))
     return LatencyStatistics(
         warmup_samples=tuple(launch.warmup for launch in launches),
-        median_interval_ns=p50,
-        p90_interval_ns=p90,
-        p99_interval_ns=p99,
+        median_interval_ns=None,
+        p90_interval_ns=None,
+        p99_interval_ns=None,
         launch_spread=float(medians.max() - medians.min()) if len(medians) > 1 else None,
         drift=drift(launches),
         mode_gap=modes.gap if modes else 0.0,
@@ -54,9 +56,15 @@ def describe(launches: Sequence[Launch]) -> LatencyStatistics:
     )
 
 
-def _doubts(launches: Sequence[Launch], steady: Samples, statistics: LatencyStatistics) -> Iterator[Doubt]:
-    if len(steady) < LEAST_SAMPLES:
-        yield Doubt("few samples", f"{len(steady)} samples are too few", f"--num-runs {LEAST_SAMPLES} or more")
+def _trust(row: Measurement, launches: Sequence[Launch], statistics: LatencyStatistics) -> Trust:
+    doubts = (*_doubts(launches, statistics), *_doubts_of_device(row))
+    return Trust(trustworthy=not doubts, doubts=doubts)
+
+
+def _doubts(launches: Sequence[Launch], statistics: LatencyStatistics) -> Iterator[Doubt]:
+    count = len(steady_samples(launches))
+    if count < LEAST_SAMPLES:
+        yield Doubt("few samples", f"{count} samples are too few", f"--num-runs {LEAST_SAMPLES} or more")
     if len(launches) == 1:
         yield Doubt("one launch", "one launch of the runner does not show how much two differ", "--launches 3 or more")
     unsettled = [launch for launch in launches if not launch.settled]

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from edgedeploy.core.errors import NotTrustworthy, Regression, UsageError
 from edgedeploy.core.measurement import Measurement, ResultFile
-from edgedeploy.core.results.comparison import Comparison
+from edgedeploy.core.results.comparison import Comparison, RowKey
 from edgedeploy.core.results.result_files import read_results
+
+from .history import STORE, results_of_revision
+
+if TYPE_CHECKING:
+    from edgedeploy.benchmarks.statistics.noise import NoiseModel
 
 Results = str | Path | ResultFile | Sequence[Measurement]
 
@@ -24,11 +29,14 @@ class CompareKeywords(TypedDict, total=False):
     force: bool
 
 
-def compare(base: Results, head: Results, **options: Unpack[CompareKeywords]) -> Comparison:
+def compare(
+    base: Results, head: Results, *, store: str | Path = STORE, **options: Unpack[CompareKeywords]
+) -> Comparison:
     """Compares measurements row by row.
 
     Args:
-        base, head: result files, folders of them, or measurements.
+        base, head: result files, folders of them, revisions of the history, or measurements.
+        store: the history. Where there is one, the noise of each row is learned from it.
         options: metric, false_alarm_rate, margin, force; gates and budgets are read from edgedeploy.toml.
 
     Raises UsageError, ResultsInvalid, ContextsDiffer. A regression is in the result: see `check_comparison`.
@@ -40,7 +48,8 @@ def compare(base: Results, head: Results, **options: Unpack[CompareKeywords]) ->
     _check(chosen.metric, chosen.false_alarm_rate, chosen.margin)
     settings = read_settings()
     chosen = replace(chosen, gates=settings.gates, budgets=settings.budgets)
-    old, new = _load(base), _load(head)
+    old, new = _load(base, store), _load(head, store)
+    chosen = replace(chosen, noise=_noise(new.measurements, Path(store)))
     names = tuple(
         str(results) if isinstance(results, str | Path) else name for results, name in ((base, "base"), (head, "head"))
     )
@@ -68,12 +77,28 @@ def _check(metric: str, false_alarm_rate: float, margin: float) -> None:
         raise UsageError("the margin must be between 0 and 100 percent", hint="--margin 5")
 
 
-def _load(results: Results) -> ResultFile:
+def _load(results: Results, store: str | Path) -> ResultFile:
     if isinstance(results, ResultFile):
         return results
-    if isinstance(results, str | Path):
-        return read_results(Path(results))
-    return ResultFile.of(results)
+    if not isinstance(results, str | Path):
+        return ResultFile.of(results)
+    if not Path(results).exists() and Path(store).is_dir() and not str(results).endswith(".json"):
+        return results_of_revision(str(results), store)
+    return read_results(Path(results))
+
+
+def _noise(rows: Sequence[Measurement], store: Path) -> Mapping[RowKey, NoiseModel]:
+    from edgedeploy.benchmarks.history import HistoryStore
+    from edgedeploy.benchmarks.history.index import open_index
+    from edgedeploy.benchmarks.history.series import noise_models
+
+    if not store.is_dir():
+        return {}
+    connection = open_index(HistoryStore(store))
+    try:
+        return noise_models(connection, rows)
+    finally:
+        connection.close()
 
 
 def _version_changes(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:

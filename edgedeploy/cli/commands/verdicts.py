@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from edgedeploy.cli.options import JsonOption
+from edgedeploy.cli.options import JsonOption, StoreOption
 from edgedeploy.cli.output import print_result
 
 commands = typer.Typer()
@@ -14,7 +15,12 @@ commands = typer.Typer()
 
 @commands.command()
 def compare(
-    base: Annotated[str, typer.Argument(metavar="BASE", help="A file of `bench --json`, or a folder of such files.")],
+    base: Annotated[
+        str,
+        typer.Argument(
+            metavar="BASE", help="A file of `bench --json`, a folder of them, or a revision of the history."
+        ),
+    ],
     head: Annotated[str, typer.Argument(metavar="HEAD", help="The same, of the version that is judged.")],
     metric: Annotated[str, typer.Option(metavar="FIGURE", help="Compare this figure: median or p90.")] = "median",
     margin: Annotated[
@@ -32,6 +38,7 @@ def compare(
     require_trust: Annotated[
         bool, typer.Option("--require-trust", help="Exit with 4 if a row could not be compared.")
     ] = False,
+    store: StoreOption = Path("history"),
     as_json: JsonOption = False,
 ) -> None:
     """Compare two sets of measurements, and fail on a regression.
@@ -44,6 +51,14 @@ def compare(
     from edgedeploy.pipeline.compare import check_comparison
     from edgedeploy.pipeline.compare import compare as run
 
-    found = run(base, head, metric=metric, margin=margin / 100, false_alarm_rate=false_alarm_rate, force=force)
+    found = run(
+        base,
+        head,
+        store=store,
+        metric=metric,
+        margin=margin / 100,
+        false_alarm_rate=false_alarm_rate,
+        force=force,
+    )
     print_result(found, render_comparison, as_json=as_json)
     check_comparison(found, require_trust=require_trust)
