@@ -22,16 +22,14 @@ from pathlib import Path
 from edgedeploy.core.errors import RunnerFailed, UnknownName
 from edgedeploy.core.measurement import InstructionCount
 from edgedeploy.core.parity import Array
-from edgedeploy.core.storage.cache import cache_folder, key_of, locked
-from edgedeploy.core.storage.files import staged_folder
 from edgedeploy.core.storage.json_records import RecordInvalid, decode
 
 from .bundles import Bundle
 from .host_runner import Command, HostRunOptions, run_on_host
 from .protocol import RunRequest
-from .toolchain import find_program, run_tool
+from .qemu_libraries import instruction_counter
+from .toolchain import find_program
 
-_PLUGIN_SOURCE = Path(__file__).parent / "qemu_plugin" / "insnclass.c"
 _BASE = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
 _V82 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp"
 
@@ -75,13 +73,20 @@ def count_instructions(
     request = RunRequest(threads=1, warmup_runs=1, num_runs=2, max_secs=timeout_s)
     with tempfile.TemporaryDirectory(prefix="edgedeploy-qemu-") as folder:
         counts = Path(folder) / "counts.json"
-        options = HostRunOptions(timeout_s=timeout_s, wrap=_emulator(cpu, Path(folder), counts))
+        options = HostRunOptions(timeout_s=timeout_s, wrap=emulator(cpu, Path(folder), counts))
         run = run_on_host(bundle, model, [inputs], request, options)
-        return CountedRun(_read_counts(counts, cpu), run.outputs[0])
+        return CountedRun(_instruction_count(read_counts(counts), cpu), run.outputs[0])
 
 
-def _emulator(cpu_name: str, folder: Path, counts: Path) -> Callable[[Command], Command]:
+def emulator(
+    cpu_name: str, folder: Path, counts: Path, plugin_options: Sequence[str] = (), environment: Sequence[str] = ()
+) -> Callable[[Command], Command]:
     """A function that turns a command of an arm64 bundle into one for this machine, which writes its counts to a file.
+
+    Args:
+        folder: a temporary one, for what the emulated system shows.
+        plugin_options: `name=value` for the counting plug-in.
+        environment: `NAME=value` for the emulated program alone.
 
     qemu-user shows the host's /proc/cpuinfo, on which ONNX Runtime crashes and XNNPACK refuses to start, so an Arm one
     is mounted over it, in a user and mount namespace of the process alone. A network namespace without any interface
@@ -96,8 +101,10 @@ def _emulator(cpu_name: str, folder: Path, counts: Path) -> Callable[[Command], 
     cpuinfo = folder / "cpuinfo"
     cpuinfo.write_text(_cpuinfo(CPUS[cpu_name]))
     overlaid = [*namespace, "sh", "-ec", 'mount --bind "$1" /proc/cpuinfo; shift; exec "$@"', "sh", str(cpuinfo)]
-    emulated = [qemu, "-cpu", cpu_name, "-plugin", str(_plugin()), "-d", "plugin", "-D", str(counts)]
-    return lambda command: [*overlaid, *emulated, *command]
+    plugin = ",".join(part.replace(",", ",,") for part in (str(instruction_counter()), *plugin_options))
+    emulated = [qemu, "-cpu", cpu_name, "-plugin", plugin, "-d", "plugin", "-D", str(counts)]
+    variables = [argument for variable in environment for argument in ("-E", variable)]
+    return lambda command: [*overlaid, *emulated, *variables, *command]
 
 
 @functools.cache
@@ -126,44 +133,37 @@ def _cpuinfo(cpu: Cpu) -> str:
     return "".join(f"processor\t: {core}\n{text}\n" for core in range(os.cpu_count() or 1))
 
 
-def _plugin() -> Path:
-    """The counting plug-in for this machine's QEMU, from the cache or built now."""
-    compiler = find_program("gcc", "gcc", "counting instructions")
-    version = run_tool([compiler, "-dumpfullversion", "-dumpmachine"], "asking the compiler").strip()
-    folder = cache_folder("built") / f"insnclass-{key_of([version, _PLUGIN_SOURCE.read_text()])}"
-    with locked(folder):
-        if not folder.exists():
-            with staged_folder(folder) as stage:
-                library = str(stage / "libinsnclass.so")
-                options = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", library]
-                run_tool([compiler, *options, str(_PLUGIN_SOURCE)], "building the instruction counter")
-    return folder / "libinsnclass.so"
-
-
 @dataclass(frozen=True)
-class _Counts:
-    """What the plug-in writes: instructions by class."""
+class PluginCounts:
+    """What the plug-in writes: instructions by class, before the first inference and in each."""
 
     startup: Mapping[str, int]
     inferences: tuple[Mapping[str, int], ...]
 
 
-def _read_counts(path: Path, cpu: str) -> InstructionCount:
+def read_counts(path: Path) -> PluginCounts:
+    """What the plug-in wrote, of two inferences or more. Raises RunnerFailed where that is missing."""
     try:
-        counts = decode(path.read_bytes().strip().splitlines()[-1], _Counts)
-        first, before, last = counts.inferences[0], counts.inferences[-2], counts.inferences[-1]
-        total = sum(last.values())
-        return InstructionCount(
-            cpu=cpu,
-            total=total,
-            by_class=last,
-            first_inference=sum(first.values()),
-            startup_and_load=sum(counts.startup.values()),
-            last_change=abs(total - sum(before.values())) / total,
-        )
-    except (OSError, RecordInvalid, LookupError, ZeroDivisionError) as error:
+        counts = decode(path.read_bytes().strip().splitlines()[-1], PluginCounts)
+        if len(counts.inferences) < 2 or not sum(counts.inferences[-1].values()):
+            raise LookupError(f"it has {len(counts.inferences)} inferences")
+        return counts
+    except (OSError, RecordInvalid, LookupError) as error:
         raise RunnerFailed(
             "QEMU gave no instruction count",
             details=[f"{type(error).__name__}: {error}"],
             hint="a qemu-user with plug-in support, version 4.2 to 8.2: `apt-get install qemu-user` (not the static one)",
         ) from error
+
+
+def _instruction_count(counts: PluginCounts, cpu: str) -> InstructionCount:
+    first, before, last = counts.inferences[0], counts.inferences[-2], counts.inferences[-1]
+    total = sum(last.values())
+    return InstructionCount(
+        cpu=cpu,
+        total=total,
+        by_class=last,
+        first_inference=sum(first.values()),
+        startup_and_load=sum(counts.startup.values()),
+        last_change=abs(total - sum(before.values())) / total,
+    )

@@ -74,9 +74,10 @@ class ExportJob:
         input_names, output_names: for the artifact, where its format has names.
         recipe: how numbers are stored and computed.
         calibration: samples to take activation ranges from; empty where the recipe needs none.
-        integer_io: int8 recipes only: the artifact's inputs and outputs are int8 too.
         path: of the file.
         shared: intermediate results, shared with other targets of the same export.
+        integer_io: int8 recipes only: the file's inputs and outputs are int8 too.
+        layout: of the module's inputs and outputs of rank 4, "NCHW" or "NHWC".
     """
 
     module: torch.fx.GraphModule
@@ -85,9 +86,10 @@ class ExportJob:
     output_names: tuple[str, ...]
     recipe: QuantRecipe
     calibration: Sequence[Sample]
-    integer_io: bool
     path: Path
     shared: SharedWork
+    integer_io: bool = False
+    layout: str = "NCHW"
 
 
 @dataclass(frozen=True)

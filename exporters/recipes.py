@@ -51,7 +51,7 @@ def quantization_of(recipe: QuantRecipe, backend: Backend, observers: Collection
             details=[f"backend {backend} writes float32 and one other number format into a file"],
             hint="one format beside float32",
         )
-    if first.format is NumberFormat.STATIC_INT8:  # the only one with ranges
+    if first.format.is_static:  # with ranges of activations
         asked = {rule.observer for rule in quantized}
         _require(recipe, backend, "observer", asked, observers)
         if len(asked) > 1:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgedeploy.core.backends import BACKENDS, Backend, load_object
 from edgedeploy.core.parity import Threshold
-from edgedeploy.core.recipe import DYNAMIC_INT8, FP32, STATIC_INT8, WEIGHT_ONLY_FP16, QuantRecipe
+from edgedeploy.core.recipe import (
+    DYNAMIC_INT8,
+    FP32,
+    STATIC_INT8,
+    STATIC_UINT8_ACTIVATIONS,
+    WEIGHT_ONLY_FP16,
+    QuantRecipe,
+)
 from edgedeploy.core.registry import Registry
 
 from .job import Exporter
@@ -22,6 +29,7 @@ class Target:
         recipe: how numbers are stored and computed.
         rewrites: names, in no order; `rewrites.ALL` orders them.
         threshold: the parity that an export must reach.
+        x86_recipe: the recipe with `tune_for="x86"`, where it is another one.
     """
 
     name: str
@@ -29,6 +37,12 @@ class Target:
     recipe: QuantRecipe
     rewrites: tuple[str, ...]
     threshold: Threshold
+    x86_recipe: QuantRecipe | None = None
+
+    def tuned_for(self, cpu: str) -> Target:
+        """The target with the recipe for "arm" or "x86"."""
+        other = self.x86_recipe if cpu == "x86" else None
+        return self if other is None else replace(self, recipe=other)
 
     @property
     def file(self) -> str:
@@ -71,11 +85,16 @@ COMMON = (
 LABEL_SELECTION = ("argmax_over_candidates",)
 # No CPU delegate has an int8 hard sigmoid; as a clip it is part of the convolution before it.
 HARD_SIGMOID_AS_CLIP = ("fold_hard_sigmoid_gate",)
+# ONNX Runtime has no int8 GELU; in float networks the difference would be the largest error.
+FLOAT_GELU = ("gelu_to_tanh",)
 # Float on channel-first runtimes only: in int8 a norm in single operators would be rounded at every step.
 CHANNELS_FIRST_NORM = ("channels_first_layer_norm",)
-TFLITE_OPERATORS = ("center_before_variance", "transposed_conv_to_shuffle")
+TFLITE_OPERATORS = ("center_before_variance", "transposed_conv_to_shuffle", "split_large_depthwise")
+# XNNPACK's partitioner takes no quantized pad, so the parts pad themselves.
+EXECUTORCH_OPERATORS = ("transposed_conv_to_shuffle", "split_large_depthwise_cut_outputs")
 
 EVERYWHERE = COMMON + LABEL_SELECTION
+EXECUTORCH = EVERYWHERE + EXECUTORCH_OPERATORS
 TFLITE = EVERYWHERE + HARD_SIGMOID_AS_CLIP + TFLITE_OPERATORS
 
 FLOAT_PARITY = Threshold(relative_error=1e-4, label_agreement=0.99)
@@ -88,9 +107,16 @@ TARGETS: Registry[Target] = Registry(
     "target",
     (
         Target("onnx-fp32", _ONNX, FP32, EVERYWHERE + CHANNELS_FIRST_NORM, FLOAT_PARITY),
-        Target("onnx-int8", _ONNX, STATIC_INT8, EVERYWHERE + HARD_SIGMOID_AS_CLIP, INT8_PARITY),
-        Target("executorch-fp32", _EXECUTORCH, FP32, EVERYWHERE + CHANNELS_FIRST_NORM, FLOAT_PARITY),
-        Target("executorch-int8", _EXECUTORCH, STATIC_INT8, EVERYWHERE + HARD_SIGMOID_AS_CLIP, INT8_PARITY),
+        Target(
+            "onnx-int8",
+            _ONNX,
+            STATIC_INT8,
+            EVERYWHERE + HARD_SIGMOID_AS_CLIP + FLOAT_GELU,
+            INT8_PARITY,
+            x86_recipe=STATIC_UINT8_ACTIVATIONS,
+        ),
+        Target("executorch-fp32", _EXECUTORCH, FP32, EXECUTORCH + CHANNELS_FIRST_NORM, FLOAT_PARITY),
+        Target("executorch-int8", _EXECUTORCH, STATIC_INT8, EXECUTORCH + HARD_SIGMOID_AS_CLIP, INT8_PARITY),
         Target("tflite-fp32", _TFLITE, FP32, TFLITE, FLOAT_PARITY),
         Target("tflite-fp16", _TFLITE, WEIGHT_ONLY_FP16, TFLITE, HALF_PARITY),
         Target("tflite-dynamic", _TFLITE, DYNAMIC_INT8, TFLITE, INT8_PARITY),

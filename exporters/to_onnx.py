@@ -3,10 +3,9 @@
     capture -> torch.onnx (dynamo) -> onnxsim -> checker  [-> static QDQ int8, one scale per output channel]
 
 Opset 20: the first with Gelu as one operator. The quantized file carries QuantizeLinear and DequantizeLinear pairs
-(QDQ); ONNX Runtime fuses them into integer kernels when it loads the file. Activations are uint8: with int8 ones ONNX
-Runtime's x86 kernels take twice as long, and slower than float is what users report. On Arm the two differ little:
-TopFormer-tiny at 128x128 takes 14.0 (uint8) and 12.9 (int8) million instructions for a Cortex-A76, 20.5 and 21.0 for a
-Cortex-A53 (`bench --device qemu:cortex-a76`, ONNX Runtime 1.31.1).
+(QDQ); ONNX Runtime fuses them into integer kernels when it loads the file. Activations are int8, or uint8 where the recipe
+asks for them: on Arm int8 takes fewer instructions (TopFormer-tiny at 512x512: 185 and 197 million on a Cortex-A76), on
+x86 its kernels take twice as long, slower than float.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import Any
 from edgedeploy.core.backends import BACKENDS
 from edgedeploy.core.errors import ExportFailed
 from edgedeploy.core.provenance import GraphSummary
-from edgedeploy.core.recipe import Observer
+from edgedeploy.core.recipe import NumberFormat, Observer
 from edgedeploy.core.spec import TensorSpec
 
 from .job import ExportJob, Lowered, as_contiguous, example_outputs, tensor_specs
@@ -127,7 +126,7 @@ def _quantize(
 
     settings: dict[str, Any] = {
         "quant_format": QuantFormat.QDQ,
-        "activation_type": QuantType.QUInt8,
+        "activation_type": QuantType.QInt8 if quantization.format is NumberFormat.STATIC_INT8 else QuantType.QUInt8,
         "weight_type": QuantType.QInt8,
         "per_channel": True,
     }

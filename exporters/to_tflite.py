@@ -2,8 +2,8 @@
 
     litert_torch.convert -> .tflite in float  [-> ai-edge-quantizer: fp16 weights, dynamic int8, static int8]
 
-The float file is made once and every quantized one starts from it. Inputs and outputs keep torch's layout (NCHW); the
-converter moves to NHWC inside.
+The float file is made once and every quantized one starts from it. Inside, the converter moves images from torch's layout
+(NCHW) to NHWC; the permutes of a network that takes and gives NHWC cancel with its own.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from .recipes import Quantization, float_operators, quantization_of
 from .regions import LabelSelectionTypes, NormalizationTypes, RegionTypes
 from .tflite_file import FileGraph, read_graph
 from .tflite_operators import delegated_operators, module_paths, operator_facts, operators_of
+from .tflite_ranges import adjusted_ranges
 
 SIGNATURE = "serving_default"
 NO_QUANTIZE = "no_quantize"
@@ -95,7 +96,7 @@ def _quantize(job: ExportJob, source: FloatFile, quantization: Quantization) -> 
         _add_rules(worker, job, source, quantization.format)
         ranges = None
         if quantization.format is NumberFormat.STATIC_INT8:
-            ranges = _ranges(job, source.path, worker.get_quantization_recipe(), quantization.observer)
+            ranges = _ranges(job, source, worker.get_quantization_recipe(), quantization.observer)
         worker.quantize(ranges).export_model(str(job.path), overwrite=True)
         settings: Any = worker.get_quantization_recipe()
     return [{name: str(value) for name, value in rule.items()} for rule in settings]
@@ -127,8 +128,8 @@ def float_tensors(job: ExportJob, source: FloatFile) -> list[str]:
     return [source.graph.tensors[value].name for outputs in written for value in outputs]
 
 
-def _ranges(job: ExportJob, source: Path, rules: Any, observer: Observer) -> Any:
-    """The smallest and largest value of every tensor over all samples.
+def _ranges(job: ExportJob, source: FloatFile, rules: Any, observer: Observer) -> Any:
+    """The smallest and largest value of every tensor over all samples, adjusted to what the delegate takes.
 
     The quantizer's own `calibrate` averages ranges instead, with a weight of 0.95 on what it has: after a few dozen
     images that is still the range of the first one, and whatever lies outside is clipped.
@@ -138,12 +139,12 @@ def _ranges(job: ExportJob, source: Path, rules: Any, observer: Observer) -> Any
 
     manager = recipe_manager.RecipeManager()
     manager.load_quantization_recipe(rules)
-    inputs = _signature_inputs(source)
+    inputs = _signature_inputs(source.path)
     samples = [dict(zip(inputs, as_contiguous(sample), strict=True)) for sample in job.calibration]
     update = getattr(qsv_utils, OBSERVERS[observer])
-    worker = calibrator.Calibrator(source.read_bytes(), num_threads=os.cpu_count() or 1, qsv_update_func=update)
+    worker = calibrator.Calibrator(source.path.read_bytes(), num_threads=os.cpu_count() or 1, qsv_update_func=update)
     worker.calibrate({SIGNATURE: samples}, manager)
-    return worker.get_model_qsvs()
+    return adjusted_ranges(source.graph, worker.get_model_qsvs())
 
 
 def _signature_inputs(path: Path) -> list[str]:
@@ -165,20 +166,20 @@ def _describe(job: ExportJob, settings: Any) -> Lowered:
     types = Counter(str(node["op_name"]) for node in plan)
     delegates = types.pop("DELEGATE", 0)
     return Lowered(
-        _specs(interpreter.get_input_details(), job.input_names),
-        _specs(interpreter.get_output_details(), job.output_names),
+        _specs(interpreter.get_input_details(), job.input_names, job.layout),
+        _specs(interpreter.get_output_details(), job.output_names, job.layout),
         operator_facts(graph, module_paths(graph, job.module), delegated_operators(graph, plan)),
         GraphSummary(dict(types.most_common()), delegates=delegates),
         settings,
     )
 
 
-def _specs(tensors: Sequence[dict[str, Any]], names: Sequence[str]) -> tuple[TensorSpec, ...]:
+def _specs(tensors: Sequence[dict[str, Any]], names: Sequence[str], images: str) -> tuple[TensorSpec, ...]:
     specs = []
     for tensor, name in zip(tensors, names, strict=True):
         scale, zero_point = tensor["quantization"]
         shape = tuple(int(side) for side in tensor["shape"])
-        layout = "NCHW" if len(shape) == 4 else ""
+        layout = images if len(shape) == 4 else ""
         spec = TensorSpec(name, shape, np.dtype(tensor["dtype"]).name, layout)
         if np.issubdtype(tensor["dtype"], np.integer) and scale != 0.0:
             spec = TensorSpec(name, shape, spec.dtype, layout, float(scale), int(zero_point))

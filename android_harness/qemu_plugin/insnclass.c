@@ -11,13 +11,23 @@
  *   cc -shared -fPIC -O2 -o libinsnclass.so insnclass.c
  *   qemu-aarch64 -plugin ./libinsnclass.so -d plugin -D counts.json PROGRAM ...
  *
+ * With `clock=FILE,tick=CLASSES` the counters lie in FILE, where guest_clock.c reads them: the guest's time is then the
+ * number of executed instructions of these classes ("all", or names joined by "+").
+ *
+ *   qemu-aarch64 -plugin ./libinsnclass.so,clock=FILE,tick=float_mac+int8_dot ... PROGRAM ...
+ *
  * Encodings: Arm Architecture Reference Manual for A-profile (DDI 0487), section C4.1, "A64 instruction set encoding".
  */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "clock_page.h"
 
 typedef uint64_t plugin_id;
 struct qemu_plugin_tb;
@@ -47,14 +57,14 @@ enum {
   FLOAT_MAC,        /* vector multiply-add in half, single or double: FMLA, FMLS */
   INT8_DOT,         /* SDOT, UDOT, USDOT, SUDOT, SMMLA, UMMLA, USMMLA */
   SIMD_OTHER,       /* the rest of SIMD and scalar floating point */
-  OTHER,            /* SVE, SME, reserved */
-  CLASSES
+  OTHER             /* SVE, SME, reserved */
 };
 static const char *const class_names[CLASSES] = {"integer",   "branch",   "load_store", "simd_load_store",
                                                  "float_mac", "int8_dot", "simd_other", "other"};
 
 enum { MAX_INFERENCES = 4096 };
-static uint64_t now[CLASSES];
+static struct clock_page private_page;
+static struct clock_page *page = &private_page;
 static uint64_t at_begin[MAX_INFERENCES][CLASSES], at_end[MAX_INFERENCES][CLASSES];
 static unsigned begun, ended;
 
@@ -95,12 +105,12 @@ static int class_of(uint32_t word) {
 
 static void on_inference_begin(unsigned vcpu, void *data) {
   (void)vcpu, (void)data;
-  if (begun == ended && begun < MAX_INFERENCES) memcpy(at_begin[begun++], now, sizeof now);
+  if (begun == ended && begun < MAX_INFERENCES) memcpy(at_begin[begun++], page->counts, sizeof page->counts);
 }
 
 static void on_inference_end(unsigned vcpu, void *data) {
   (void)vcpu, (void)data;
-  if (ended < begun) memcpy(at_end[ended++], now, sizeof now);
+  if (ended < begun) memcpy(at_end[ended++], page->counts, sizeof page->counts);
 }
 
 static void on_translation(plugin_id id, struct qemu_plugin_tb *tb) {
@@ -114,7 +124,7 @@ static void on_translation(plugin_id id, struct qemu_plugin_tb *tb) {
     else if (word == (0xD280001Fu | 0xED02u << 5))
       qemu_plugin_register_vcpu_insn_exec_cb(insn, on_inference_end, NO_REGISTERS, NULL);
     else
-      qemu_plugin_register_vcpu_insn_exec_inline(insn, ADD_U64, &now[class_of(word)], 1);
+      qemu_plugin_register_vcpu_insn_exec_inline(insn, ADD_U64, &page->counts[class_of(word)], 1);
   }
 }
 
@@ -130,15 +140,48 @@ static void print_counts(const char *prefix, const uint64_t *counts, const uint6
 
 static void on_guest_exit(plugin_id id, void *data) {
   (void)id, (void)data;
-  print_counts("{\"total\":", now, NULL);
-  print_counts(",\"startup\":", begun ? at_begin[0] : now, NULL);
+  print_counts("{\"total\":", page->counts, NULL);
+  print_counts(",\"startup\":", begun ? at_begin[0] : page->counts, NULL);
   qemu_plugin_outs(",\"inferences\":[");
   for (unsigned i = 0; i < ended; i++) print_counts(i ? "," : "", at_end[i], at_begin[i]);
   qemu_plugin_outs("]}\n");
 }
 
+/* The bits of the classes in "all" or "name+name"; 0 for an unknown name. */
+static uint64_t class_bits(const char *names) {
+  if (strcmp(names, "all") == 0) return (1u << CLASSES) - 1;
+  uint64_t bits = 0;
+  while (*names != '\0') {
+    const size_t length = strcspn(names, "+");
+    int found = 0;
+    for (int i = 0; i < CLASSES; i++)
+      if (strlen(class_names[i]) == length && strncmp(class_names[i], names, length) == 0) bits |= 1u << i, found = 1;
+    if (!found) return 0;
+    names += length + (names[length] == '+');
+  }
+  return bits;
+}
+
+/* Puts the counters into a file that the guest can map. */
+static int share_page(const char *file) {
+  const int fd = open(file, O_RDWR | O_CREAT, 0600);
+  if (fd < 0 || ftruncate(fd, sizeof *page) != 0) return 0;
+  void *mapped = mmap(NULL, sizeof *page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  close(fd);
+  if (mapped == MAP_FAILED) return 0;
+  page = mapped;
+  return 1;
+}
+
 EXPORT int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv) {
-  (void)info, (void)argc, (void)argv;
+  (void)info;
+  const char *file = NULL, *tick = "all";
+  for (int i = 0; i < argc; i++)
+    if (strncmp(argv[i], "clock=", 6) == 0) file = argv[i] + 6;
+    else if (strncmp(argv[i], "tick=", 5) == 0) tick = argv[i] + 5;
+  if (file != NULL && !share_page(file)) return 1;
+  page->tick_classes = class_bits(tick);
+  if (page->tick_classes == 0) return 1;
   qemu_plugin_register_vcpu_tb_trans_cb(id, on_translation);
   qemu_plugin_register_atexit_cb(id, on_guest_exit, NULL);
   return 0;

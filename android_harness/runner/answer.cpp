@@ -88,7 +88,16 @@ Json& Json::add(const char* key, const std::vector<OperatorTime>& operators) {
   std::string list = "[";
   for (const auto& op : operators) {
     if (list.size() > 1) list += ',';
-    list += Json().add("name", op.name).add("type", op.type).add("calls", op.calls).add("total_ns", op.total_ns).text();
+    const char* delegated = op.delegated == Delegated::kNoDelegates ? "null"
+                            : op.delegated == Delegated::kYes      ? "true"
+                                                                   : "false";
+    list += Json()
+                .add("name", op.name)
+                .add("type", op.type)
+                .raw("delegated", delegated)
+                .add("calls", op.calls)
+                .add("total_ns", op.total_ns)
+                .text();
   }
   return raw(key, list + "]");
 }

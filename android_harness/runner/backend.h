@@ -42,10 +42,13 @@ class Tensor {
   uint8_t* aligned_;
 };
 
-// One row of a per-operator profile, summed over the calls.
+enum class Delegated { kNo, kYes, kNoDelegates };
+
+// One operator of a profile, summed over the runs.
 struct OperatorTime {
-  std::string name;   // of the node, as the runtime reports it
+  std::string name;   // of the node, as the runtime reports it; several may share one
   std::string type;   // of the operator, or "" where the runtime does not report it
+  Delegated delegated = Delegated::kNoDelegates;
   int64_t calls = 0;
   int64_t total_ns = 0;
 };
@@ -87,7 +90,7 @@ class Backend {
 void check_inputs(const std::vector<TensorSpec>& wanted, const Tensor* tensors, size_t count);
 
 // What libedgedeploy_executorch.so exports, as `edgedeploy_make_backend`. Bump the number when this header changes.
-constexpr int kPluginAbi = 1;
+constexpr int kPluginAbi = 2;
 using MakeBackend = Backend* (*)(int plugin_abi);
 
 }  // namespace edgedeploy

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from edgedeploy.core.measurement import Measurement, Profile
+from edgedeploy.core.measurement import Measurement
 
 SHOWN = 5
 LEAST_SHARE = 0.01  # of the whole, for an operator's change to be named
@@ -15,28 +16,46 @@ def find_causes(base: Measurement, head: Measurement) -> tuple[str, ...]:
     return (*_operators(base, head), *_rewrites(base.rewrites, head.rewrites), *_versions(base, head))
 
 
+@dataclass(frozen=True)
+class _Costs:
+    """What each operator costs in one inference, by name and type.
+
+    Attributes:
+        unit: "ms" or "M instructions", which are a million of what `costs` counts.
+    """
+
+    unit: str
+    costs: Mapping[tuple[str, str], float]
+
+
 def _operators(base: Measurement, head: Measurement) -> Iterator[str]:
-    if not (base.profile and head.profile and base.profile.operators and head.profile.operators):
+    old, new = _costs_of(base), _costs_of(head)
+    if old is None or new is None or old.unit != new.unit:
         return
-    old, new = _costs(base.profile), _costs(head.profile)
-    whole = sum(cost for cost, _ in old.values()) or 1.0
-    changes = []
-    for name in {**old, **new}:
-        (before, type_before), (after, type_after) = old.get(name, (0.0, "")), new.get(name, (0.0, ""))
-        changes.append((after - before, name, type_after or type_before, name in old, name in new))
-    for change, name, kind, was, is_ in sorted(changes, key=lambda found: -abs(found[0]))[:SHOWN]:
+    whole = sum(old.costs.values()) or 1.0
+    changes = {key: new.costs.get(key, 0.0) - old.costs.get(key, 0.0) for key in {**old.costs, **new.costs}}
+    for key, change in sorted(changes.items(), key=lambda found: -abs(found[1]))[:SHOWN]:
         if abs(change) >= LEAST_SHARE * whole:
-            what = "changed" if was and is_ else "is new" if is_ else "is gone"
-            yield f"operator {name} ({kind}) {what}: {change / 1e6:+.3f} ms, {change / whole:+.1%} of the inference"
+            name, kind = key
+            what = "is new" if key not in old.costs else "is gone" if key not in new.costs else "changed"
+            amount = f"{change / 1e6:+.3g} {old.unit}, {change / whole:+.1%} of the inference"
+            yield f"operator {name} ({kind}) {what}: {amount}"
 
 
-def _costs(profile: Profile) -> dict[str, tuple[float, str]]:
-    """The mean time of each operator in one inference, in ns, with its type."""
-    costs: dict[str, tuple[float, str]] = {}
-    for operator in profile.operators:
-        cost, _ = costs.get(operator.name, (0.0, ""))
-        costs[operator.name] = (cost + operator.total_ns / max(profile.runs, 1), operator.type)
-    return costs
+def _costs_of(row: Measurement) -> _Costs | None:
+    """From the instruction profile, else from the time of each operator; None without a profile."""
+    costs: dict[tuple[str, str], float] = {}
+    if row.instruction_profile is not None:
+        for counted in row.instruction_profile.operators:
+            key = counted.name, counted.type
+            costs[key] = costs.get(key, 0.0) + counted.instructions
+        return _Costs("M instructions", costs)
+    if row.profile is None or not row.profile.operators or row.device.emulated:
+        return None
+    for timed in row.profile.operators:
+        key = timed.name, timed.type
+        costs[key] = costs.get(key, 0.0) + timed.total_ns / max(row.profile.runs, 1)
+    return _Costs("ms", costs)
 
 
 def _rewrites(old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[str]:

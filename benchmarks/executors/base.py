@@ -22,8 +22,9 @@ from edgedeploy.android_harness.protocol import RunnerAnswer, RunRequest
 from edgedeploy.benchmarks.conditions import MeasurementConditions
 from edgedeploy.benchmarks.conditions.samples import Collected
 from edgedeploy.core.device import ConditionLogEntry, DeviceInfo, DeviceState
-from edgedeploy.core.measurement import InstructionCount, LaunchFigures, Profile
+from edgedeploy.core.measurement import InstructionCount, InstructionProfile, LaunchFigures, Profile
 from edgedeploy.core.parity import Array
+from edgedeploy.core.provenance import OperatorFact
 from edgedeploy.core.reporter import Reporter
 
 LEGACY_RUNTIME = "tflite-runtime"
@@ -41,6 +42,7 @@ class Workload:
         inputs: sets of inputs as the file takes them; the first is measured, all give outputs.
         macs: multiply-accumulates of one inference, where they are known.
         int8: whether they are done in int8.
+        operators: of the file, in its order; empty where they are not needed or not known.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Workload:
     inputs: Sequence[Sequence[Array]]
     macs: int | None = None
     int8: bool = False
+    operators: tuple[OperatorFact, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ class Executor(Protocol):
     def run(self, workload: Workload, options: RunOptions, reporter: Reporter) -> RunOutput:
         """Runs a prepared workload. Raises RunnerFailed, or a DeviceError."""
 
-    def profile(self, workload: Workload, options: RunOptions, reporter: Reporter) -> Profile:
+    def profile(self, workload: Workload, options: RunOptions, reporter: Reporter) -> Profile | InstructionProfile:
         """Profiles a prepared workload, in a run that gives no latency. Raises as `run`."""
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edgedeploy.android_harness.bundles import Bundle, build_bundle
+from edgedeploy.android_harness.operator_instructions import count_operators
 from edgedeploy.android_harness.qemu import CPUS, DEFAULT_CPU, count_instructions
 from edgedeploy.core.device import ConditionLogEntry, DeviceInfo
 from edgedeploy.core.errors import UnknownName
-from edgedeploy.core.measurement import InstructionCount, Profile
+from edgedeploy.core.measurement import InstructionCount, InstructionProfile, OperatorInstructions
 from edgedeploy.core.reporter import Reporter
 
 from .base import RunOptions, RunOutput, Workload
@@ -51,9 +52,21 @@ class QemuExecutor:
             instructions=with_bound(counted.instructions, workload),
         )
 
-    def profile(self, workload: Workload, options: RunOptions, reporter: Reporter) -> Profile:
-        """There is none: the runtimes profile time, and emulated time means nothing."""
-        return Profile(not_available="runtimes profile time, and an emulated CPU's time means nothing")
+    def profile(self, workload: Workload, options: RunOptions, reporter: Reporter) -> InstructionProfile:
+        """Counts the instructions of each operator; `options` are about time and do not apply."""
+        self.prepare(workload, reporter)
+        counts = count_operators(self._bundles[workload.runtime], workload.path, workload.inputs[0], self.cpu)
+        return InstructionProfile(
+            cpu=self.cpu,
+            total=counts.total,
+            outside_operators=counts.total - sum(row.instructions for row in counts.operators),
+            operators=tuple(
+                OperatorInstructions(
+                    row.name, row.type, row.delegated, row.instructions, row.useful, row.instructions / counts.total
+                )
+                for row in counts.operators
+            ),
+        )
 
 
 def with_bound(count: InstructionCount, workload: Workload) -> InstructionCount:

@@ -23,7 +23,7 @@ class HistoryRecord:
         id: of the measurement; the same one that was added twice counts once.
         revision: of the code that was measured, as git names it, or "".
         added_at: UTC, ISO 8601.
-        measurement: without its profile, with at most SAMPLES_OF_LAUNCH samples of each launch.
+        measurement: without its profiles, with at most SAMPLES_OF_LAUNCH samples of each launch.
     """
 
     schema_version: int = field(default=SCHEMA_VERSION, kw_only=True)
@@ -46,6 +46,7 @@ def make_record(row: Measurement, revision: str, added_at: str) -> HistoryRecord
         slowed_samples=_moved(row.slowed_samples, position),
         discarded_ns=(),
         profile=None,
+        instruction_profile=None,
         state_during=(),
     )
     return HistoryRecord(identity, revision, added_at, slim)

@@ -30,6 +30,7 @@ SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
 OPERATORS = "operators.json"
 GOLDEN = "golden.npz"
+NHWC = "NHWC"  # TensorSpec.layout of channels-last images
 
 
 @dataclass(frozen=True)
@@ -210,8 +211,14 @@ def find_artifacts(root: Path) -> Iterator[Path]:
             yield path.parent
 
 
-def quantize(array: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
-    """Real values as an artifact's input stores them: round(x / scale) + zero_point, clamped; floats pass through."""
+def to_file(array: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
+    """An input in the network's own form as the artifact's file takes it.
+
+    Images go from NCHW to the file's layout; real values become round(x / scale) + zero_point, clamped, where the file
+    stores integers.
+    """
+    if spec.layout == NHWC:
+        array = np.ascontiguousarray(array.transpose(0, 2, 3, 1))
     if spec.scale is None or spec.zero_point is None:
         plain: NDArray[Any] = array.astype(spec.dtype)
         return plain
@@ -221,8 +228,10 @@ def quantize(array: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
     return clamped
 
 
-def dequantize(array: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
-    """The inverse of `quantize`; arrays without a scale pass through."""
+def from_file(array: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
+    """The inverse of `to_file`, for outputs."""
+    if spec.layout == NHWC:
+        array = np.ascontiguousarray(array.transpose(0, 3, 1, 2))
     if spec.scale is None or spec.zero_point is None:
         return array
     real: NDArray[Any] = (array.astype(np.float32) - np.float32(spec.zero_point)) * np.float32(spec.scale)

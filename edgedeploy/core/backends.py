@@ -60,6 +60,7 @@ class Backend:
         runtime_module: the module whose import brings the runtime in.
         packages: what exporting and running need.
         native: the runtime's libraries.
+        channels_last: images are NHWC in the format's own operators.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Backend:
     runtime_module: str
     packages: tuple[Package, ...]
     native: NativeLibraries
+    channels_last: bool = False
 
     def __str__(self) -> str:
         return self.name
@@ -99,7 +101,7 @@ BACKENDS: Registry[Backend] = Registry(
             title="ONNX Runtime",
             file="model.onnx",
             extra="onnx",
-            formats=frozenset({NumberFormat.FLOAT32, NumberFormat.STATIC_INT8}),
+            formats=frozenset({NumberFormat.FLOAT32, NumberFormat.STATIC_INT8, NumberFormat.STATIC_UINT8_ACTIVATIONS}),
             exporter="edgedeploy.exporters.to_onnx:to_onnx",
             session=f"{_SESSIONS}:OnnxRuntimeSession",
             runtime_module="onnxruntime",
@@ -152,7 +154,7 @@ BACKENDS: Registry[Backend] = Registry(
             title="LiteRT",
             file="model.tflite",
             extra="tflite",
-            formats=frozenset(NumberFormat),
+            formats=frozenset(NumberFormat) - {NumberFormat.STATIC_UINT8_ACTIVATIONS},
             exporter="edgedeploy.exporters.to_tflite:to_tflite",
             session=f"{_SESSIONS}:LiteRtSession",
             runtime_module="ai_edge_litert.interpreter",
@@ -168,6 +170,7 @@ BACKENDS: Registry[Backend] = Registry(
                 libraries=(("ai_edge_litert/libLiteRt.so", "libLiteRt.so"),),
                 licences=("{info}/licenses/LICENSE",),
             ),
+            channels_last=True,
         ),
     ),
     name_of=str,

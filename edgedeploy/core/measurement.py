@@ -37,12 +37,18 @@ class LaunchFigures:
 
 @dataclass(frozen=True)
 class OperatorTime:
-    """One row of a profile, over all profiled runs: `total_ns / calls` is the mean of one call."""
+    """One operator of a profile, over all profiled runs: `total_ns / calls` is the mean of one call.
+
+    Attributes:
+        name: as the runtime has it; several operators may share one.
+        delegated: it ran inside a delegate; None where the runtime has no delegates.
+    """
 
     name: str
     type: str
     calls: int
     total_ns: int
+    delegated: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,52 @@ class InstructionCount:
 
 
 @dataclass(frozen=True)
+class OperatorInstructions:
+    """Executed A64 instructions of one operator in one profiled inference.
+
+    Attributes:
+        name, type: as the runtime's profiler has them; several operators may share a name.
+        delegated: it ran inside a delegate; None where the runtime has no delegates.
+        instructions: all; on ONNX Runtime with what its profiler executes within the operator.
+        useful: of these the vector multiply-accumulates: FMLA and FMLS, SDOT and its kin.
+        share: of the whole inference, 0 to 1.
+        module: path in the original network; "" where it cannot be traced.
+        macs: multiply-accumulates, from the artifact's own graph; None where the operator is not traced to it.
+        bound: the fewest instructions that these could take: MACs / 16 for int8, / 8 for depthwise int8, / 4 for float.
+            None where there are no MACs.
+        ratio: `instructions / bound`.
+    """
+
+    name: str
+    type: str
+    delegated: bool | None
+    instructions: int
+    useful: int
+    share: float
+    module: str = ""
+    macs: int | None = None
+    bound: float | None = None
+    ratio: float | None = None
+
+
+@dataclass(frozen=True)
+class InstructionProfile:
+    """Where an artifact's instructions go, from runs of their own: the runtime's profiler executes instructions too.
+
+    Attributes:
+        cpu: the emulated one.
+        total: of the profiled inference; `InstructionCount.total` is without a profiler.
+        outside_operators: those of the total that belong to no operator: the runtime's own work, and its profiler's.
+        operators: in the order of execution.
+    """
+
+    cpu: str
+    total: int
+    outside_operators: int
+    operators: tuple[OperatorInstructions, ...]
+
+
+@dataclass(frozen=True)
 class Measurement:
     """One artifact on one device with one number of threads.
 
@@ -116,6 +168,7 @@ class Measurement:
         discarded_ns: samples that were taken under throttling and repeated; not in `samples_ns`.
         interruptions: how often the device was lost and this row begun anew.
         profile: None unless it was asked for. On an emulated device its times mean as little as all others there.
+        instruction_profile: the same in instructions, where they are counted instead of timed.
         state_before, state_during, state_after: of the device, as it reports them.
         notes: what a reader of the figures must know.
         input_shapes: of the artifact's inputs, batch first.
@@ -152,6 +205,7 @@ class Measurement:
     discarded_ns: tuple[int, ...] = ()
     interruptions: int = 0
     profile: Profile | None = None
+    instruction_profile: InstructionProfile | None = None
     state_before: DeviceState | None = None
     state_during: tuple[DeviceState, ...] = ()
     state_after: DeviceState | None = None

@@ -8,6 +8,7 @@ A name is `<when>_w<weights>_a<activations>`; `fp32` alone means that nothing is
                                 a quarter of the size; often slower than static on a phone
     static_wi8_ai8              int8 weights (one scale per output channel) and int8 activations with ranges fixed by
                                 calibration: smallest and fastest, the one that can lose accuracy
+    static_wi8_au8              the same with uint8 activations, which ONNX Runtime's x86 kernels are made for
 
 The names follow ai-edge-quantizer, so that they mean the same in an issue of either project.
 
@@ -28,6 +29,12 @@ class NumberFormat(Enum):
     FLOAT16_WEIGHTS = "float16_weights"
     DYNAMIC_INT8 = "dynamic_int8"
     STATIC_INT8 = "static_int8"
+    STATIC_UINT8_ACTIVATIONS = "static_uint8_activations"
+
+    @property
+    def is_static(self) -> bool:
+        """Whether activations have ranges that are fixed beforehand."""
+        return self in (NumberFormat.STATIC_INT8, NumberFormat.STATIC_UINT8_ACTIVATIONS)
 
 
 class Observer(Enum):
@@ -107,12 +114,12 @@ class QuantRecipe:
     @property
     def is_quantized(self) -> bool:
         """Whether any operator computes in int8."""
-        return bool(self.formats & {NumberFormat.STATIC_INT8, NumberFormat.DYNAMIC_INT8})
+        return self.needs_calibration or NumberFormat.DYNAMIC_INT8 in self.formats
 
     @property
     def needs_calibration(self) -> bool:
         """Whether ranges of activations are fixed beforehand."""
-        return NumberFormat.STATIC_INT8 in self.formats
+        return any(format.is_static for format in self.formats)
 
     def format_of(self, operator: str, module: str = "", region: Region | None = None) -> NumberFormat:
         """The format of one operator: that of the last rule that matches it."""
@@ -132,3 +139,4 @@ FP32 = QuantRecipe("fp32", (RecipeRule(NumberFormat.FLOAT32),))
 WEIGHT_ONLY_FP16 = QuantRecipe("weight_only_wfp16_afp32", (RecipeRule(NumberFormat.FLOAT16_WEIGHTS),))
 DYNAMIC_INT8 = QuantRecipe("dynamic_wi8_afp32", (RecipeRule(NumberFormat.DYNAMIC_INT8),))
 STATIC_INT8 = _quantized("static_wi8_ai8", NumberFormat.STATIC_INT8)
+STATIC_UINT8_ACTIVATIONS = _quantized("static_wi8_au8", NumberFormat.STATIC_UINT8_ACTIVATIONS)

@@ -22,7 +22,7 @@ from edgedeploy.core.errors import (
     UnknownName,
     UsageError,
 )
-from edgedeploy.core.measurement import Measurement, Profile, ResultFile
+from edgedeploy.core.measurement import InstructionProfile, Measurement, Profile, ResultFile
 from edgedeploy.core.parity import worst
 from edgedeploy.core.reporter import NullReporter, Reporter
 from edgedeploy.core.storage.files import write_atomically
@@ -53,7 +53,7 @@ class BenchOptions:
         max_start_temp: in °C; waits before each row until the processor is cooler.
         cooldown: pause before each launch but the first, in seconds.
         runtime: "tflite-runtime" for the legacy runtime 2.14 on this machine; None for the artifact's own.
-        profile: run each row once more, for the time of each operator.
+        profile: run each row once more, for the time (on qemu: the instructions) of each operator.
         require_trust: raise NotTrustworthy at the end if a row is not trustworthy.
         json_file: written anew after every row, so that a failure loses none.
     """
@@ -189,9 +189,10 @@ class Rows:
         self._changed(len(self.measurements) - 1)
         self._save()
 
-    def add_profile(self, profile: Profile) -> None:
+    def add_profile(self, profile: Profile | InstructionProfile) -> None:
         """Completes the last one with its profile."""
-        self.measurements[-1] = replace(self.measurements[-1], profile=profile)
+        kind = "instruction_profile" if isinstance(profile, InstructionProfile) else "profile"
+        self.measurements[-1] = replace(self.measurements[-1], **{kind: profile})
         self._changed(len(self.measurements) - 1)
         self._save()
 
@@ -267,11 +268,14 @@ def measure(
     return assess(row)
 
 
-def profile_of(artifact: Artifact, executor: Executor, options: RunOptions, reporter: Reporter) -> Profile:
+def profile_of(
+    artifact: Artifact, executor: Executor, options: RunOptions, reporter: Reporter
+) -> Profile | InstructionProfile:
     """The profile of a measured artifact. A runner that fails while profiling costs the profile, not the row."""
+    workload = replace(workload_of(artifact, artifact.golden()), operators=artifact.operators())
     with reporter.stage(f"profile {artifact}"):
         try:
-            return executor.profile(workload_of(artifact, artifact.golden()), options, reporter)
+            return executor.profile(workload, options, reporter)
         except RunnerFailed as error:
             return Profile(not_available=error.message)
 

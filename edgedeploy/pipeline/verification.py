@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgedeploy.core.artifact import Artifact, Golden, dequantize, quantize
+from edgedeploy.core.artifact import Artifact, Golden, from_file, to_file
 from edgedeploy.core.errors import EdgedeployError, ParityFailed
 from edgedeploy.core.parity import Array, Parity, Threshold, compare
 from edgedeploy.core.reporter import Reporter
@@ -24,12 +24,12 @@ def parity_of(golden: Golden, outputs: Sequence[Sequence[Array]], specs: Sequenc
     Args:
         golden: inputs and reference outputs.
         outputs: for each sample the artifact's outputs, as its runtime gives them.
-        specs: of the artifact's outputs; integer ones are dequantized first.
+        specs: of the artifact's outputs; they are brought into the reference's form first.
     """
     found = []
     for index, spec in enumerate(specs):
         reference = np.concatenate([sample[index] for sample in golden.outputs])
-        actual = np.concatenate([dequantize(sample[index], spec) for sample in outputs])
+        actual = np.concatenate([from_file(sample[index], spec) for sample in outputs])
         found.append(compare(reference, actual, class_axis=1 if reference.ndim in (2, 4) else None))
     return tuple(found)
 
@@ -53,12 +53,12 @@ def stored_inputs(artifact: Artifact, golden: Golden | None) -> list[list[Array]
         samples = [[rng.standard_normal(spec.shape).astype(np.float32) for spec in specs]]
     else:
         samples = golden.inputs
-    return quantized(samples, specs)
+    return in_file_form(samples, specs)
 
 
-def quantized(samples: Sequence[Sequence[Array]], specs: Sequence[TensorSpec]) -> list[list[Array]]:
-    """Real-valued samples of inputs as an artifact with these input specs takes them."""
-    return [[quantize(array, spec) for array, spec in zip(sample, specs, strict=True)] for sample in samples]
+def in_file_form(samples: Sequence[Sequence[Array]], specs: Sequence[TensorSpec]) -> list[list[Array]]:
+    """Samples of inputs as an artifact with these input specs takes them."""
+    return [[to_file(array, spec) for array, spec in zip(sample, specs, strict=True)] for sample in samples]
 
 
 def workload_of(artifact: Artifact, golden: Golden | None) -> Workload:
@@ -104,7 +104,7 @@ class HostReference:
         here = self._outputs[workload.sha256]
         if here is None:
             return None
-        real = [[dequantize(array, spec) for array, spec in zip(sample, specs, strict=True)] for sample in here]
+        real = [[from_file(array, spec) for array, spec in zip(sample, specs, strict=True)] for sample in here]
         return parity_of(Golden([list(sample) for sample in workload.inputs], real), outputs, specs)
 
     def _run(self, workload: Workload) -> list[list[Array]] | None:

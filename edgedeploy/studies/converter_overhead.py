@@ -43,7 +43,6 @@ def bare(model: str, target_name: str) -> None:
             output_names=("out",),
             recipe=target.recipe,
             calibration=calibration.samples,
-            integer_io=False,
             path=Path(folder) / target.file,
             shared=SharedWork(Path(folder), Path(folder) / "log"),
         )

@@ -12,6 +12,7 @@ The order matters for these:
 - `cancel_permutes` after both, which leave permutes behind;
 - `center_before_variance` after `channels_first_layer_norm`, which reads whole norms;
 - `pool1x1_to_stride` after `linear_to_conv`: the stride goes into a convolution;
+- `fold_batch_norm` before `split_large_depthwise`: a norm folds into one convolution;
 - `fold_batch_norm` before `linear_to_conv`: a norm beside a linear layer folds into it before the layer changes;
 - `fuse_hard_activations` before `fold_hard_sigmoid_gate`: the second knows one spelling.
 """
@@ -34,10 +35,12 @@ from . import (
     fold_constants,
     fold_hard_sigmoid_gate,
     fuse_hard_activations,
+    gelu_to_tanh,
     l2_norm_to_rsqrt,
     linear_to_conv,
     pool1x1_to_stride,
     resize_to_fixed_size,
+    split_large_depthwise,
     split_qkv_projection,
     split_to_slices,
     transposed_conv_to_shuffle,
@@ -64,11 +67,14 @@ ALL: Registry[Rewrite] = Registry(
         cancel_permutes.REWRITE,
         pool1x1_to_stride.REWRITE,
         transposed_conv_to_shuffle.REWRITE,
+        split_large_depthwise.CUT_INPUTS,
+        split_large_depthwise.CUT_OUTPUTS,
         center_before_variance.REWRITE,
         adaptive_pool_to_fixed.REWRITE,
         resize_to_fixed_size.REWRITE,
         fuse_hard_activations.REWRITE,
         fold_hard_sigmoid_gate.REWRITE,
+        gelu_to_tanh.REWRITE,
         argmax_over_candidates.REWRITE,
     ),
     name_of=str,

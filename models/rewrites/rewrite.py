@@ -177,7 +177,8 @@ def apply(
             relative, differing = difference.relative_error, difference.differing_share
         elif bound.kind == "approximate":
             reason = (
-                f"{difference.differing_share:.1%} of the labels would differ, {bound.differing_share:.1%} is the bound"
+                f"outputs would differ by {difference.relative_error:.1g} σ and {difference.differing_share:.1%} of the "
+                f"labels, {bound.relative_error:.1g} σ and {bound.differing_share:.1%} are the bound"
             )
             applied, relative, differing = 0, 0.0, 0.0
             declined = (*declined, Declined("", rewrite.name, reason))

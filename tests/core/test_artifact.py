@@ -11,9 +11,9 @@ from edgedeploy.core.artifact import (
     Artifact,
     Golden,
     Manifest,
-    dequantize,
     find_artifacts,
-    quantize,
+    from_file,
+    to_file,
     write_manifest,
 )
 from edgedeploy.core.errors import ArtifactInvalid
@@ -142,6 +142,6 @@ def test_golden_inputs_and_outputs_survive_the_file(tmp_path: Path) -> None:
 
 def test_quantizing_clamps_and_dequantizing_inverts() -> None:
     spec = TensorSpec("x", (3,), "int8", scale=0.5, zero_point=-4)
-    stored = quantize(np.array([0.0, 1.2, 1e9]), spec)
+    stored = to_file(np.array([0.0, 1.2, 1e9]), spec)
     assert stored.tolist() == [-4, -2, 127]
-    np.testing.assert_allclose(dequantize(stored, spec), [0.0, 1.0, 65.5])
+    np.testing.assert_allclose(from_file(stored, spec), [0.0, 1.0, 65.5])

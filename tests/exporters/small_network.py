@@ -72,7 +72,6 @@ class SmallExports:
             output_names=("logits",),
             recipe=recipe,
             calibration=samples if recipe.needs_calibration else [],
-            integer_io=False,
             path=path,
             shared=self.shared,
         )

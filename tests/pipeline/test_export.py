@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import edgedeploy
-from edgedeploy.core.artifact import Artifact, quantize
+from edgedeploy.core.artifact import Artifact, to_file
 from edgedeploy.core.errors import ArtifactInvalid, ParityFailed, UnknownName, UsageError
 from edgedeploy.core.measurement import SCHEMA_VERSION, Measurement, ResultFile
 from edgedeploy.core.parity import Threshold
@@ -132,7 +132,7 @@ def test_integer_inputs_and_outputs_carry_their_scale(name: str, tmp_path: Path)
         assert spec.zero_point is not None
     golden = artifact.golden()
     assert golden is not None
-    stored = quantize(golden.inputs[0][0], artifact.manifest.inputs[0])
+    stored = to_file(golden.inputs[0][0], artifact.manifest.inputs[0])
     assert stored.dtype == np.dtype(artifact.manifest.inputs[0].dtype)
     (parity,) = artifact.manifest.parity
     assert parity.sqnr > 25

@@ -9,6 +9,7 @@
 #include <executorch/runtime/platform/platform.h>
 
 #include "backend.h"
+#include "operator_rows.h"
 
 // The package has the thread pool's library, but not its header.
 namespace executorch::extension::threadpool {
@@ -54,7 +55,7 @@ ScalarType code_of(DType dtype) {
 class Tracer : public et::EventTracer {
  public:
   bool active = false;
-  std::vector<OperatorTime> operators;
+  OperatorRows operators;
 
   void create_event_block(const char*) override {}
 
@@ -62,26 +63,30 @@ class Tracer : public et::EventTracer {
     constexpr char kKernel[] = "native_call_";
     et::EventTracerEntry entry{};
     entry.event_id = -1;
-    if (active && std::strncmp(name, kKernel, sizeof kKernel - 1) == 0)
-      entry.event_id = row(name + sizeof kKernel - 1);
-    if (active && std::strcmp(name, "DELEGATE_CALL") == 0) entry.event_id = row(kDelegateRest);
+    if (active && std::strncmp(name, kKernel, sizeof kKernel - 1) == 0) {
+      entry.event_id = next_row(name + sizeof kKernel - 1, Delegated::kNo);
+    } else if (active && std::strcmp(name, "DELEGATE_CALL") == 0) {
+      entry.event_id = delegate_call_ = next_row("delegate call, beside its operators", Delegated::kNo);
+    }
     entry.start_time = et::pal_current_ticks();
     return entry;
   }
-  void end_profiling(et::EventTracerEntry entry) override { add(entry.event_id, entry.start_time); }
+  void end_profiling(et::EventTracerEntry entry) override {
+    add(entry.event_id, ns(entry.start_time, et::pal_current_ticks()));
+  }
 
   et::EventTracerEntry start_profiling_delegate(const char* name, et::DelegateDebugIntId index) override {
     et::EventTracerEntry entry{};
-    entry.event_id = active ? row(delegate_name(name, index)) : -1;
+    entry.event_id = active ? next_row(delegate_name(name, index), Delegated::kYes) : -1;
     entry.start_time = et::pal_current_ticks();
     return entry;
   }
   void end_profiling_delegate(et::EventTracerEntry entry, const void*, size_t) override {
-    add_inside_delegate(entry.event_id, entry.start_time, et::pal_current_ticks());
+    add_inside_delegate(entry.event_id, ns(entry.start_time, et::pal_current_ticks()));
   }
   void log_profiling_delegate(const char* name, et::DelegateDebugIntId index, et_timestamp_t start, et_timestamp_t end,
                               const void*, size_t) override {
-    if (active) add_inside_delegate(row(delegate_name(name, index)), start, end);
+    if (active) add_inside_delegate(next_row(delegate_name(name, index), Delegated::kYes), ns(start, end));
   }
 
   void track_allocation(et::AllocatorID, size_t) override {}
@@ -101,17 +106,12 @@ class Tracer : public et::EventTracer {
   void set_delegation_intermediate_output_filter(et::EventTracerFilterBase*) override {}
 
  private:
-  static constexpr char kDelegateRest[] = "delegate call, beside its operators";
-
   static std::string delegate_name(const char* name, et::DelegateDebugIntId index) {
     return name != nullptr ? name : "delegate operator #" + std::to_string(index);
   }
 
-  int64_t row(const std::string& name) {
-    for (size_t i = 0; i < operators.size(); i++)
-      if (operators[i].name == name) return static_cast<int64_t>(i);
-    operators.push_back({name, name.substr(0, name.find(" #")), 0, 0});
-    return static_cast<int64_t>(operators.size()) - 1;
+  int64_t next_row(const std::string& name, Delegated delegated) {
+    return static_cast<int64_t>(operators.next_row(name, name.substr(0, name.find(" #")), delegated));
   }
 
   static int64_t ns(et_timestamp_t start, et_timestamp_t end) {
@@ -119,18 +119,20 @@ class Tracer : public et::EventTracer {
     return static_cast<int64_t>((end - start) * ratio.numerator / ratio.denominator);
   }
 
-  void add(int64_t index, et_timestamp_t start) {
+  void add(int64_t index, int64_t elapsed_ns) {
     if (!active || index < 0) return;
-    operators[static_cast<size_t>(index)].calls++;
-    operators[static_cast<size_t>(index)].total_ns += ns(start, et::pal_current_ticks());
+    OperatorTime& row = operators[static_cast<size_t>(index)];
+    row.calls++;
+    row.total_ns += elapsed_ns;
   }
 
-  void add_inside_delegate(int64_t index, et_timestamp_t start, et_timestamp_t end) {
-    if (!active || index < 0) return;
-    operators[static_cast<size_t>(index)].calls++;
-    operators[static_cast<size_t>(index)].total_ns += ns(start, end);
-    operators[static_cast<size_t>(row(kDelegateRest))].total_ns -= ns(start, end);
+  void add_inside_delegate(int64_t index, int64_t elapsed_ns) {
+    add(index, elapsed_ns);
+    if (active && index >= 0 && delegate_call_ >= 0)
+      operators[static_cast<size_t>(delegate_call_)].total_ns -= elapsed_ns;
   }
+
+  int64_t delegate_call_ = -1;  // the row of the current one
 };
 
 class ExecuTorchBackend : public Backend {
@@ -175,6 +177,7 @@ class ExecuTorchBackend : public Backend {
   }
 
   void run() override {
+    if (tracer_ != nullptr) tracer_->operators.begin_run();
     auto result = module_->execute("forward", values_);
     check("run", "inference", result.error());
     results_ = std::move(result.get());
@@ -199,8 +202,9 @@ class ExecuTorchBackend : public Backend {
   std::vector<OperatorTime> stop_profile() override {
     tracer_->active = false;
     // XNNPACK reports whole microseconds, so its operators may add up to slightly more than their call.
-    for (auto& op : tracer_->operators) op.total_ns = std::max<int64_t>(op.total_ns, 0);
-    return tracer_->operators;
+    std::vector<OperatorTime> rows = tracer_->operators.rows();
+    for (auto& row : rows) row.total_ns = std::max<int64_t>(row.total_ns, 0);
+    return rows;
   }
 
  private:

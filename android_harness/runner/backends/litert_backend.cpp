@@ -6,6 +6,7 @@
 #include "backend.h"
 #include "library.h"
 #include "litert_abi.h"
+#include "operator_rows.h"
 #include "registry.h"
 
 namespace edgedeploy {
@@ -120,6 +121,7 @@ class LiteRtBackend : public Backend {
   void run() override {
     check("run", "inference", api_.run(compiled_, 0, input_buffers_.size(), input_buffers_.data(),
                                        output_buffers_.size(), output_buffers_.data()));
+    profiled_runs_++;
   }
 
   std::vector<Tensor> read_outputs() override {
@@ -134,28 +136,35 @@ class LiteRtBackend : public Backend {
     return copies;
   }
 
-  void start_profile() override { check("profile", "start", api_.start_profiler(profiler_)); }
+  void start_profile() override {
+    check("profile", "start", api_.start_profiler(profiler_));
+    profiled_runs_ = 0;
+  }
 
   // Events are in microseconds. XNNPACK's operators are reported among the graph's, and its calls are left out, so that
-  // nothing is counted twice; operators of one name and number in two delegated parts share a row.
+  // nothing is counted twice. Runs are not marked: all have the same events.
   std::vector<OperatorTime> stop_profile() override {
     check("profile", "stop", api_.stop_profiler(profiler_));
     int count = 0;
     check("profile", "events", api_.event_count(profiler_, &count));
     std::vector<litert::ProfileEvent> events(static_cast<size_t>(std::max(count, 0)));
     if (count > 0) check("profile", "events", api_.events(profiler_, count, events.data()));
-    std::vector<OperatorTime> operators;
-    for (const auto& event : events) {
-      if ((event.type & (litert::kOperator | litert::kDelegateAsOperator)) == 0) continue;
-      std::string name = event.tag == nullptr ? "" : event.tag;
-      const std::string type = name;
-      name += " #" + std::to_string(event.metadata1);
-      auto row = std::find_if(operators.begin(), operators.end(), [&](const auto& op) { return op.name == name; });
-      if (row == operators.end()) row = operators.insert(row, {name, type, 0, 0});
-      row->calls++;
-      row->total_ns += static_cast<int64_t>(event.elapsed_us) * 1000;
+    const auto is_no_operator = [](const litert::ProfileEvent& event) {
+      return (event.type & (litert::kOperator | litert::kDelegateAsOperator)) == 0;
+    };
+    events.erase(std::remove_if(events.begin(), events.end(), is_no_operator), events.end());
+    const size_t events_per_run = std::max<size_t>(events.size() / std::max<size_t>(profiled_runs_, 1), 1);
+    OperatorRows operators;
+    for (size_t i = 0; i < events.size(); i++) {
+      if (i % events_per_run == 0) operators.begin_run();
+      const std::string type = events[i].tag == nullptr ? "" : events[i].tag;
+      const bool inside = (events[i].type & litert::kDelegateAsOperator) != 0;
+      OperatorTime& row = operators[operators.next_row(type + " #" + std::to_string(events[i].metadata1), type,
+                                                       inside ? Delegated::kYes : Delegated::kNo)];
+      row.calls++;
+      row.total_ns += static_cast<int64_t>(events[i].elapsed_us) * 1000;
     }
-    return operators;
+    return operators.rows();
   }
 
  private:
@@ -212,6 +221,7 @@ class LiteRtBackend : public Backend {
   Handle environment_ = nullptr, compiled_ = nullptr, profiler_ = nullptr;
   std::vector<TensorSpec> inputs_, outputs_;
   std::vector<Handle> tensors_, input_buffers_, output_buffers_;
+  size_t profiled_runs_ = 0;  // since the profile was started
 };
 
 std::unique_ptr<Backend> make(const LoadOptions&) { return std::make_unique<LiteRtBackend>(); }

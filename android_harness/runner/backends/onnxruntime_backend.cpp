@@ -1,5 +1,4 @@
 // ONNX Runtime through its C API, on the CPU provider.
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -8,6 +7,7 @@
 #include "backend.h"
 #include "library.h"
 #include "onnxruntime_abi.h"
+#include "operator_rows.h"
 #include "registry.h"
 
 namespace edgedeploy {
@@ -132,25 +132,27 @@ class OnnxRuntimeBackend : public Backend {
     check(api_.end_profiling(session_, allocator_, &path));
     const std::string file_name = path;
     check(api_.free(allocator_, path));
-    std::vector<OperatorTime> operators;
+    OperatorRows operators;
     int64_t run = 0;
     std::ifstream file(file_name);
     if (!file) throw Failure("profile", "ONNX Runtime's profile " + file_name + " cannot be read");
     for (std::string line; std::getline(file, line);) {
       const std::string name = field(line, "name");
-      if (name == "model_run") run++;
+      if (name == "model_run") {
+        run++;
+        operators.begin_run();
+      }
       constexpr char kSuffix[] = "_kernel_time";
       const size_t suffix = name.rfind(kSuffix);
       if (field(line, "cat") != "Node" || suffix == std::string::npos || run < runs_before_profile_) continue;
       const std::string node = name.substr(0, suffix), type = field(line, "op_name");
-      auto row = std::find_if(operators.begin(), operators.end(), [&](const auto& op) { return op.name == node; });
-      if (row == operators.end()) row = operators.insert(row, {node, type, 0, 0});
-      row->calls++;
-      row->total_ns += std::strtoll(field(line, "dur").c_str(), nullptr, 10) * 1000;
+      OperatorTime& row = operators[operators.next_row(node, type, Delegated::kNoDelegates)];
+      row.calls++;
+      row.total_ns += std::strtoll(field(line, "dur").c_str(), nullptr, 10) * 1000;
     }
     file.close();
     std::remove(file_name.c_str());
-    return operators;
+    return operators.rows();
   }
 
  private:

@@ -66,6 +66,13 @@ def export(
     int8_io: Annotated[
         bool, typer.Option("--int8-io", help="With static int8, inputs and outputs are int8 too.")
     ] = False,
+    layout: Annotated[
+        str, typer.Option(metavar="LAYOUT", help="How tflite artifacts store images: nhwc or nchw.")
+    ] = "nhwc",
+    tune_for: Annotated[
+        str,
+        typer.Option(metavar="CPU", help="arm or x86: the CPU that int8 is laid out for. It changes onnx-int8."),
+    ] = "arm",
     allow_low_parity: Annotated[
         bool, typer.Option("--allow-low-parity", help="Keep an artifact whose parity is below its target's threshold.")
     ] = False,
@@ -109,6 +116,8 @@ def export(
         calib=calib,
         num_calib=num_calib,
         int8_io=int8_io,
+        layout=layout,
+        tune_for=tune_for,
         allow_low_parity=allow_low_parity,
         min_runtime=min_runtime,
         without_rewrites=tuple(without_rewrite or ()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -54,11 +55,17 @@ def bench(
         ),
     ] = None,
     profile: Annotated[
-        bool, typer.Option("--profile", help="Run each row once more, to measure the time of each operator.")
+        bool,
+        typer.Option(
+            "--profile", help="Run each row once more, for the time (on qemu: the instructions) of each operator."
+        ),
     ] = False,
     require_trust: Annotated[
         bool, typer.Option("--require-trust", help="Exit with 4 if a row is not trustworthy.")
     ] = False,
+    top: Annotated[
+        int, typer.Option(min=0, metavar="N", help="With --profile, show this many; the JSON has every operator.")
+    ] = 10,
     json_file: Annotated[
         Path | None,
         typer.Option("--json", metavar="FILE", help="Write all samples to this file; - prints them to stdout."),
@@ -102,11 +109,13 @@ def bench(
         if to_stdout:
             print_json(ResultFile.of(measured))
         elif measured:
-            _print_tables(measured)
+            _print_tables(measured, top)
 
 
-def _print_tables(rows: Sequence[Measurement]) -> None:
+def _print_tables(rows: Sequence[Measurement], top: int) -> None:
+    from edgedeploy.cli.tables.instruction_profiles import render_instruction_profiles
     from edgedeploy.cli.tables.measurements import render_measurements, render_profiles
 
     print_result(rows, render_measurements, as_json=False)
-    print_result(rows, render_profiles, as_json=False)
+    print_result(rows, functools.partial(render_profiles, top=top), as_json=False)
+    print_result(rows, functools.partial(render_instruction_profiles, top=top), as_json=False)

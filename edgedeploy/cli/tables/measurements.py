@@ -14,7 +14,6 @@ from .text import mebibytes, milliseconds, new_table, percent_of_interval, rende
 
 TIME_COLUMNS = (">threads", ">min", ">median", ">±%", ">p90", ">p99", ">min Δ%", ">load", ">first", ">peak MiB")
 COUNT_COLUMNS = (">instr M", ">× bound", ">load/store %", ">float MAC M", ">int8 dot M")
-SHOWN_OPERATORS = 10  # the JSON has them all
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -103,8 +102,8 @@ def _count_cells(count: InstructionCount | None) -> list[str]:
     ]
 
 
-def render_profiles(rows: Sequence[Measurement], layout: Layout = PLAIN) -> str:
-    """For each profiled row the types of operators, the most expensive first, and their calls in one inference."""
+def render_profiles(rows: Sequence[Measurement], layout: Layout = PLAIN, *, top: int = 10) -> str:
+    """For each profiled row the `top` types of operators, the most expensive first, and their calls in one inference."""
     parts: list[Table | str] = []
     for row in rows:
         if row.profile is None:
@@ -114,11 +113,11 @@ def render_profiles(rows: Sequence[Measurement], layout: Layout = PLAIN) -> str:
             parts.append(f"{heading}: no profile: {row.profile.not_available}")
             continue
         parts.append(f"{heading}: operators, the mean of {row.profile.runs} profiled inferences")
-        parts.append(_profile_table(row.profile, timed=not row.device.emulated))
+        parts.append(_profile_table(row.profile, top, timed=not row.device.emulated))
     return render(*parts, layout=layout)
 
 
-def _profile_table(profile: Profile, *, timed: bool) -> Table:
+def _profile_table(profile: Profile, top: int, *, timed: bool) -> Table:
     """`timed` is False on an emulated device: its time is never shown, nor as a share."""
     table = new_table("operator", ">calls", *((">share %",) if timed else ()))
     costs: dict[str, tuple[int, int]] = {}  # total_ns and calls by type
@@ -128,7 +127,7 @@ def _profile_table(profile: Profile, *, timed: bool) -> Table:
     ordered = sorted(
         ((*cost, type_) for type_, cost in costs.items()), key=lambda cost: cost[0] if timed else cost[1], reverse=True
     )
-    shown, others = ordered[:SHOWN_OPERATORS], ordered[SHOWN_OPERATORS:]
+    shown, others = ordered[:top], ordered[top:]
     if others:
         name = f"{len(others)} other type{'s' if len(others) > 1 else ''}"
         shown.append((sum(cost[0] for cost in others), sum(cost[1] for cost in others), name))

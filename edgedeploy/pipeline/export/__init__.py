@@ -50,7 +50,8 @@ def export(
 
     Raises an EdgedeployError. A target that fails does not stop the others; its error is raised at the end.
     """
-    chosen, wanted = ExportOptions(**options), parse_targets(targets)
+    chosen = ExportOptions(**options)
+    wanted = [target.tuned_for(chosen.tune_for) for target in parse_targets(targets)]
     chosen.check_rewrites()
     check_writable(Path(chosen.output))
     reporter = reporter or NullReporter()
@@ -93,7 +94,7 @@ class _Run:
         name = f"{self._prepared.network.name}/{target.name}"
         with staged_folder(final) as stage:
             with reporter.stage(f"lower to {target.name}"), output_errors(final):
-                lower_options = stages.LowerOptions(stage, self._shared, options.int8_io)
+                lower_options = stages.LowerOptions(stage, self._shared, options.int8_io, options.layout)
                 lowered = stages.lower(self._prepared, rewritten, target, lower_options)
             require_loads(options.min_runtime, target.runtime, lowered.path, name)
             with reporter.stage(f"verify {target.name} in {target.runtime}"):

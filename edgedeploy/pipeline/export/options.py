@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from edgedeploy.models.loading import LoadOptions
 
 HEADS = ("logits", "upsampled", "labels", "features")
+LAYOUTS = ("nhwc", "nchw")
+CPUS = ("arm", "x86")
 NUM_CALIB = 32
 
 
@@ -34,6 +36,8 @@ class ExportOptions:
         calib: a folder of images for int8 ranges; by default crops of scikit-learn's photographs.
         num_calib: use at most this many of them.
         int8_io: inputs and outputs of static int8 artifacts are int8 too.
+        layout: of images in tflite artifacts, "nhwc" or "nchw".
+        tune_for: "arm" or "x86", the CPU whose kernels int8 is laid out for.
         allow_low_parity: keep an artifact whose parity misses its target's threshold.
         min_runtime: "tflite-2.14" refuses a tflite artifact that tflite-runtime 2.14.0 cannot load.
         without_rewrites: rewrites to leave out.
@@ -48,6 +52,8 @@ class ExportOptions:
     calib: str | Path | None = None
     num_calib: int = NUM_CALIB
     int8_io: bool = False
+    layout: str = "nhwc"
+    tune_for: str = "arm"
     allow_low_parity: bool = False
     min_runtime: str | None = None
     without_rewrites: Sequence[str] = ()
@@ -56,6 +62,10 @@ class ExportOptions:
     def __post_init__(self) -> None:
         if self.head not in HEADS:
             raise UnknownName("head", self.head, HEADS, hint=f"--head {', '.join(HEADS)}")
+        if self.layout not in LAYOUTS:
+            raise UnknownName("layout", self.layout, LAYOUTS, hint=f"--layout {', '.join(LAYOUTS)}")
+        if self.tune_for not in CPUS:
+            raise UnknownName("kind of CPU", self.tune_for, CPUS, hint=f"--tune-for {', '.join(CPUS)}")
         if self.num_calib < 1:
             raise UsageError("--num-calib must be at least 1")
         check_min_runtime(self.min_runtime)
@@ -91,6 +101,8 @@ class ExportKeywords(TypedDict, total=False):
     calib: str | Path | None
     num_calib: int
     int8_io: bool
+    layout: str
+    tune_for: str
     allow_low_parity: bool
     min_runtime: str | None
     without_rewrites: Sequence[str]

@@ -11,7 +11,7 @@ target. They can be called one by one:
     prepared = prepare(network, calibration, options, reporter)
     rewritten = rewrite(prepared, options.rewrites_of(targets[0]))
     with staged_folder(folder) as stage:
-        lowered = lower(prepared, rewritten, targets[0], LowerOptions(stage, shared, int8_io=False))
+        lowered = lower(prepared, rewritten, targets[0], LowerOptions(stage, shared))
         parities = verify(prepared, targets[0], lowered)
         write(prepared, rewritten, targets[0], lowered, parities)
 """
@@ -35,7 +35,7 @@ from edgedeploy.core.storage.files import sha256_of
 from edgedeploy.core.versions import EDGEDEPLOY_VERSION, versions
 from edgedeploy.data.calibration import CalibrationSet, calibration_from_folder
 from edgedeploy.data.photographs import calibration_from_photographs, held_out_images
-from edgedeploy.pipeline.verification import parity_of, quantized
+from edgedeploy.pipeline.verification import in_file_form, parity_of
 
 from .conversion_errors import explain_capture, explain_lowering
 from .options import NUM_CALIB, ExportOptions
@@ -92,6 +92,7 @@ class LowerOptions:
     folder: Path
     shared: SharedWork
     int8_io: bool = False
+    layout: str = "nhwc"
 
 
 @dataclass(frozen=True)
@@ -230,18 +231,26 @@ def lower(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target,
     import torch
 
     from edgedeploy.exporters.job import ExportJob
+    from edgedeploy.models.adapters.channels_last import channels_last_sample, with_channels_last_images
 
     calibrated = target.recipe.needs_calibration
+    module, example = rewritten.module, prepared.golden.inputs[0]
+    calibration = prepared.calibration.samples if calibrated else ()
+    layout = "NHWC" if options.layout == "nhwc" and target.backend.channels_last else "NCHW"
+    if layout == "NHWC":
+        module = options.shared.once("channels last", module, lambda: with_channels_last_images(rewritten.module))
+        example, *calibration = map(channels_last_sample, (example, *calibration))
     job = ExportJob(
-        module=rewritten.module,
-        example_inputs=tuple(torch.from_numpy(array) for array in prepared.golden.inputs[0]),
+        module=module,
+        example_inputs=tuple(torch.from_numpy(array) for array in example),
         input_names=tuple(spec.name for spec in prepared.network.inputs),
         output_names=prepared.output_names,
         recipe=target.recipe,
-        calibration=prepared.calibration.samples if calibrated else (),
-        integer_io=options.int8_io and calibrated,
+        calibration=calibration,
         path=options.folder / target.file,
         shared=options.shared,
+        integer_io=options.int8_io and calibrated,
+        layout=layout,
     )
     try:
         return LoweredFile(job.path, target.exporter()(job), calibrated)
@@ -256,7 +265,7 @@ def verify(prepared: PreparedNetwork, target: Target, lowered: LoweredFile) -> t
     from edgedeploy.benchmarks.executors import RunOptions
     from edgedeploy.benchmarks.executors.python_process import run_in_python
 
-    inputs = quantized(prepared.golden.inputs, lowered.record.inputs)
+    inputs = in_file_form(prepared.golden.inputs, lowered.record.inputs)
     ran = run_in_python(target.runtime, lowered.path, inputs, RunOptions(warmup_runs=0, num_runs=0))
     return parity_of(prepared.golden, ran.outputs, lowered.record.outputs)
 
