@@ -118,11 +118,11 @@ def _measure(pair: _Pair, options: ComparisonOptions) -> _Pair:
         return replace(pair, found=certain)
     if not base.samples_ns or not head.samples_ns:
         return pair
-    launches = [split_launches(row.samples_ns, row.sample_launches) for row in (base, head)]
-    found, spread = difference(*launches, options.metric, options.noise.get(pair.key))
+    old_launches, new_launches = (split_launches(row.samples_ns, row.sample_launches) for row in (base, head))
+    found, spread = difference(old_launches, new_launches, options.metric, options.noise.get(pair.key))
     doubts = [
         (side, doubt)
-        for side, row, split in zip(("base", "head"), (base, head), launches, strict=True)
+        for side, row, split in zip(("base", "head"), (base, head), (old_launches, new_launches), strict=True)
         for doubt in judge(row, split).doubts
     ]
     return replace(pair, found=found, spread=spread, doubts=tuple(doubts))

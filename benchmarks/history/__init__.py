@@ -6,7 +6,7 @@ index.py     the same rows in SQLite  series.py  the course of each row, and its
 
 from __future__ import annotations
 
-from .series import Series, find_series
+from .series import find_series
 from .store import HistoryStore
 
-__all__ = ["HistoryStore", "Series", "find_series"]
+__all__ = ["HistoryStore", "find_series"]

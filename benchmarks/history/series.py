@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from edgedeploy.benchmarks.comparison.rows import context_of, key_of
 from edgedeploy.benchmarks.statistics.changepoints import WINDOW, change_points
+from edgedeploy.benchmarks.statistics.launches import Samples
 from edgedeploy.benchmarks.statistics.noise import NoiseModel, learn_noise
 from edgedeploy.core.measurement import Measurement
 from edgedeploy.core.results.comparison import RowKey
@@ -25,18 +27,18 @@ def find_series(connection: sqlite3.Connection, pattern: str = "", device: str =
         "from measurements where level is not null and instr(model || '/' || target, ?) and instr(lower(device), ?) "
         "order by file, model, target, threads, counted, started_at, rowid"
     )
-    groups: dict[tuple[object, ...], list[tuple[object, ...]]] = {}
+    groups: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
     for row in connection.execute(sql, (pattern, device.lower())):
         groups.setdefault(row[:6], []).append(row[6:])
     return [_series(key, rows) for key, rows in groups.items()]
 
 
-def _series(key: tuple[object, ...], rows: Sequence[tuple[object, ...]]) -> Series:
+def _series(key: tuple[Any, ...], rows: Sequence[tuple[Any, ...]]) -> Series:
     _, device, model, target, threads, counted = key
     points = tuple(
         HistoryPoint(
-            str(revision),
-            str(started_at),
+            revision,
+            started_at,
             float(np.exp(level)),
             None if trusted is None else bool(trusted),
         )
@@ -45,7 +47,7 @@ def _series(key: tuple[object, ...], rows: Sequence[tuple[object, ...]]) -> Seri
     kept = [index for index, point in enumerate(points) if point.trustworthy is not False]
     levels = np.log([points[index].value for index in kept])
     found = change_points(levels) if len(levels) else []
-    contexts = [str(row[-1]) for row in rows]
+    contexts = [row[-1] for row in rows]
     changes = tuple(
         LevelChange(
             kept[change.index],
@@ -61,8 +63,8 @@ def _series(key: tuple[object, ...], rows: Sequence[tuple[object, ...]]) -> Seri
     if changes:
         first, last = found[0].index - (len(levels) - len(recent)), found[-1].index - (len(levels) - len(recent))
         total = float(np.expm1(recent[last:].mean() - recent[:first].mean()))
-    row_key = RowKey(str(model), str(target), int(str(threads)), bool(counted))
-    return Series(row_key, str(device), points, changes, total)
+    row_key = RowKey(model, target, threads, bool(counted))
+    return Series(row_key, device, points, changes, total)
 
 
 def _context_changes(before: str, after: str) -> tuple[str, ...]:
@@ -74,14 +76,14 @@ def noise_models(connection: sqlite3.Connection, rows: Sequence[Measurement]) ->
     """For each row the noise model of its repeated measurements: one artifact, one device, one context, many times."""
     sql = (
         "select artifact_sha256, context, launch_levels from measurements where file = ? and model = ? and target = ? "
-        "and threads = ? and counted = 0 and trustworthy is not 0"
+        "and threads = ? and counted = 0 and trustworthy is not 0 and artifact_sha256 <> ''"
     )
     models: dict[RowKey, NoiseModel] = {}
     for row in rows:
         if row.instructions is not None:
             continue
         wanted = context_of(row)
-        artifacts: dict[str, list[np.ndarray]] = {}
+        artifacts: dict[str, list[Samples]] = {}
         for sha256, context, levels in connection.execute(
             sql, (device_file(row.device), row.model, row.target, row.threads)
         ):

@@ -45,4 +45,4 @@ def _resample_blocks(samples: Samples, rng: np.random.Generator) -> Samples:
     length = min(len(samples), max(5, round(len(samples) ** (1 / 3))))
     starts = rng.integers(len(samples) - length + 1, size=-(-len(samples) // length))
     positions = (starts[:, None] + np.arange(length)).ravel()[: len(samples)]
-    return samples[positions]
+    return np.asarray(samples[positions])

@@ -191,8 +191,11 @@ class Rows:
 
     def add_profile(self, profile: Profile | InstructionProfile) -> None:
         """Completes the last one with its profile."""
-        kind = "instruction_profile" if isinstance(profile, InstructionProfile) else "profile"
-        self.measurements[-1] = replace(self.measurements[-1], **{kind: profile})
+        last = self.measurements[-1]
+        counted = isinstance(profile, InstructionProfile)
+        self.measurements[-1] = (
+            replace(last, instruction_profile=profile) if counted else replace(last, profile=profile)
+        )
         self._changed(len(self.measurements) - 1)
         self._save()
 

@@ -30,12 +30,18 @@ class CompareKeywords(TypedDict, total=False):
 
 
 def compare(
-    base: Results, head: Results, *, store: str | Path = STORE, **options: Unpack[CompareKeywords]
+    base: Results,
+    head: Results,
+    *,
+    store: str | Path = STORE,
+    names: tuple[str, str] = ("base", "head"),
+    **options: Unpack[CompareKeywords],
 ) -> Comparison:
     """Compares measurements row by row.
 
     Args:
         base, head: result files, folders of them, revisions of the history, or measurements.
+        names: of base and head, where they are not files.
         store: the history. Where there is one, the noise of each row is learned from it.
         options: metric, false_alarm_rate, margin, force; gates and budgets are read from edgedeploy.toml.
 
@@ -48,12 +54,13 @@ def compare(
     _check(chosen.metric, chosen.false_alarm_rate, chosen.margin)
     settings = read_settings()
     chosen = replace(chosen, gates=settings.gates, budgets=settings.budgets)
-    old, new = _load(base, store), _load(head, store)
+    old, new = load_results(base, store), load_results(head, store)
     chosen = replace(chosen, noise=_noise(new.measurements, Path(store)))
-    names = tuple(
-        str(results) if isinstance(results, str | Path) else name for results, name in ((base, "base"), (head, "head"))
-    )
-    found = compare_measurements(old.measurements, new.measurements, chosen, (names[0], names[1]))
+    shown = [
+        str(results) if isinstance(results, str | Path) else name
+        for results, name in zip((base, head), names, strict=True)
+    ]
+    found = compare_measurements(old.measurements, new.measurements, chosen, (shown[0], shown[1]))
     return replace(found, versions=_version_changes(old.tool.versions, new.tool.versions))
 
 
@@ -77,7 +84,8 @@ def _check(metric: str, false_alarm_rate: float, margin: float) -> None:
         raise UsageError("the margin must be between 0 and 100 percent", hint="--margin 5")
 
 
-def _load(results: Results, store: str | Path) -> ResultFile:
+def load_results(results: Results, store: str | Path = STORE) -> ResultFile:
+    """The measurements in a file, a folder, or a revision of the history. Raises ResultsInvalid, UnknownName."""
     if isinstance(results, ResultFile):
         return results
     if not isinstance(results, str | Path):

@@ -1,4 +1,4 @@
-"""The commands that judge measurements: compare."""
+"""The commands that judge measurements: compare and report."""
 
 from __future__ import annotations
 
@@ -62,3 +62,47 @@ def compare(
     )
     print_result(found, render_comparison, as_json=as_json)
     check_comparison(found, require_trust=require_trust)
+
+
+@commands.command()
+def report(
+    results: Annotated[
+        list[str], typer.Argument(metavar="RESULTS", help="Files of `bench --json`, or folders of them.")
+    ],
+    base: Annotated[
+        str | None,
+        typer.Option(metavar="BASE", help="Compare with this: a file, a folder, or a revision of the history."),
+    ] = None,
+    format_name: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="terminal, markdown, junit, html, github-action-benchmark, bencher or otava.",
+        ),
+    ] = "terminal",
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Compare also what was measured on other devices or conditions, marked.")
+    ] = False,
+    store: StoreOption = Path("history"),
+) -> None:
+    """Report measurements to people, CI systems and dashboards.
+
+    With --base they are compared first; a regression is reported and does not fail: that is what `compare` is for. HTML is
+    one page that needs no network. The history of the rows is in it where there is one.
+    """
+    from edgedeploy.cli.tables.comparison import render_comparison
+    from edgedeploy.cli.tables.measurements import render_measurements
+    from edgedeploy.core.storage.files import write_atomically
+    from edgedeploy.pipeline.report import TERMINAL, make_report, render_report
+
+    made = make_report(results, base, store=store, force=force)
+    if format_name == TERMINAL:
+        text = render_measurements(made.rows) + (f"\n{render_comparison(made.comparison)}" if made.comparison else "")
+    else:
+        text = render_report(made, format_name)
+    if output is None:
+        print(text, end="")
+    else:
+        write_atomically(output, text)
