@@ -16,7 +16,6 @@ where the project's tests run, so they cover how the NDK is called and not its r
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +23,7 @@ from pathlib import Path
 from edgedeploy.core.backends import BY_RUNTIME
 from edgedeploy.core.errors import RunnerFailed
 from edgedeploy.core.storage.cache import cache_folder, key_of, locked, text_of_sources
-from edgedeploy.core.storage.files import output_errors, sha256_of, staged_folder
+from edgedeploy.core.storage.files import output_errors, private_folder, sha256_of, staged_folder
 from edgedeploy.core.storage.json_records import write_record
 
 from .native_runtimes import RuntimePackage, find_package
@@ -154,11 +153,11 @@ def _built(compiler: Compiler, product: str, options: list[str], more_key: list[
         if not folder.exists():
             cmake = find_program("cmake", "cmake", "building the runner")
             find_program("ninja", "ninja-build", "building the runner")
-            with tempfile.TemporaryDirectory() as build, staged_folder(folder) as stage:
-                configure = [cmake, "-S", str(_SOURCES), "-B", build, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"]
+            with private_folder() as build, staged_folder(folder) as stage:
+                configure = [cmake, "-S", str(_SOURCES), "-B", str(build), "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release"]
                 run_tool([*configure, *compiler.cmake_options, *options], "configuring the runner")
-                run_tool([cmake, "--build", build], f"building {product} for {compiler.abi}")
-                shutil.copy2(Path(build) / product, stage / product)
+                run_tool([cmake, "--build", str(build)], f"building {product} for {compiler.abi}")
+                shutil.copy2(build / product, stage / product)
     return folder / product
 
 

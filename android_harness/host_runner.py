@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgedeploy.core.errors import RunnerFailed
 from edgedeploy.core.parity import Array
+from edgedeploy.core.storage.files import private_folder
 
 from .bundles import Bundle
 from .protocol import RunnerAnswer, RunnerPaths, RunRequest, parse_answer
@@ -63,18 +63,18 @@ def run_on_host(
     """
     request, options = request or RunRequest(), options or HostRunOptions()
     what = f"the {bundle.runtime} runner ({bundle.abi})"
-    with tempfile.TemporaryDirectory(prefix="edgedeploy-run-") as folder:
-        inputs, outputs = Path(folder) / "inputs.bin", Path(folder) / "outputs.bin"
+    with private_folder() as folder:
+        inputs, outputs = folder / "inputs.bin", folder / "outputs.bin"
         write_tensors(inputs, [tensor for one_set in input_sets for tensor in one_set])
         paths = RunnerPaths(
             inputs=str(inputs),
             model=None if model is None else str(model.resolve()),
             outputs=str(outputs) if options.want_outputs else None,
-            scratch=folder,
+            scratch=str(folder),
         )
         command = options.wrap([*bundle.command(), *request.arguments(bundle.runtime, paths)])
         timeout_s = request.timeout_s if options.timeout_s is None else options.timeout_s
-        done = _run(command, folder, timeout_s, what)
+        done = _run(command, str(folder), timeout_s, what)
         answer = parse_answer(done.stdout, exit_code=done.returncode, stderr=done.stderr, what=what)
         tensors = read_tensors(outputs) if options.want_outputs else []
     return HostRun(answer, split_outputs(tensors, len(input_sets)))

@@ -8,17 +8,16 @@ modules too; only their C and C++ libraries are used, so the Python version in t
 from __future__ import annotations
 
 import subprocess
-import sys
-import tempfile
 import zipfile
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from edgedeploy.core.backends import Backend, NativeLibraries
+from edgedeploy.core.child_processes import child_environment, installed_module_command, interpreter
 from edgedeploy.core.errors import MissingExtra, RunnerFailed
 from edgedeploy.core.storage.cache import cache_folder, locked
-from edgedeploy.core.storage.files import staged_folder
+from edgedeploy.core.storage.files import private_folder, staged_folder
 
 from .toolchain import HOST_ABI
 
@@ -79,8 +78,8 @@ def _arm_package(runtime: str, native: NativeLibraries) -> Path:
     folder = cache_folder("wheels") / f"{runtime}-{native.version}-arm64-{native.arm_sha256[:12]}"
     with locked(folder):
         if not folder.exists():
-            with tempfile.TemporaryDirectory() as download:
-                wheel = _download(native, Path(download))
+            with private_folder() as download:
+                wheel = _download(native, download)
                 with zipfile.ZipFile(wheel) as archive, staged_folder(folder) as stage:
                     archive.extractall(stage, _needed_members(native, archive.namelist()))
     return folder
@@ -97,11 +96,16 @@ def _download(native: NativeLibraries, folder: Path) -> Path:
     requirement = f"{native.distribution}=={native.version}"
     pinned = folder / "requirements.txt"
     pinned.write_text(f"{requirement} --hash=sha256:{native.arm_sha256}\n")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    command = installed_module_command("pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps")
     command += ["--only-binary=:all:", "--require-hashes", "--python-version=3.11", "--implementation=cp"]
     command += [f"--platform={platform}" for platform in _ARM_PLATFORMS]
     done = subprocess.run(
-        [*command, f"--dest={folder}", f"--requirement={pinned}"], capture_output=True, text=True, check=False
+        [*command, f"--dest={folder}", f"--requirement={pinned}"],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        env=child_environment(),
+        check=False,
     )
     wheels = list(folder.glob("*.whl"))
     if done.returncode != 0 or len(wheels) != 1:
@@ -109,6 +113,6 @@ def _download(native: NativeLibraries, folder: Path) -> Path:
             f"the Arm wheel of {requirement} could not be downloaded",
             details=[line for line in done.stderr.splitlines() if line.startswith("ERROR")][-3:]
             or ["pip printed no error"],
-            hint=f"a network connection, and {sys.executable} -m pip --version must work",
+            hint=f"a network connection, and {interpreter()} -m pip --version must work",
         )
     return wheels[0]

@@ -14,7 +14,6 @@ from __future__ import annotations
 import functools
 import os
 import subprocess
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from pathlib import Path
 from edgedeploy.core.errors import RunnerFailed, UnknownName
 from edgedeploy.core.measurement import InstructionCount
 from edgedeploy.core.parity import Array
+from edgedeploy.core.storage.files import private_folder
 from edgedeploy.core.storage.json_records import RecordInvalid, decode
 
 from .bundles import Bundle
@@ -71,9 +71,9 @@ def count_instructions(
     Raises UnknownName for a CPU that is not in CPUS, RunnerFailed with what is missing or went wrong.
     """
     request = RunRequest(threads=1, warmup_runs=1, num_runs=2, max_secs=timeout_s)
-    with tempfile.TemporaryDirectory(prefix="edgedeploy-qemu-") as folder:
-        counts = Path(folder) / "counts.json"
-        options = HostRunOptions(timeout_s=timeout_s, wrap=emulator(cpu, Path(folder), counts))
+    with private_folder() as folder:
+        counts = folder / "counts.json"
+        options = HostRunOptions(timeout_s=timeout_s, wrap=emulator(cpu, folder, counts))
         run = run_on_host(bundle, model, [inputs], request, options)
         return CountedRun(_instruction_count(read_counts(counts), cpu), run.outputs[0])
 

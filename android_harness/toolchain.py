@@ -9,6 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgedeploy.core.child_processes import child_environment
 from edgedeploy.core.errors import RunnerFailed, UnknownName
 
 ABIS = ("arm64", "x86-64")
@@ -31,7 +32,9 @@ def find_program(name: str, package: str, purpose: str) -> str:
 
 def run_tool(command: list[str], purpose: str) -> str:
     """Runs a build tool and returns what it printed. Raises RunnerFailed with its last lines."""
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", env=child_environment(), check=False
+    )
     if done.returncode != 0:
         lines = (done.stdout + done.stderr).strip().splitlines()
         raise RunnerFailed(

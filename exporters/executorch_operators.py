@@ -1,4 +1,5 @@
-"""Facts about the operators of an ExecuTorch program: which module each came from, and its output's dtype.
+"""Facts about the operators of an ExecuTorch program: which module each came from, its output's
+dtype, its multiply-accumulates, and which delegate runs it.
 
 Module paths are exact: torch.export's `nn_module_stack` is kept by ExecuTorch's passes, and the program that a delegate
 was lowered from stays beside the delegate. What XNNPACK does inside, such as the fusion of a clip into a convolution or
@@ -8,11 +9,13 @@ dequantize have the path of the operator whose result they convert, or that read
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from typing import Any
 
 from edgedeploy.core.provenance import GraphSummary, OperatorFact
 
+from .arithmetic import NO_ARITHMETIC, Arithmetic, matrix_product, transposed_convolution, weighted
 from .module_paths import completed, module_path
 from .regions import Operator
 
@@ -26,6 +29,9 @@ CONVERSIONS = tuple(
     for operator in ("quantize_per_tensor", "dequantize_per_tensor", "dequantize_per_channel")
     for suffix in (".default", ".out")
 )
+
+# positions of the two operands among the arguments
+OPERANDS = {"convolution": (0, 1), "linear": (0, 1), "addmm": (1, 2), "mm": (0, 1), "bmm": (0, 1)}
 
 
 def operators_of(graph: Any) -> list[Operator]:
@@ -46,25 +52,59 @@ def operator_facts(module: Any) -> tuple[OperatorFact, ...]:
 
     delegates = {call.name: lowered for _, lowered, call in get_lowered_submodules(module)}
     facts: list[OperatorFact] = []
-    for node, fact in _facts(module.graph, delegated=False):
+    called = 0
+    for node, fact in _facts(module.graph, delegate=None):
         if node.name in delegates:
-            facts += [inner for _, inner in _facts(delegates[node.name].original_module.graph, delegated=True)]
+            facts += [inner for _, inner in _facts(delegates[node.name].original_module.graph, delegate=called)]
+            called += 1
         else:
             facts.append(fact)
     return tuple(fact for fact in facts if fact.type not in (GETITEM, ALLOC))
 
 
-def _facts(graph: Any, *, delegated: bool) -> list[tuple[Any, OperatorFact]]:
-    """The nodes of a graph that call something, each as a fact."""
+def _facts(graph: Any, *, delegate: int | None) -> list[tuple[Any, OperatorFact]]:
+    """The nodes of a graph that call something, each as a fact; `delegate` is the number of its call."""
     nodes = _calls(graph)
     # the stack of a conversion is that of the export after quantization: the top level
     traced = [bool(node.meta.get("nn_module_stack")) and _type(node) not in CONVERSIONS for node in nodes]
     known = [module_path(node) if is_traced else None for node, is_traced in zip(nodes, traced, strict=True)]
     paths = completed([_operator(node, _type(node)) for node in nodes], known, CONVERSIONS)
     return [
-        (node, OperatorFact(node.name, _type(node), path, delegated, _dtype(node)))
+        (
+            node,
+            OperatorFact(
+                node.name,
+                _type(node),
+                path,
+                delegate is not None,
+                _dtype(node),
+                delegate=delegate,
+                **dataclasses.asdict(_arithmetic(node)),
+            ),
+        )
         for node, path in zip(nodes, paths, strict=True)
     ]
+
+
+def _arithmetic(node: Any) -> Arithmetic:
+    """The multiply-accumulates of a node; int8 where both its operands are dequantized just before it."""
+    kind = _type(node).removeprefix("aten.").partition(".")[0]
+    if kind not in OPERANDS:
+        return NO_ARITHMETIC
+    left, right = (node.args[index] for index in OPERANDS[kind])
+    int8 = all(_type(operand) in CONVERSIONS for operand in (left, right))
+    data, weight, output = _shape(left), _shape(right), _shape(node)
+    if kind == "convolution" and node.args[6]:  # transposed
+        return transposed_convolution(data, weight, weight[0], int8=int8)
+    if kind == "convolution":
+        return weighted(output, weight, weight[0], int8=int8, depthwise=weight[1] == 1 < data[1])
+    if kind == "linear":
+        return weighted(output, weight, weight[0], int8=int8)
+    return matrix_product(output, data, int8=int8)
+
+
+def _shape(node: Any) -> tuple[int, ...]:
+    return tuple(int(side) for side in node.meta["val"].shape)
 
 
 def _calls(graph: Any) -> list[Any]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +15,8 @@ from edgedeploy.core.errors import MissingExtra
 from edgedeploy.core.provenance import GraphSummary, OperatorFact
 from edgedeploy.core.recipe import QuantRecipe
 from edgedeploy.core.spec import TensorSpec
+
+from .quiet import quiet
 
 if TYPE_CHECKING:
     import torch
@@ -116,28 +116,6 @@ class Exporter(Protocol):
     """Writes `job.path`. Raises ExportFailed, or whatever the converter raised, which the pipeline explains."""
 
     def __call__(self, job: ExportJob) -> Lowered: ...
-
-
-@contextlib.contextmanager
-def quiet(log: Path) -> Iterator[None]:
-    """Redirects this process's stdout and stderr, file descriptors 1 and 2, to a file during the block.
-
-    The descriptors and not `sys.stdout`, because converters print from C++ too.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    saved = [(fd, os.dup(fd)) for fd in (1, 2)]
-    with log.open("ab") as file:
-        try:
-            for fd, _ in saved:
-                os.dup2(file.fileno(), fd)
-            yield
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            for fd, copy in saved:
-                os.dup2(copy, fd)
-                os.close(copy)
 
 
 def tensor_specs(arrays: Sequence[torch.Tensor], names: Sequence[str]) -> tuple[TensorSpec, ...]:

@@ -1,4 +1,5 @@
-"""Facts about the operators of an ONNX model: which module each came from, and its output's dtype.
+"""Facts about the operators of an ONNX model: which module each came from, its output's dtype,
+and its multiply-accumulates.
 
 torch.onnx writes the module path of an operator into its metadata (`pkg.torch.onnx.name_scopes`). onnxsim drops the
 metadata and keeps the names of values, so that paths are read before it and found again by names:
@@ -16,17 +17,21 @@ metadata and keeps the names of values, so that paths are read before it and fou
 from __future__ import annotations
 
 import ast
+import dataclasses
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from edgedeploy.core.provenance import OperatorFact
 
+from .arithmetic import NO_ARITHMETIC, Arithmetic, matrix_product, transposed_convolution, weighted
 from .module_paths import completed
 from .regions import Operator
 
 NAME_SCOPES = "pkg.torch.onnx.name_scopes"
 CONVERSIONS = ("QuantizeLinear", "DequantizeLinear")
+LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 def exported_paths(model: Any) -> dict[str, str]:
@@ -83,21 +88,58 @@ def operator_facts(model: Any, modules: Mapping[str, str]) -> tuple[OperatorFact
     Args:
         modules: of the float model's nodes, by name; quantization keeps these names.
     """
-    nodes, dtypes = model.graph.node, _dtypes(model)
+    nodes, types = model.graph.node, _tensor_types(model)
     paths = completed(operators_of(model, modules), [modules.get(node.name) for node in nodes], CONVERSIONS)
+    dequantized = {node.output[0] for node in nodes if node.op_type == "DequantizeLinear"}
     return tuple(
-        OperatorFact(node.name or node.output[0], node.op_type, path, dtype=dtypes.get(node.output[0], ""))
+        OperatorFact(
+            node.name or node.output[0],
+            node.op_type,
+            path,
+            dtype=types.get(node.output[0], _UNKNOWN).dtype,
+            **dataclasses.asdict(_arithmetic(node, types, dequantized)),
+        )
         for node, path in zip(nodes, paths, strict=True)
     )
 
 
-def _dtypes(model: Any) -> dict[str, str]:
-    """numpy's name of each value's type, as far as ONNX infers it."""
+@dataclass(frozen=True)
+class _TensorType:
+    """numpy's name of the dtype, and the shape; a length that is not known is 0."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+_UNKNOWN = _TensorType("", ())
+
+
+def _tensor_types(model: Any) -> dict[str, _TensorType]:
+    """The type of each value and weight, as far as ONNX infers it."""
     import onnx
 
+    def name(element_type: int) -> str:
+        return str(onnx.helper.tensor_dtype_to_np_dtype(element_type).name)
+
     graph = onnx.shape_inference.infer_shapes(model).graph
-    return {
-        value.name: onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name
-        for value in (*graph.value_info, *graph.output)
-        if value.type.HasField("tensor_type")
-    }
+    types = {weight.name: _TensorType(name(weight.data_type), tuple(weight.dims)) for weight in graph.initializer}
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        if value.type.HasField("tensor_type"):
+            tensor = value.type.tensor_type
+            types[value.name] = _TensorType(name(tensor.elem_type), tuple(side.dim_value for side in tensor.shape.dim))
+    return types
+
+
+def _arithmetic(node: Any, types: Mapping[str, _TensorType], dequantized: Collection[str]) -> Arithmetic:
+    """The multiply-accumulates of a node; int8 where both its operands come from DequantizeLinear."""
+    if node.op_type not in LAYERS:
+        return NO_ARITHMETIC
+    data, weight, output = (types.get(value, _UNKNOWN).shape for value in (*node.input[:2], node.output[0]))
+    if not (data and weight and output):
+        return NO_ARITHMETIC
+    int8 = set(node.input[:2]) <= set(dequantized)
+    if node.op_type == "Conv":
+        return weighted(output, weight, weight[0], int8=int8, depthwise=weight[1] == 1 < data[1])
+    if node.op_type == "ConvTranspose":
+        return transposed_convolution(data, weight, weight[0], int8=int8)
+    return matrix_product(output, data, int8=int8)

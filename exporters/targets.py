@@ -89,12 +89,20 @@ HARD_SIGMOID_AS_CLIP = ("fold_hard_sigmoid_gate",)
 FLOAT_GELU = ("gelu_to_tanh",)
 # Float on channel-first runtimes only: in int8 a norm in single operators would be rounded at every step.
 CHANNELS_FIRST_NORM = ("channels_first_layer_norm",)
-TFLITE_OPERATORS = ("center_before_variance", "transposed_conv_to_shuffle", "split_large_depthwise")
+TFLITE_OPERATORS = (
+    "center_before_variance",
+    "transposed_conv_to_shuffle",
+    "split_large_depthwise",
+    "merge_patch_columns",
+)
 # XNNPACK's partitioner takes no quantized pad, so the parts pad themselves.
 EXECUTORCH_OPERATORS = ("transposed_conv_to_shuffle", "split_large_depthwise_cut_outputs")
 
 EVERYWHERE = COMMON + LABEL_SELECTION
 EXECUTORCH = EVERYWHERE + EXECUTORCH_OPERATORS
+# XNNPACK's int8 kernels have no narrow tiles.
+FLOAT_XNNPACK = ("pad_output_channels",)
+
 TFLITE = EVERYWHERE + HARD_SIGMOID_AS_CLIP + TFLITE_OPERATORS
 
 FLOAT_PARITY = Threshold(relative_error=1e-4, label_agreement=0.99)
@@ -115,10 +123,10 @@ TARGETS: Registry[Target] = Registry(
             INT8_PARITY,
             x86_recipe=STATIC_UINT8_ACTIVATIONS,
         ),
-        Target("executorch-fp32", _EXECUTORCH, FP32, EXECUTORCH + CHANNELS_FIRST_NORM, FLOAT_PARITY),
+        Target("executorch-fp32", _EXECUTORCH, FP32, EXECUTORCH + CHANNELS_FIRST_NORM + FLOAT_XNNPACK, FLOAT_PARITY),
         Target("executorch-int8", _EXECUTORCH, STATIC_INT8, EXECUTORCH + HARD_SIGMOID_AS_CLIP, INT8_PARITY),
-        Target("tflite-fp32", _TFLITE, FP32, TFLITE, FLOAT_PARITY),
-        Target("tflite-fp16", _TFLITE, WEIGHT_ONLY_FP16, TFLITE, HALF_PARITY),
+        Target("tflite-fp32", _TFLITE, FP32, TFLITE + FLOAT_XNNPACK, FLOAT_PARITY),
+        Target("tflite-fp16", _TFLITE, WEIGHT_ONLY_FP16, TFLITE + FLOAT_XNNPACK, HALF_PARITY),
         Target("tflite-dynamic", _TFLITE, DYNAMIC_INT8, TFLITE, INT8_PARITY),
         Target("tflite-int8", _TFLITE, STATIC_INT8, TFLITE, INT8_PARITY),
     ),

@@ -14,6 +14,7 @@ class FileTensor:
 
     name: str
     dtype: str
+    shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,14 @@ def read_graph(model: bytes) -> FileGraph:
     tensors = [graph.Tensors(index) for index in range(graph.TensorsLength())]
     operators = [graph.Operators(index) for index in range(graph.OperatorsLength())]
     return FileGraph(
-        tuple(FileTensor(_text(tensor.Name()), dtypes[tensor.Type()].lower()) for tensor in tensors),
+        tuple(
+            FileTensor(
+                _text(tensor.Name()),
+                dtypes[tensor.Type()].lower(),
+                tuple(tensor.Shape(i) for i in range(tensor.ShapeLength())),
+            )
+            for tensor in tensors
+        ),
         tuple(
             FileOperator(
                 types[op.OpcodeIndex()],

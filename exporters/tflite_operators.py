@@ -1,4 +1,5 @@
-"""Facts about the operators of a .tflite file: which module each came from, its output's dtype, and what is delegated.
+"""Facts about the operators of a .tflite file: which module each came from, its output's dtype,
+its multiply-accumulates, and which delegate runs it.
 
 litert_torch names a tensor after the modules that compute it, `net.Top/net.Stage_trans/net.Block_0;3`: class and last
 name of each module on the `nn_module_stack`, then a number. An operator that stands for several has all their names, the
@@ -15,16 +16,18 @@ last one first. The captured network has the same stacks, so that the names are 
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from edgedeploy.core.provenance import OperatorFact
 
+from .arithmetic import NO_ARITHMETIC, Arithmetic, matrix_product, transposed_convolution, weighted
 from .module_paths import completed, module_path
 from .regions import Operator
-from .tflite_file import FileGraph
+from .tflite_file import FileGraph, FileOperator
 
 LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "TRANSPOSE_CONV")
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
@@ -76,34 +79,63 @@ def operators_of(graph: FileGraph, modules: Sequence[str]) -> list[Operator]:
     return [Operator(index, op.type, op.inputs, op.outputs, modules[index]) for index, op in enumerate(graph.operators)]
 
 
-def operator_facts(graph: FileGraph, modules: Sequence[str], delegated: set[int]) -> tuple[OperatorFact, ...]:
+def operator_facts(graph: FileGraph, modules: Sequence[str], delegated: Mapping[int, int]) -> tuple[OperatorFact, ...]:
     """All operators of a file, in its order.
 
     Args:
-        delegated: indices of the operators inside delegates.
+        delegated: from `delegated_operators`.
     """
     facts = []
     for index, op in enumerate(graph.operators):
-        output = graph.tensors[op.outputs[0]]
-        facts.append(OperatorFact(output.name, op.type, modules[index], index in delegated, output.dtype))
+        output, arithmetic = graph.tensors[op.outputs[0]], arithmetic_of(graph, op)
+        facts.append(
+            OperatorFact(
+                output.name,
+                op.type,
+                modules[index],
+                index in delegated,
+                output.dtype,
+                delegate=delegated.get(index),
+                **dataclasses.asdict(arithmetic),
+            )
+        )
     return tuple(facts)
 
 
-def delegated_operators(graph: FileGraph, plan: Sequence[Any]) -> set[int]:
-    """Indices of the operators that a delegate computes: all between a delegate's inputs and its outputs.
+def arithmetic_of(graph: FileGraph, operator: FileOperator) -> Arithmetic:
+    """The multiply-accumulates of an operator; int8 where its weights or second operand are."""
+    if operator.type not in LAYERS:
+        return NO_ARITHMETIC
+    inputs, output = [graph.tensors[value] for value in operator.inputs], graph.tensors[operator.outputs[0]].shape
+    int8 = inputs[1].dtype in ("int8", "int4")
+    data, weight = inputs[0].shape, inputs[1].shape
+    if operator.type == "BATCH_MATMUL":
+        return matrix_product(output, data, int8=int8)
+    if operator.type == "TRANSPOSE_CONV":  # its first input is the output's shape
+        return transposed_convolution(inputs[2].shape, weight, weight[3], int8=int8)
+    if operator.type == "DEPTHWISE_CONV_2D":
+        return weighted(output, weight, weight[3], int8=int8, depthwise=True)
+    depthwise = operator.type == "CONV_2D" and weight[3] == 1 < data[3]
+    return weighted(output, weight, weight[0], int8=int8, depthwise=depthwise)
+
+
+def delegated_operators(graph: FileGraph, plan: Sequence[Any]) -> dict[int, int]:
+    """For each operator that a delegate computes, by its index, the number of the delegate in the order of execution.
+
+    A delegate computes all between its inputs and its outputs.
 
     Args:
         plan: the nodes of an interpreter with delegates; those after the file's operators are the delegates.
     """
     producer = {value: index for index, op in enumerate(graph.operators) for value in op.outputs}
-    found: set[int] = set()
-    for node in plan[len(graph.operators) :]:
+    found: dict[int, int] = {}
+    for number, node in enumerate(plan[len(graph.operators) :]):
         outside = {int(value) for value in node["inputs"]}
         values = [int(value) for value in node["outputs"]]
         while values:
             index = producer.get(values.pop())
             if index is not None and index not in found:
-                found.add(index)
+                found[index] = number
                 values += [value for value in graph.operators[index].inputs if value not in outside]
     return found
 

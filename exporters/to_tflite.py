@@ -92,7 +92,7 @@ def _quantize(job: ExportJob, source: FloatFile, quantization: Quantization) -> 
     with job.shared.quietly():
         from ai_edge_quantizer import quantizer
 
-        worker = quantizer.Quantizer(str(source.path))
+        worker = quantizer.Quantizer(bytearray(source.path.read_bytes()))  # given a path it leaves the file open
         _add_rules(worker, job, source, quantization.format)
         ranges = None
         if quantization.format is NumberFormat.STATIC_INT8:

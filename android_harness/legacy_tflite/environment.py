@@ -18,6 +18,7 @@ from edgedeploy.android_harness.bundles import Bundle
 from edgedeploy.android_harness.host_runner import ENVIRONMENT
 from edgedeploy.android_harness.protocol import find_error, parse_events
 from edgedeploy.android_harness.toolchain import HOST_ABI, run_tool
+from edgedeploy.core.child_processes import installed_module_command, interpreter
 from edgedeploy.core.errors import RunnerFailed
 from edgedeploy.core.storage.cache import cache_folder, key_of, locked
 from edgedeploy.core.storage.files import staged_folder
@@ -46,8 +47,8 @@ def build_legacy_tflite() -> LegacyTfliteBundle:
     with locked(folder):
         if not (folder / "bin" / "python").exists():
             with staged_folder(folder) as stage:
-                run_tool([python, "-m", "venv", "--without-pip", str(stage)], "making an environment")
-                pip = [sys.executable, "-m", "pip", "--python", str(stage / "bin" / "python"), "--quiet"]
+                run_tool([python, "-I", "-m", "venv", "--without-pip", str(stage)], "making an environment")
+                pip = installed_module_command("pip", "--python", str(stage / "bin" / "python"), "--quiet")
                 install = ["install", "--only-binary=:all:", "--no-deps", "--disable-pip-version-check"]
                 run_tool([*pip, *install, *_REQUIREMENTS], f"installing {' and '.join(_REQUIREMENTS)}")
     return LegacyTfliteBundle("tflite-runtime", HOST_ABI, VERSION, folder)
@@ -78,7 +79,7 @@ def load_failure(model: Path) -> LoadFailure | None:
 
 def _compatible_python() -> str:
     if f"{sys.version_info.major}.{sys.version_info.minor}" in _PYTHONS:
-        return sys.executable
+        return interpreter()
     for version in _PYTHONS:
         path = shutil.which(f"python{version}")
         if path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +84,7 @@ def _ask_worker(request: WorkerRequest) -> WorkerAnswer:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=child_environment(*sys.path) | {"TF_CPP_MIN_LOG_LEVEL": "2"},
+        env=child_environment() | {"TF_CPP_MIN_LOG_LEVEL": "2"},
         text=True,
     )
     try:

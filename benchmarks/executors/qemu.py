@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edgedeploy.android_harness.bundles import Bundle, build_bundle
-from edgedeploy.android_harness.operator_instructions import count_operators
+from edgedeploy.android_harness.operator_instructions import OperatorCount, count_operators
 from edgedeploy.android_harness.qemu import CPUS, DEFAULT_CPU, count_instructions
 from edgedeploy.core.device import ConditionLogEntry, DeviceInfo
 from edgedeploy.core.errors import UnknownName
 from edgedeploy.core.measurement import InstructionCount, InstructionProfile, OperatorInstructions
+from edgedeploy.core.provenance import OperatorFact
 from edgedeploy.core.reporter import Reporter
 
 from .base import RunOptions, RunOutput, Workload
-
-# Multiply-accumulates that one instruction can do at best: FMLA on four floats, SDOT on sixteen int8.
-FLOAT_MACS_PER_INSTRUCTION = 4
-INT8_MACS_PER_INSTRUCTION = 16
+from .operator_tracing import FLOAT_MACS_PER_INSTRUCTION, INT8_MACS_PER_INSTRUCTION, bound_of, trace
 
 
 class QemuExecutor:
@@ -56,17 +54,31 @@ class QemuExecutor:
         """Counts the instructions of each operator; `options` are about time and do not apply."""
         self.prepare(workload, reporter)
         counts = count_operators(self._bundles[workload.runtime], workload.path, workload.inputs[0], self.cpu)
+        traced = trace(workload.runtime, counts.operators, workload.operators)
+        rows = zip(counts.operators, traced, strict=True)
         return InstructionProfile(
             cpu=self.cpu,
             total=counts.total,
             outside_operators=counts.total - sum(row.instructions for row in counts.operators),
-            operators=tuple(
-                OperatorInstructions(
-                    row.name, row.type, row.delegated, row.instructions, row.useful, row.instructions / counts.total
-                )
-                for row in counts.operators
-            ),
+            operators=tuple(_operator(row, fact, counts.total) for row, fact in rows),
         )
+
+
+def _operator(row: OperatorCount, fact: OperatorFact | None, total: int) -> OperatorInstructions:
+    """A row of the profile beside what the artifact knows of its operator, if that is known."""
+    bound = None if fact is None else bound_of(fact)
+    return OperatorInstructions(
+        name=row.name,
+        type=row.type,
+        delegated=row.delegated,
+        instructions=row.instructions,
+        useful=row.useful,
+        share=row.instructions / total,
+        module="" if fact is None else fact.module,
+        macs=None if fact is None else fact.macs,
+        bound=bound,
+        ratio=row.instructions / bound if bound else None,
+    )
 
 
 def with_bound(count: InstructionCount, workload: Workload) -> InstructionCount:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -11,17 +12,19 @@ from typing import Annotated
 
 import typer
 
+from edgedeploy.core.child_processes import search_current_folder_last
 from edgedeploy.core.errors import EdgedeployError
 from edgedeploy.core.storage.files import explain_os_error
 from edgedeploy.core.versions import EDGEDEPLOY_VERSION
 
+from .bug_report import EXIT_BUG, report_bug
 from .commands import artifacts, bench, devices, history, verdicts, zoo
 from .interrupts import Stopped, end_at_once, handle_signals
 
 HELP = """Ship vision networks on Arm CPUs: rewrite, lower, verify and measure them.
 
 Results go to stdout, progress and warnings to stderr. Exit codes: 0 success, 1 a regression or a failed parity, 2 wrong
-usage, 3 a device or a tool failed, 4 the measurement is not trustworthy.
+usage, 3 a device or a tool failed, 4 the measurement is not trustworthy, 70 a bug of edgedeploy.
 """
 
 app = typer.Typer(
@@ -66,6 +69,10 @@ def main_options(
 
 def main() -> None:
     """Runs the command in sys.argv. Errors that a user can cause are printed in a few lines, without a traceback."""
+    search_current_folder_last()
+    for stream in (sys.stdout, sys.stderr):  # a terminal without σ shows a ? for it
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     handle_signals()
     settings = Settings()
     try:
@@ -78,8 +85,11 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except OSError as error:
-        _fail(error, explain_os_error(error), settings)
+    except Exception as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            _fail(error, explain_os_error(error), settings)
+        report_bug(error, debug=settings.debug)
+        sys.exit(EXIT_BUG)
 
 
 def _fail(error: Exception, explained: EdgedeployError, settings: Settings) -> None:

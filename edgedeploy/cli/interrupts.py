@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: most commands end at once, those that use a device put it in order first."""
+"""Ctrl-C, SIGTERM and SIGHUP: most commands end at once, those that use a device put it in order first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from edgedeploy.core.storage.files import remove_unfinished
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(BaseException):
@@ -34,8 +34,13 @@ def end_at_once(number: int, _: object = None) -> NoReturn:
 
 def handle_signals() -> None:
     """From now on a signal ends the process at once."""
-    for number in SIGNALS:
+    for number in _signals():
         signal.signal(number, end_at_once)
+
+
+def _signals() -> list[signal.Signals]:
+    """SIGNALS, without a SIGHUP that `nohup` has switched off."""
+    return [number for number in SIGNALS if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN]
 
 
 @contextlib.contextmanager
@@ -49,7 +54,7 @@ def unwinding() -> Iterator[None]:
         handle_signals()
         raise Stopped(number)
 
-    before = {number: signal.signal(number, stop) for number in SIGNALS}
+    before = {number: signal.signal(number, stop) for number in _signals()}
     try:
         yield
     finally:

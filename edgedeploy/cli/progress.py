@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+from edgedeploy.core.errors import visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -21,26 +24,25 @@ class RichReporter:
     def __init__(self, *, verbose: bool = False) -> None:
         from rich.console import Console
 
-        self.console = Console(file=os.fdopen(os.dup(2), "w"), soft_wrap=True, highlight=False, emoji=False)
+        file = os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding or "utf-8", errors="replace")
+        self.console = Console(file=file, soft_wrap=True, highlight=False, emoji=False)
         self.verbose = verbose
         self._progress: Progress | None = None
 
     @contextlib.contextmanager
     def stage(self, text: str) -> Iterator[None]:
         """Draws a spinner while the block runs, then prints a line with its duration."""
-        from rich.markup import escape
-
         start = time.perf_counter()
         if self.console.is_terminal:
             with self._bar() as self._progress:
-                self._progress.add_task(escape(text), total=None)
+                self._progress.add_task(_shown(text), total=None)
                 try:
                     yield
                 finally:
                     self._progress = None
         else:
             yield
-        self.console.print(f"  {escape(text)}  [dim]{time.perf_counter() - start:.1f} s[/dim]")
+        self.console.print(f"  {_shown(text)}  [dim]{time.perf_counter() - start:.1f} s[/dim]")
 
     def _bar(self) -> Progress:
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -61,13 +63,16 @@ class RichReporter:
 
     def note(self, text: str) -> None:
         """Prints a line that begins with "note:"."""
-        from rich.markup import escape
-
-        self.console.print(f"[yellow]note:[/yellow] {escape(text)}")
+        self.console.print(f"[yellow]note:[/yellow] {_shown(text)}")
 
     def detail(self, text: str) -> None:
         """Prints a dimmed line, with `--verbose` only."""
-        from rich.markup import escape
-
         if self.verbose:
-            self.console.print(f"    [dim]{escape(text)}[/dim]")
+            self.console.print(f"    [dim]{_shown(text)}[/dim]")
+
+
+def _shown(text: str) -> str:
+    """The text as it is: neither markup nor control characters in it do anything."""
+    from rich.markup import escape
+
+    return escape(visible(text))

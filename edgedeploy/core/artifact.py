@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .backends import BACKENDS
 from .errors import ArtifactInvalid
 from .parity import Parity, Threshold
 from .provenance import OperatorFact, Provenance
@@ -186,6 +187,21 @@ def write_manifest(folder: Path, manifest: Manifest, operators: tuple[OperatorFa
     """Writes what describes an artifact's file beside it. Raises OutputFailed."""
     write_record(folder / MANIFEST, manifest)
     write_record(folder / OPERATORS, operators)
+
+
+def files_of_artifact(folder: Path) -> set[str]:
+    """Names of the files in a folder that make an artifact; empty where there is no manifest.
+
+    A damaged manifest does not say which file it describes: then it is every file that a target could have written.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        return set()
+    try:
+        described = {file.name for file in Manifest.from_json(path.read_bytes()).files}
+    except (OSError, RecordInvalid):
+        described = {backend.file for backend in BACKENDS}
+    return {MANIFEST, OPERATORS, GOLDEN, *described}
 
 
 def _check_file(folder: Path, file: ArtifactFile, manifest: Path) -> None:

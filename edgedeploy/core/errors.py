@@ -33,8 +33,22 @@ The number is the exit code of the command line. An error says what failed, then
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from typing import Any, Self
+
+# What would move a terminal's cursor, change its colours, or turn the direction of writing; and halves of characters.
+UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(text: str, *, keep: str = "") -> str:
+    """Text from outside, such as a file's or a device's name, as it may be shown: control characters are escaped.
+
+    Args:
+        keep: control characters that stay, such as the line end of a text of several lines.
+    """
+    return UNSEEN.sub(lambda found: found[0] if found[0] in keep else found[0].encode("unicode_escape").decode(), text)
 
 
 class EdgedeployError(Exception):
@@ -44,21 +58,41 @@ class EdgedeployError(Exception):
         message: one line, what failed.
         details: further lines, where and why.
         hint: what to try next.
+
+    Attributes:
+        completed: what the same call did finish, in the order of its return value: artifacts of an export, measurements
+            of a bench.
     """
 
     exit_code = 3
+    completed: tuple[Any, ...] = ()
 
     def __init__(self, message: str, *, details: Sequence[str] = (), hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.details = tuple(details)
-        self.hint = hint
+        super().__init__(visible(message))
+        self.message = visible(message)
+        self.details = tuple(visible(line) for line in details)
+        self.hint = None if hint is None else visible(hint)
+
+    def with_completed(self, completed: Iterable[Any]) -> Self:
+        """This error, which carries what was finished all the same."""
+        self.completed = tuple(completed)
+        return self
 
     def __str__(self) -> str:
         lines = [self.message, *(f"  {line}" for line in self.details)]
         if self.hint:
             lines.append(f"  try: {self.hint}")
         return "\n".join(lines)
+
+
+def combined(failures: Mapping[str, EdgedeployError], message: str) -> EdgedeployError:
+    """One error for several, by what failed: the only one itself, else with the exit code of the most serious."""
+    if len(failures) == 1:
+        return next(iter(failures.values()))
+    details = [f"{name}: {line}" for name, error in failures.items() for line in str(error).splitlines()]
+    error = EdgedeployError(message, details=details)
+    error.exit_code = max(failure.exit_code for failure in failures.values())
+    return error
 
 
 class UsageError(EdgedeployError):

@@ -106,6 +106,10 @@ class OperatorFact:
         module: path of the module that it came from in the original network; "" where that cannot be traced.
         delegated: it runs inside a delegate; None where the format has no delegates.
         dtype: of its first output, as numpy names it; "" where the format does not define it.
+        delegate: the number of that delegate in the order of their execution; None outside of delegates.
+        macs: multiply-accumulates of one inference; None for an artifact that was written without them.
+        int8: these are of int8 values, as the file has it.
+        depthwise: these are of a convolution with one input channel for each output channel.
     """
 
     name: str
@@ -113,6 +117,10 @@ class OperatorFact:
     module: str = ""
     delegated: bool | None = None
     dtype: str = ""
+    delegate: int | None = None
+    macs: int | None = None
+    int8: bool = False
+    depthwise: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,7 +145,7 @@ class Provenance:
     Attributes:
         edgedeploy: the version.
         created_at: UTC, ISO 8601.
-        source: paper, repository and commit of a network of the zoo; `model` of the user's own.
+        source: paper, repository and commit of a network of the zoo; `model` and `file` of the user's own.
         head: "logits", "upsampled", "labels" or "features".
         quantizer_settings: the quantizer's own settings, in its own words; None for float.
         rounding_error: the error that float rounding alone may cause in this network, over the output's deviation.

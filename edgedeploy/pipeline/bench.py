@@ -25,8 +25,9 @@ from edgedeploy.core.errors import (
 from edgedeploy.core.measurement import InstructionProfile, Measurement, Profile, ResultFile
 from edgedeploy.core.parity import worst
 from edgedeploy.core.reporter import NullReporter, Reporter
-from edgedeploy.core.storage.files import write_atomically
+from edgedeploy.core.storage.files import is_replaceable, write_atomically
 
+from .bounds import MAX_RUNS, MAX_SECS, MAX_THREADS, check_bounds
 from .verification import HostReference, parity_of, workload_of
 
 if TYPE_CHECKING:
@@ -84,6 +85,14 @@ class BenchOptions:
             raise UsageError(f"--min-secs {self.min_secs:g} is more than --max-secs {self.max_secs:g}")
         if self.cooldown < 0:
             raise UsageError("--cooldown must not be negative")
+        for count in self.threads:
+            check_bounds("--threads", count, 1, MAX_THREADS)
+        check_bounds("--warmup-runs", self.warmup_runs, 0, MAX_RUNS)
+        check_bounds("--num-runs", self.num_runs, 1, MAX_RUNS)
+        for option, secs in (("min-secs", self.min_secs), ("max-secs", self.max_secs), ("cooldown", self.cooldown)):
+            check_bounds(f"--{option}", secs, 0, MAX_SECS)
+        if self.max_start_temp is not None:
+            check_bounds("--max-start-temp", self.max_start_temp, -50, 150)
 
     def run_options(self, threads: int) -> RunOptions:
         """How one row is run."""
@@ -122,7 +131,7 @@ class BenchKeywords(TypedDict, total=False):
 
 
 def bench(
-    artifacts: Iterable[str | Path | Artifact] = (),
+    artifacts: str | Path | Artifact | Iterable[str | Path | Artifact] = (),
     *,
     reporter: Reporter | None = None,
     on_row: OnRow | None = None,
@@ -136,14 +145,15 @@ def bench(
         on_row: called whenever a row is new or completed; after an error the rows are known from here.
         options: the fields of BenchOptions.
 
-    Raises UsageError, a DeviceError, or RunnerFailed after the last artifact where some were not measured.
+    Raises UsageError, a DeviceError, or RunnerFailed after the last artifact where some were not measured; its `completed`
+    has the measurements of the others.
     """
     chosen = BenchOptions(**options)
     reporter = reporter or NullReporter()
-    found = [a if isinstance(a, Artifact) else Artifact.load(a) for a in find_named(artifacts)]
+    failures: list[str] = []
+    found = _loaded(find_named(artifacts), failures, reporter)
     found = _for_runtime(found, chosen.runtime, reporter)
     rows = Rows(chosen.json_file, on_row)
-    failures: list[str] = []
     with _open(chosen, rows) as executor, HostReference(reporter) as host:
         for artifact in found:
             for threads in _threads_of(executor, chosen.threads, reporter):
@@ -158,10 +168,26 @@ def bench(
                     reporter.note(f"{artifact} was not measured: {error.message}")
                     failures += str(error).splitlines()
     if failures:
-        raise RunnerFailed("not everything was measured", details=failures)
+        raise RunnerFailed("not everything was measured", details=failures).with_completed(rows.measurements)
     if chosen.require_trust:
         check_trust(rows.measurements)
     return rows.measurements
+
+
+def _loaded(named: Sequence[Path | Artifact], failures: list[str], reporter: Reporter) -> list[Artifact]:
+    """The artifacts that can be read; what is wrong with the others, where there are several, is added to `failures`."""
+    found: list[Artifact] = []
+    for item in named:
+        try:
+            found.append(item if isinstance(item, Artifact) else Artifact.load(item))
+        except EdgedeployError as error:
+            if len(named) == 1:
+                raise
+            reporter.note(f"{item} was not measured: {error.message}")
+            failures += str(error).splitlines()
+    if not found:
+        raise RunnerFailed("none of the artifacts can be read", details=failures)
+    return found
 
 
 def check_trust(rows: Iterable[Measurement]) -> None:
@@ -177,7 +203,10 @@ def check_trust(rows: Iterable[Measurement]) -> None:
 
 
 class Rows:
-    """The measurements so far. Each change is written to the result file at once."""
+    """The measurements so far. Each change is written to the result file at once.
+
+    What cannot be written anew, a pipe or a device, gets one text at the end (`close`).
+    """
 
     def __init__(self, json_file: str | Path | None, on_row: OnRow | None) -> None:
         self.measurements: list[Measurement] = []
@@ -191,11 +220,11 @@ class Rows:
 
     def add_profile(self, profile: Profile | InstructionProfile) -> None:
         """Completes the last one with its profile."""
-        last = self.measurements[-1]
-        counted = isinstance(profile, InstructionProfile)
-        self.measurements[-1] = (
-            replace(last, instruction_profile=profile) if counted else replace(last, profile=profile)
-        )
+        row = self.measurements[-1]
+        if isinstance(profile, InstructionProfile):
+            self.measurements[-1] = replace(row, instruction_profile=profile)
+        else:
+            self.measurements[-1] = replace(row, profile=profile)
         self._changed(len(self.measurements) - 1)
         self._save()
 
@@ -210,9 +239,17 @@ class Rows:
         if self._on_row:
             self._on_row(index, self.measurements[index])
 
+    def close(self) -> None:
+        """Writes what was held back."""
+        if self._json_file and not is_replaceable(Path(self._json_file)) and self.measurements:
+            self._write(Path(self._json_file))
+
     def _save(self) -> None:
-        if self._json_file:
-            write_atomically(Path(self._json_file), ResultFile.of(self.measurements).to_json())
+        if self._json_file and is_replaceable(Path(self._json_file)):
+            self._write(Path(self._json_file))
+
+    def _write(self, path: Path) -> None:
+        write_atomically(path, ResultFile.of(self.measurements).to_json())
 
 
 @contextlib.contextmanager
@@ -227,6 +264,7 @@ def _open(options: BenchOptions, rows: Rows) -> Iterator[Executor]:
     finally:
         if executor is not None and executor.restored and rows.measurements:
             rows.add_restored(executor.restored)
+        rows.close()
 
 
 def measure(
@@ -304,12 +342,12 @@ def _threads_of(executor: Executor, threads: Sequence[int], reporter: Reporter) 
     return (1,)
 
 
-def find_named(artifacts: Iterable[str | Path | Artifact]) -> list[Path | Artifact]:
+def find_named(artifacts: str | Path | Artifact | Iterable[str | Path | Artifact]) -> list[Path | Artifact]:
     """Folders of the named artifacts; a bare model name means all its targets below ./artifacts, no name all artifacts.
 
     Raises UnknownName, UsageError.
     """
-    named = list(artifacts)
+    named = [artifacts] if isinstance(artifacts, str | Path | Artifact) else list(artifacts)
     if not named:
         found: list[Path | Artifact] = [*find_artifacts(ARTIFACTS)] if ARTIFACTS.is_dir() else []
         if not found:

@@ -11,6 +11,7 @@ from edgedeploy.core.errors import UsageError
 from edgedeploy.core.parity import Parity
 from edgedeploy.core.reporter import NullReporter, Reporter
 
+from .bounds import MAX_THREADS, check_bounds
 from .verification import HostReference, check_threshold, parity_of, workload_of
 
 
@@ -40,6 +41,7 @@ def verify_outputs(
     from edgedeploy.benchmarks.executors import RunOptions, open_executor
     from edgedeploy.benchmarks.executors.python_process import run_in_python
 
+    check_bounds("--threads", threads, 1, MAX_THREADS)
     reporter = reporter or NullReporter()
     loaded = Artifact.load(Path(artifact))
     golden, manifest = loaded.golden(), loaded.manifest

@@ -4,18 +4,15 @@ A factory takes no arguments (or only ones with defaults; `num_classes` is passe
 and its example inputs: a tensor, a tuple of tensors, or a dictionary by the names of its forward's parameters. A ready
 module is taken as it is.
 
-Naming a file runs it: it is the user's own code. It is loaded under a private name, so that it cannot take the place of
-another Python module; modules beside it are importable while it runs (see `user_code.importable`).
+Naming a file runs it: it is the user's own code. It and the modules beside it are loaded under private names, so that they
+cannot take the place of other Python modules (see `user_modules`).
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +24,7 @@ from edgedeploy.core.provenance import WeightsInfo
 from .inputs import parameter_names
 from .names import ModelName, safe_name
 from .user_code import describe_exception, running_user_code, user_line_of
+from .user_modules import UserFolder, public_name
 from .user_network import UserNetwork
 
 if TYPE_CHECKING:
@@ -50,6 +48,7 @@ def from_factory(name: ModelName, *, num_classes: int | None, seed: int) -> User
         examples,
         by_name,
         code_folder=folder.resolve(),
+        file=Path(imported.__file__) if imported.__file__ else None,
     )
 
 
@@ -61,19 +60,23 @@ def _import(name: ModelName, path: Path | None, folder: Path) -> ModuleType:
         raise ModelInvalid(f"there is no file {path}", details=[f"in {path.parent}: {', '.join(near)}"] if near else [])
     try:
         with running_user_code(folder):
-            return importlib.import_module(source) if path is None else _run_file(path)
+            user = UserFolder(folder)
+            user.forget_older_versions()
+            if path is not None:
+                return user.load_file(path)
+            return user.load(source) if user.has(source) else importlib.import_module(source)
     except ModuleNotFoundError as error:
-        top = source.partition(".")[0]
-        if path is None and error.name and (error.name == source or source.startswith(f"{error.name}.")):
+        top, missing = source.partition(".")[0], public_name(error.name or "")
+        if path is None and missing and (missing == source or source.startswith(f"{missing}.")):
             raise ModelInvalid(
-                f"there is no Python module {error.name}",
+                f"there is no Python module {missing}",
                 details=[f"looked for it in {Path.cwd()} and where Python looks for packages"],
                 hint=f"edgedeploy models (for the zoo's names), or {top}.py:FACTORY for a file",
             ) from None
         raise ModelInvalid(
-            f"{source} imports '{error.name}', which is not installed here",
+            f"{source} imports '{missing}', which is not installed here",
             details=user_line_of(error),
-            hint=f"pip install {error.name}" if error.name else None,
+            hint=f"pip install {missing}" if missing == error.name else None,
         ) from None
     except (Exception, SystemExit) as error:
         raise ModelInvalid(
@@ -81,23 +84,6 @@ def _import(name: ModelName, path: Path | None, folder: Path) -> ModuleType:
             details=[*user_line_of(error), describe_exception(error)],
             hint="--debug shows all",
         ) from error
-
-
-def _run_file(path: Path) -> ModuleType:
-    """The file as a Python module whose private name is made from its path."""
-    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
-    name = f"_edgedeploy_user_{path.stem}_{digest}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} has no ending that Python knows", path=str(path))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickle look a class's module up there
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
 
 
 def _attribute(imported: ModuleType, name: ModelName) -> Any:

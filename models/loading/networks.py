@@ -64,7 +64,7 @@ class Network:
         preprocessing: how an image becomes an input.
         task: "classification", "segmentation", "features" or "".
         weights: where they come from.
-        source: paper, repository and commit of a network of the zoo; `model` of the user's own.
+        source: paper, repository and commit of a network of the zoo; `model` and `file` of the user's own.
         output_names: in the module's own order; empty where the pipeline names them after the head.
         examples: one of each input, as its source gave them; empty where it gave none.
         code_folder: where the user's code finds the modules that it imports; None for other networks.
@@ -223,7 +223,7 @@ def _load_user_network(name: ModelName, checkpoint: Path | None, options: LoadOp
         found.preprocessing,
         found.task,
         found.weights,
-        {"model": name.text},
+        {"model": name.text, **({"file": str(found.file.resolve())} if found.file else {})},
         examples=tuple(tensor.detach().cpu().numpy() for tensor in inputs.examples),
         code_folder=found.code_folder,
     )
@@ -241,7 +241,7 @@ def _load_user_network(name: ModelName, checkpoint: Path | None, options: LoadOp
 
 def _find(name: ModelName, options: LoadOptions) -> UserNetwork:
     if name.kind == "program":
-        from .exported_program import from_program
+        from .programs.exported_program import from_program
 
         return from_program(name, num_classes=options.num_classes)
     if name.kind == "library":

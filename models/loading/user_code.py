@@ -10,28 +10,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .user_modules import UserFolder, public_name
+
 if TYPE_CHECKING:
     from torch import nn
 
 
 @contextlib.contextmanager
 def importable(folder: Path | None) -> Iterator[None]:
-    """Puts `folder` first on `sys.path` inside the block, so that code of the user can import the modules beside it.
+    """A block in which code of the user may run, and can import the modules in `folder` also by a computed name.
 
     Imports may stand in functions, so every run of the user's code belongs into such a block: loading the file, calling
-    the factory, and each forward pass (`Network.running`). After the block `sys.path` is as before; modules that were
-    imported stay imported, as Python keeps them. Does nothing for None.
+    the factory, and each forward pass (`Network.running`). `user_modules` has the rules. Does nothing for None.
     """
     if folder is None:
         yield
         return
-    entry = str(folder.resolve())
-    sys.path.insert(0, entry)
-    try:
+    with UserFolder(folder).searched_last():
         yield
-    finally:
-        with contextlib.suppress(ValueError):  # the user's code may have changed the list
-            sys.path.remove(entry)
 
 
 @contextlib.contextmanager
@@ -57,7 +53,7 @@ def user_line_of(error: BaseException) -> list[str]:
 
 def describe_exception(error: BaseException) -> str:
     """The exception's type and the first line of its message, such as `ValueError: bad size`."""
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    first = public_name(next((line.strip() for line in str(error).splitlines() if line.strip()), ""))
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 

@@ -28,6 +28,7 @@ class UserNetwork:
         preprocessing: how an image becomes the input.
         task: "classification" or "".
         classifier: path of the last layer where the source names it; "" otherwise.
+        file: of the network's definition; None for libraries.
         code_folder: where the user's code finds the modules that it imports; None for libraries and programs.
     """
 
@@ -40,3 +41,4 @@ class UserNetwork:
     task: str = ""
     classifier: str = ""
     code_folder: Path | None = None
+    file: Path | None = None

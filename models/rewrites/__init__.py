@@ -11,6 +11,7 @@ The order matters for these:
 - `channels_first_layer_norm` before `linear_to_conv`: it leaves the permute that the layers need;
 - `cancel_permutes` after both, which leave permutes behind;
 - `center_before_variance` after `channels_first_layer_norm`, which reads whole norms;
+- `merge_patch_columns` and `pad_output_channels` after `linear_to_conv`: they look at the layers that are left;
 - `pool1x1_to_stride` after `linear_to_conv`: the stride goes into a convolution;
 - `fold_batch_norm` before `split_large_depthwise`: a norm folds into one convolution;
 - `fold_batch_norm` before `linear_to_conv`: a norm beside a linear layer folds into it before the layer changes;
@@ -38,6 +39,8 @@ from . import (
     gelu_to_tanh,
     l2_norm_to_rsqrt,
     linear_to_conv,
+    merge_patch_columns,
+    pad_output_channels,
     pool1x1_to_stride,
     resize_to_fixed_size,
     split_large_depthwise,
@@ -69,6 +72,8 @@ ALL: Registry[Rewrite] = Registry(
         transposed_conv_to_shuffle.REWRITE,
         split_large_depthwise.CUT_INPUTS,
         split_large_depthwise.CUT_OUTPUTS,
+        merge_patch_columns.REWRITE,
+        pad_output_channels.REWRITE,
         center_before_variance.REWRITE,
         adaptive_pool_to_fixed.REWRITE,
         resize_to_fixed_size.REWRITE,

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
+import torch
 
+from edgedeploy.android_harness.bundles import build_bundle
+from edgedeploy.android_harness.operator_instructions import count_operators
+from edgedeploy.benchmarks.executors.operator_tracing import bound_of, trace
 from edgedeploy.core.backends import BACKENDS
 from edgedeploy.core.recipe import STATIC_INT8, QuantRecipe
 from edgedeploy.exporters.job import Lowered
+from edgedeploy.models.macs import count_macs
+from tests.phones import need
 
-from .small_network import CONVOLUTIONS, SmallExports, modules_of
+from .small_network import CONVOLUTIONS, SmallExports, SmallNetwork, modules_of
 
 CONVOLUTION = ("Conv", "aten.convolution.default", "CONV_2D")
 ACTIVATION = ("HardSwish", "aten.hardswish.default", "HARD_SWISH")
@@ -54,6 +61,34 @@ def test_conversions_have_the_path_of_the_operator_that_they_serve(quantized: Lo
 def test_dtypes_are_those_of_outputs(lowered: Lowered, quantized: Lowered) -> None:
     assert {op.dtype for op in lowered.operators} == {"float32"}
     assert {op.dtype for op in quantized.operators} & {"int8", "uint8"}
+
+
+def test_multiply_accumulates_add_up_to_those_of_the_network(lowered: Lowered, quantized: Lowered) -> None:
+    expected = count_macs(SmallNetwork(), (torch.zeros(1, 3, 16, 16),))
+    for facts in (lowered.operators, quantized.operators):
+        assert sum(fact.macs or 0 for fact in facts) == expected
+    assert not any(fact.int8 for fact in lowered.operators)
+    assert all(fact.int8 for fact in quantized.operators if fact.macs)
+
+
+def test_delegates_are_numbered_in_the_order_of_their_execution(lowered: Lowered) -> None:
+    numbers = [fact.delegate for fact in lowered.operators if fact.delegated]
+    assert numbers == sorted(numbers)
+    assert set(numbers) == set(range(lowered.graph.delegates or 0))
+    assert {fact.delegate for fact in lowered.operators if not fact.delegated} <= {None}
+
+
+def test_what_runs_on_arm_is_traced_to_the_modules(quantized: Lowered, exports: SmallExports, request) -> None:
+    need(["aarch64-linux-gnu-g++", "qemu-aarch64", "unshare", "cmake", "ninja"])
+    name = request.node.callspec.params["quantized"]
+    backend, file = BACKENDS[name], exports.folder / f"{STATIC_INT8}-{BACKENDS[name].file}"
+    image = np.random.default_rng(0).standard_normal((1, 3, 16, 16), np.float32)
+    counts = count_operators(build_bundle(backend.runtime, "arm64"), file, [image])
+    traced = trace(backend.runtime, counts.operators, quantized.operators)
+    layers = [(row, fact) for row, fact in zip(counts.operators, traced, strict=True) if fact and fact.macs]
+    assert {fact.module for _, fact in layers} == CONVOLUTIONS
+    assert all(row.useful >= (bound_of(fact) or 0) > 0 for row, fact in layers)
+    assert all("Conv" in row.type or "Fully Connected" in row.type for row, _ in layers)
 
 
 def test_the_summary_counts_operators_by_type(exports: SmallExports) -> None:

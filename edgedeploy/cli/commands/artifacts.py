@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgedeploy.cli.interrupts import unwinding
 from edgedeploy.cli.options import DeviceOption, JsonOption
 from edgedeploy.cli.output import print_json, print_result
+from edgedeploy.core.errors import EdgedeployError, combined
+
+if TYPE_CHECKING:
+    from edgedeploy.core.artifact import Artifact
 
 commands = typer.Typer()
 
@@ -21,7 +26,7 @@ def export(
         typer.Argument(
             metavar="MODEL",
             help="A name from `edgedeploy models`, file.py:factory, package.module:factory, timm:NAME, "
-            "torchvision:NAME, or a .pt2 file.",
+            "torchvision:NAME, or a .pt2 file. Naming Python code runs it; take .pt2 files only from people you trust.",
         ),
     ],
     target: Annotated[
@@ -105,29 +110,38 @@ def export(
     from edgedeploy.pipeline.export import export as run
     from edgedeploy.pipeline.export import parse_input_size
 
-    artifacts = run(
-        model,
-        target,
-        weights=weights,
-        input_size=parse_input_size(input_size) if input_size else None,
-        inputs=tuple(input_shape or ()),
-        num_classes=num_classes,
-        head=head,
-        calib=calib,
-        num_calib=num_calib,
-        int8_io=int8_io,
-        layout=layout,
-        tune_for=tune_for,
-        allow_low_parity=allow_low_parity,
-        min_runtime=min_runtime,
-        without_rewrites=tuple(without_rewrite or ()),
-        output=output,
-        reporter=RichReporter(verbose=verbose),
-    )
+    failure: EdgedeployError | None = None
+    artifacts: Sequence[Artifact]
+    try:
+        artifacts = run(
+            model,
+            target,
+            weights=weights,
+            input_size=parse_input_size(input_size) if input_size else None,
+            inputs=tuple(input_shape or ()),
+            num_classes=num_classes,
+            head=head,
+            calib=calib,
+            num_calib=num_calib,
+            int8_io=int8_io,
+            layout=layout,
+            tune_for=tune_for,
+            allow_low_parity=allow_low_parity,
+            min_runtime=min_runtime,
+            without_rewrites=tuple(without_rewrite or ()),
+            output=output,
+            reporter=RichReporter(verbose=verbose),
+        )
+    except EdgedeployError as error:  # what was exported is shown, whatever else failed
+        if not error.completed:
+            raise
+        failure, artifacts = error, error.completed
     if as_json:  # the manifests, each with its folder
         print_json([{"artifact": str(made.folder), **to_builtins(made.manifest)} for made in artifacts])
     else:
         print_result(artifacts, render_artifacts, as_json=False)
+    if failure is not None:
+        raise failure
 
 
 @commands.command()
@@ -148,10 +162,20 @@ def verify(
     from edgedeploy.pipeline.verify import verify_outputs
 
     reporter = RichReporter()
+    rows: list[VerifiedRow] = []
+    failures: dict[str, EdgedeployError] = {}
     with unwinding():
-        rows = [
-            VerifiedRow(str(path), index, output.parity, output.host_agreement)
-            for path in artifact
-            for index, output in enumerate(verify_outputs(path, device=device, threads=threads, reporter=reporter))
-        ]
-    print_result(rows, render_verified, as_json=as_json)
+        for path in artifact:
+            try:
+                outputs = verify_outputs(path, device=device, threads=threads, reporter=reporter)
+            except EdgedeployError as error:
+                failures[str(path)] = error
+                continue
+            rows += [
+                VerifiedRow(str(path), index, output.parity, output.host_agreement)
+                for index, output in enumerate(outputs)
+            ]
+    if rows or not failures:
+        print_result(rows, render_verified, as_json=as_json)
+    if failures:
+        raise combined(failures, f"{len(failures)} of {len(artifact)} artifacts failed") from None

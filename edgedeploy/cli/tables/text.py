@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
+from edgedeploy.core.errors import visible
 from edgedeploy.core.parity import Parity
 from edgedeploy.core.results.verdict import Interval
 
@@ -16,6 +17,7 @@ from .layout import PLAIN, Layout
 
 NOTHING = "nothing to show\n"
 MAX_WIDTH = 10_000
+MIN_FOLDED = 8
 
 
 def new_table(*columns: str) -> Table:
@@ -49,7 +51,9 @@ def render(*parts: Table | str, layout: Layout = PLAIN) -> str:
     A table of which no column may be folded is as wide as it must be: a narrow terminal wraps its lines, and no figure
     is cut off.
     """
-    text = "".join(part + "\n" if isinstance(part, str) else _render_table(part, layout) for part in parts)
+    text = "".join(
+        visible(part, keep="\n") + "\n" if isinstance(part, str) else _render_table(part, layout) for part in parts
+    )
     return "\n".join(line.rstrip() for line in text.split("\n"))
 
 
@@ -62,11 +66,27 @@ def _render_table(table: Table, layout: Layout) -> str:
         emoji=False,
         highlight=False,
     )
+    for column in table.columns:
+        column._cells = [visible(cell) if isinstance(cell, str) else cell for cell in column.cells]
     if all(column.no_wrap for column in table.columns):
         console.width = Measurement.get(console, console.options.update(width=MAX_WIDTH), table).maximum
+    else:
+        _keep_figures_whole(console, table)
     with console.capture() as captured:
         console.print(table)
     return captured.get()
+
+
+def _keep_figures_whole(console: Console, table: Table) -> None:
+    """Columns that may not be folded are as wide as they must be, on a narrow terminal too; the others get the rest."""
+    options = console.options.update(width=MAX_WIDTH)
+    needed = 0
+    for column in table.columns:
+        if column.no_wrap:
+            cells = [column.header, *column.cells]
+            column.min_width = max(Measurement.get(console, options, cell).maximum for cell in cells)
+        needed += (column.min_width or MIN_FOLDED) + 1
+    console.width = max(console.width, needed)
 
 
 def render_table(table: Table, layout: Layout) -> str:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import os
 import secrets
 import shutil
-import tempfile
-from collections.abc import Iterator
+import stat
+import sys
+import time
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from edgedeploy.core.errors import OutputFailed
+
+from . import folders
+
+PIPE_WAIT_S = 10.0
+STAGED, OLD = ".tmp", ".old"  # endings of a folder that is being filled, and of one that is being replaced
 
 
 def sha256_of(path: Path) -> str:
@@ -41,6 +49,10 @@ def explain(path: Path, error: OSError) -> OutputFailed:
         return OutputFailed(
             f"{path} cannot be written: {error.strerror}", hint="--output DIR with a folder of your own"
         )
+    if error.errno == errno.ENXIO:
+        return OutputFailed(f"{path} is a pipe that nobody reads", hint="start its reader first")
+    if error.errno == errno.EISDIR:
+        return OutputFailed(f"{path} is a folder, so no file can be written there", hint=f"{path}/NAME")
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return OutputFailed(f"{path} cannot be made: a file is where a folder should be", hint="--output DIR")
     return OutputFailed(
@@ -58,19 +70,89 @@ def output_errors(path: Path) -> Iterator[None]:
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Writes a file under a temporary name beside it, then renames: readers see the old file or the whole new one."""
+    """Writes a file under a temporary name beside it, then renames: readers see the old file or the whole new one.
+
+    A link is followed, and a file that is there keeps its mode. What is no regular file (a device, a pipe) is written to,
+    as is a file whose folder does not let itself be changed.
+    """
     data = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with output_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not is_replaceable(path):
+            _write_in_place(path, data)
+            return
+        final = Path(os.path.realpath(path))
+        final.parent.mkdir(parents=True, exist_ok=True)
+        mode = stat.S_IMODE(final.stat().st_mode) if final.exists() else None
+        if mode is not None and not os.access(final, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         try:
-            with temporary.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
+            _replace(final, data, mode)
+        except OSError as error:  # a read-only folder, or a file that is mounted by itself
+            if mode is None or error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY):
+                raise
+            _write_in_place(final, data)
+
+
+def is_replaceable(path: Path) -> bool:
+    """Whether a write may put a new file in this one's place: it is a regular file, or nothing is there yet.
+
+    False for devices, pipes and sockets, and for the file that is this process's own stdout or stderr.
+    """
+    try:
+        found = path.stat()
+    except OSError:
+        return True
+    return (stat.S_ISREG(found.st_mode) and _standard_stream(found) is None) or stat.S_ISDIR(found.st_mode)
+
+
+def _standard_stream(found: os.stat_result) -> int | None:
+    """The descriptor of stdout or stderr where that is this very file."""
+    for number in (1, 2):
+        with contextlib.suppress(OSError):
+            if os.path.samestat(os.fstat(number), found):
+                return number
+    return None
+
+
+def _replace(final: Path, data: bytes, mode: int | None) -> None:
+    temporary = final.with_name(f".{final.name[:200]}.{secrets.token_hex(4)}.tmp")
+    try:
+        created = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else 0o600)
+        with os.fdopen(created, "wb") as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(final)
+    finally:
+        with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _write_in_place(path: Path, data: bytes) -> None:
+    stream = _standard_stream(path.stat())
+    if stream is not None:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    descriptor = os.dup(stream) if stream is not None else _open_for_writing(path)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+
+
+def _open_for_writing(path: Path) -> int:
+    """A descriptor of what is there. A pipe without a reader is waited for a while and not for ever."""
+    deadline = time.monotonic() + PIPE_WAIT_S
+    while True:
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NONBLOCK | os.O_NOCTTY)
+            break
+        except OSError as error:
+            if error.errno != errno.ENXIO or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def check_writable(folder: Path) -> None:
@@ -86,39 +168,42 @@ def check_writable(folder: Path) -> None:
         probe.unlink()
 
 
-_UNFINISHED: set[Path] = set()
-
-
 def remove_unfinished() -> None:
     """Removes every folder that is still being filled; for a process that is about to end without unwinding."""
-    for folder in list(_UNFINISHED):
-        shutil.rmtree(folder, ignore_errors=True)
+    folders.remove_held()
 
 
 @contextlib.contextmanager
 def private_folder() -> Iterator[Path]:
-    """A folder that only this user can read, gone after the block."""
-    folder = Path(tempfile.mkdtemp(prefix="edgedeploy-"))
-    _UNFINISHED.add(folder)
+    """A folder that only this user can read, gone after the block. What killed processes left of theirs goes first."""
+    folder = folders.create_held(folders.private_parent(), "edgedeploy-tmp-")
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        _UNFINISHED.discard(folder)
+        folders.release(folder)
+
+
+OwnNames = Callable[[Path], Collection[str]]  # of an older folder: the names of what may be replaced
 
 
 @contextlib.contextmanager
-def staged_folder(final: Path) -> Iterator[Path]:
+def staged_folder(final: Path, own_names: OwnNames | None = None) -> Iterator[Path]:
     """A private folder that becomes `final` when the block ends well, and is gone when it does not.
 
-    An older `final` stays as it is until the new one is complete. What a killed process left behind goes first.
+    An older `final` stays as it is until the new one is complete, and is then exchanged for it in one step, where the file
+    system can do that. What a killed process left behind goes first.
+
+    Args:
+        own_names: which files of an older `final` the new one replaces; the others are kept in it, and none of them is
+            overwritten. None replaces all.
+
+    Raises OutputFailed.
     """
     with output_errors(final):
+        final = Path(os.path.realpath(final))
         final.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(final)
-        stage = final.with_name(f".{final.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-        stage.mkdir(mode=0o700)
-        _UNFINISHED.add(stage)
+        _recover(final, own_names)
+        stage = folders.create_held(final.parent, f".{final.name}.", STAGED)
     try:
         yield stage
         with output_errors(final):
@@ -126,20 +211,71 @@ def staged_folder(final: Path) -> Iterator[Path]:
             for file in stage.iterdir():  # folders and links as they are; a program stays a program
                 if file.is_file() and not file.is_symlink():
                     file.chmod(0o755 if file.stat().st_mode & 0o100 else 0o644)
-            if final.exists():
-                old = final.with_name(f".{final.name}.{secrets.token_hex(4)}.old")
-                final.rename(old)
-                stage.rename(final)
-                shutil.rmtree(old, ignore_errors=True)
-            else:
-                stage.rename(final)
+            check_replaceable(final, own_names, {file.name for file in stage.iterdir()})
+            _publish(stage, final, own_names)
     finally:
-        shutil.rmtree(stage, ignore_errors=True)
-        _UNFINISHED.discard(stage)
+        folders.release(stage)
 
 
-def _remove_abandoned(final: Path) -> None:
-    for stale in final.parent.glob(f".{final.name}.*.tmp"):
-        pid = stale.name.removeprefix(f".{final.name}.").split("-")[0]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():
-            shutil.rmtree(stale, ignore_errors=True)
+def check_replaceable(final: Path, own_names: OwnNames | None, new_names: Collection[str]) -> None:
+    """Raises OutputFailed where `final` is no folder, or holds a file of somebody else's with one of the new names."""
+    if final.exists() and not final.is_dir():
+        raise explain(final, NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(final)))
+    if own_names is None or not final.is_dir():
+        return
+    foreign = {file.name for file in final.iterdir()} - set(own_names(final))
+    if taken := sorted(foreign & set(new_names)):
+        raise OutputFailed(
+            f"{final / taken[0]} is not of an artifact that edgedeploy made, so it is not overwritten",
+            hint="move it away, or --output DIR with another folder",
+        )
+
+
+def _publish(stage: Path, final: Path, own_names: OwnNames | None) -> None:
+    """Puts the complete `stage` in the place of `final`.
+
+    From the first line on the folder has an ending by which `_recover` completes, after a kill, what was begun here.
+    """
+    ready = stage.with_suffix(OLD)
+    with folders.detached(stage):
+        stage.rename(ready)
+        replaced = ready
+        while True:
+            try:
+                ready.rename(final)  # where nothing is there, or an empty folder
+                break
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+            if folders.exchange(ready, final):
+                break
+            replaced = stage.with_suffix(f".{secrets.token_hex(4)}{OLD}")
+            with contextlib.suppress(FileNotFoundError):
+                final.rename(replaced)
+        _keep_foreign(replaced, final, own_names)
+        shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _keep_foreign(old: Path, final: Path, own_names: OwnNames | None) -> None:
+    """Moves what is not ours from a replaced folder into the new one."""
+    if own_names is None or not old.is_dir():
+        return
+    own = set(own_names(old))
+    for file in old.iterdir():
+        if file.name not in own and not (final / file.name).exists():
+            with contextlib.suppress(FileNotFoundError):  # another process has moved it
+                file.rename(final / file.name)
+
+
+def _recover(final: Path, own_names: OwnNames | None) -> None:
+    """Puts in order what killed processes left: a folder that was half replaced, and folders that were being filled."""
+    beside = glob.escape(f".{final.name}.")
+    for old in folders.abandoned(final.parent.glob(f"{beside}*{OLD}")):
+        if not final.exists():
+            with contextlib.suppress(OSError):
+                old.rename(final)
+                continue
+        _keep_foreign(old, final, own_names)
+        shutil.rmtree(old, ignore_errors=True)
+    for stale in folders.abandoned(final.parent.glob(f"{beside}*{STAGED}")):
+        shutil.rmtree(stale, ignore_errors=True)

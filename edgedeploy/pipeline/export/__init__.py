@@ -1,6 +1,7 @@
 """export: network -> rewritten -> lowered -> verified -> artifact, for each target.
 
 options.py             what an export can be asked for
+artifact_folder.py     whose folder an artifact would be written to
 stages.py              load, calibrate, prepare, rewrite, lower, verify, write: functions that can be called one by one
 conversion_errors.py   what torch.export and the converters raise, in the user's words
 minimum_runtime.py     `--min-runtime`: older runtimes that a file must still load in
@@ -14,13 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from edgedeploy.core.artifact import Artifact
+from edgedeploy.core.artifact import Artifact, files_of_artifact
 from edgedeploy.core.errors import EdgedeployError, ExportFailed, ParityFailed
 from edgedeploy.core.reporter import NullReporter, Reporter
 from edgedeploy.core.storage.files import check_writable, output_errors, private_folder, staged_folder
 from edgedeploy.pipeline.verification import check_threshold
 
 from . import stages
+from .artifact_folder import check_folder
 from .minimum_runtime import require_loads
 from .options import ExportKeywords, ExportOptions, parse_input_size, parse_targets
 
@@ -48,19 +50,21 @@ def export(
         reporter: receives the progress.
         options: the fields of ExportOptions.
 
-    Raises an EdgedeployError. A target that fails does not stop the others; its error is raised at the end.
+    Raises an EdgedeployError. A target that fails does not stop the others; its error is raised at the end, and has the
+    artifacts of the others as `completed`.
     """
     chosen = ExportOptions(**options)
     wanted = [target.tuned_for(chosen.tune_for) for target in parse_targets(targets)]
     chosen.check_rewrites()
     check_writable(Path(chosen.output))
-    reporter = reporter or NullReporter()
-    network = stages.load(model, chosen, reporter)
-    calibration = stages.calibrate(network, wanted, chosen, reporter)
-    prepared = stages.prepare(network, calibration, chosen, reporter)
-    with private_folder() as scratch:
-        from edgedeploy.exporters.job import SharedWork
+    from edgedeploy.exporters.job import SharedWork
+    from edgedeploy.exporters.quiet import process_state_kept
 
+    reporter = reporter or NullReporter()
+    with process_state_kept(), private_folder() as scratch:
+        network = stages.load(model, chosen, reporter)
+        calibration = stages.calibrate(network, wanted, chosen, reporter)
+        prepared = stages.prepare(network, calibration, chosen, reporter)
         run = _Run(prepared, chosen, SharedWork(scratch, scratch / "converters.log"), reporter)
         artifacts: list[Artifact] = []
         failures: dict[str, EdgedeployError] = {}
@@ -73,7 +77,7 @@ def export(
                 reporter.note(f"{target.name} failed: {error.message}")
                 failures[target.name] = error
     if failures:
-        raise _combined(failures, len(wanted))
+        raise _combined(failures, len(wanted)).with_completed(artifacts)
     return artifacts
 
 
@@ -92,7 +96,8 @@ class _Run:
         reporter, options = self._reporter, self._options
         final = Path(options.output) / self._prepared.network.name / target.name
         name = f"{self._prepared.network.name}/{target.name}"
-        with staged_folder(final) as stage:
+        check_folder(final, self._prepared.network.source, target.file)
+        with staged_folder(final, files_of_artifact) as stage:
             with reporter.stage(f"lower to {target.name}"), output_errors(final):
                 lower_options = stages.LowerOptions(stage, self._shared, options.int8_io, options.layout)
                 lowered = stages.lower(self._prepared, rewritten, target, lower_options)
@@ -111,7 +116,7 @@ class _Run:
 
     def _rewrite(self, target: Target) -> RewrittenModule:
         """Targets that want the same rewrites share the result."""
-        from edgedeploy.exporters.job import quiet
+        from edgedeploy.exporters.quiet import quiet
 
         names = self._options.rewrites_of(target)
         if names not in self._rewritten:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from edgedeploy.core.errors import UnknownName, UsageError
+from edgedeploy.pipeline.bounds import MAX_CALIBRATION_IMAGES, MAX_CLASSES, MAX_SIDE, check_bounds
 
 from .minimum_runtime import check_min_runtime
 
@@ -66,8 +67,11 @@ class ExportOptions:
             raise UnknownName("layout", self.layout, LAYOUTS, hint=f"--layout {', '.join(LAYOUTS)}")
         if self.tune_for not in CPUS:
             raise UnknownName("kind of CPU", self.tune_for, CPUS, hint=f"--tune-for {', '.join(CPUS)}")
-        if self.num_calib < 1:
-            raise UsageError("--num-calib must be at least 1")
+        check_bounds("--num-calib", self.num_calib, 1, MAX_CALIBRATION_IMAGES)
+        if self.num_classes is not None:
+            check_bounds("--num-classes", self.num_classes, 1, MAX_CLASSES)
+        for side in self.input_size or ():
+            check_bounds("--input-size", side, 1, MAX_SIDE)
         check_min_runtime(self.min_runtime)
 
     def check_rewrites(self) -> None:
@@ -112,7 +116,9 @@ class ExportKeywords(TypedDict, total=False):
 def parse_input_size(text: str) -> tuple[int, int]:
     """`512x1024` (height x width) or `512`. Raises UsageError."""
     parts = text.lower().replace("×", "x").split("x")
-    if len(parts) in (1, 2) and all(part.strip().isdigit() and int(part) > 0 for part in parts):
+    if len(parts) in (1, 2) and all(
+        part.strip().isdecimal() and 0 < len(part) < 10 and int(part) > 0 for part in parts
+    ):
         return int(parts[0]), int(parts[-1])
     raise UsageError(f"'{text}' is not an input size", hint="height x width in pixels, such as 512x512")
 

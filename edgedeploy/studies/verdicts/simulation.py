@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgedeploy.benchmarks.comparison import ComparisonOptions, compare_measurements
+from edgedeploy.benchmarks.statistics.changepoints import change_points
+from edgedeploy.benchmarks.statistics.launches import levels, split_launches
 from edgedeploy.core.measurement import Measurement
 from edgedeploy.core.results.comparison import RowComparison
 
@@ -75,3 +77,15 @@ def all_trials(scale: float = 1.0) -> Iterator[Trials]:
     yield run_trials("5 % slower, noise of phones", count(500), PHONE, 1.05, seed=4)
     yield run_trials("5 % slower, drifting", count(500), DRIFTING, 1.05, seed=5)
     yield run_trials("10 % slower, drifting", count(500), DRIFTING, 1.10, seed=6)
+
+
+def creep_trials(count: int, step: float = 0.005, steps: int = 20, seed: int = 7) -> tuple[int, int]:
+    """In how many of `count` histories that grow by `step` each time, and of as many that do not, a change is found."""
+    found = [0, 0]
+    for trial in range(count):
+        for kind, growth in enumerate((1 + step, 1.0)):
+            rng = np.random.default_rng([seed, kind, trial])
+            rows = [measure(rng, QUIET, growth**number) for number in range(steps)]
+            medians = [levels(split_launches(row.samples_ns, row.sample_launches)).mean() for row in rows]
+            found[kind] += any(change.change > 0 for change in change_points(np.array(medians)))
+    return found[0], found[1]

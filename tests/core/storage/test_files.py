@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edgedeploy.core.errors import OutputFailed
-from edgedeploy.core.storage import files
+from edgedeploy.core.storage import files, folders
 
 
 def names(folder: Path) -> list[str]:
@@ -63,12 +64,14 @@ def test_an_interrupted_block_leaves_nothing_and_keeps_the_older_folder(
 
 
 def test_what_a_killed_process_left_behind_goes_with_the_next_export(tmp_path: Path) -> None:
-    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
-    (tmp_path / f".final.{dead.stdout.strip()}-abcd.tmp").mkdir()
-    (tmp_path / f".final.{os.getpid()}-abcd.tmp").mkdir()  # of a process that lives: left alone
-    with files.staged_folder(tmp_path / "final"):
-        pass
-    assert names(tmp_path) == [f".final.{os.getpid()}-abcd.tmp", "final"]
+    killed = "import os, sys; from edgedeploy.core.storage import files; from pathlib import Path\n"
+    killed += "with files.staged_folder(Path(sys.argv[1])): os._exit(9)"
+    assert subprocess.run([sys.executable, "-c", killed, tmp_path / "final"]).returncode == 9
+    (left,) = names(tmp_path)
+    with files.staged_folder(tmp_path / "final") as living, files.staged_folder(tmp_path / "final"):
+        assert left not in names(tmp_path)
+        assert living.exists()  # of a process that lives: left alone
+    assert names(tmp_path) == ["final"]
 
 
 def test_a_file_in_the_place_of_a_folder_is_told_before_the_work(tmp_path: Path) -> None:
@@ -93,3 +96,151 @@ def test_a_refusal_of_the_system_names_the_file_and_what_to_do(tmp_path: Path) -
     error = files.explain(tmp_path / "a", OSError(errno.EACCES, "Permission denied"))
     assert str(tmp_path / "a") in str(error)
     assert "--output" in str(error)
+
+
+def test_a_link_is_followed_and_a_mode_kept(tmp_path: Path) -> None:
+    (tmp_path / "real.json").write_text("old")
+    (tmp_path / "real.json").chmod(0o640)
+    (tmp_path / "link.json").symlink_to("real.json")
+    files.write_atomically(tmp_path / "link.json", "new")
+    assert (tmp_path / "link.json").is_symlink()
+    assert (tmp_path / "real.json").read_text() == "new"
+    assert stat.S_IMODE((tmp_path / "real.json").stat().st_mode) == 0o640
+
+
+def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE, text=True)
+    files.write_atomically(pipe, "hello")
+    assert reader.communicate(timeout=10)[0] == "hello"
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    monkeypatch.setattr(files, "PIPE_WAIT_S", 0.1)
+    with pytest.raises(OutputFailed, match="a pipe that nobody reads"):
+        files.write_atomically(pipe, "hello")
+
+
+def test_the_file_that_is_stdout_is_written_through_and_not_replaced(tmp_path: Path) -> None:
+    program = (
+        "import os; from pathlib import Path; from edgedeploy.core.storage.files import write_atomically\n"
+        "print('first'); write_atomically(Path(f'/proc/{os.getpid()}/fd/1'), 'record\\n'); print('last')"
+    )
+    with (tmp_path / "out").open("w") as out:
+        subprocess.run([sys.executable, "-c", program], stdout=out, check=True)
+    assert (tmp_path / "out").read_text() == "first\nrecord\nlast\n"
+
+
+def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputFailed, match="is a folder"):
+        files.write_atomically(tmp_path, "x")
+
+
+def own(folder: Path) -> set[str]:
+    return {"model"}
+
+
+def replace_folder(final: Path, content: str) -> None:
+    with files.staged_folder(final, own) as stage:
+        (stage / "model").write_text(content)
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_files_of_others_in_a_replaced_folder_are_kept(
+    can_exchange: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not can_exchange:
+        monkeypatch.setattr(folders, "exchange", lambda *_: False)
+    replace_folder(tmp_path / "final", "one")
+    (tmp_path / "final" / "notes.txt").write_text("mine")
+    replace_folder(tmp_path / "final", "two")
+    assert {p.name: p.read_text() for p in (tmp_path / "final").iterdir()} == {"model": "two", "notes.txt": "mine"}
+    assert names(tmp_path) == ["final"]
+
+
+def test_a_file_of_others_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "final").mkdir()
+    (tmp_path / "final" / "model").write_text("mine")
+    with (
+        pytest.raises(OutputFailed, match="not of an artifact"),
+        files.staged_folder(tmp_path / "final", lambda _: set()) as stage,
+    ):
+        (stage / "model").write_text("new")
+    assert (tmp_path / "final" / "model").read_text() == "mine"
+    assert names(tmp_path) == ["final"]
+
+
+def test_a_linked_folder_is_replaced_where_it_really_is(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "final").symlink_to("real")
+    replace_folder(tmp_path / "final", "new")
+    assert (tmp_path / "final").is_symlink()
+    assert (tmp_path / "real" / "model").read_text() == "new"
+
+
+REPLACES = """
+import os, sys
+from pathlib import Path
+from edgedeploy.core.storage import files, folders
+step, final = int(sys.argv[1]), Path(sys.argv[2])
+if sys.argv[3] == "False":
+    folders.exchange = lambda *_: False
+def kill_at(function):
+    def called(*arguments, **keywords):
+        global step
+        if step == 0:
+            os._exit(9)
+        step -= 1
+        return function(*arguments, **keywords)
+    return called
+for name in ("rename", "chmod", "mkdir"):
+    setattr(Path, name, kill_at(getattr(Path, name)))
+folders.exchange, folders.shutil.rmtree = kill_at(folders.exchange), kill_at(folders.shutil.rmtree)
+with files.staged_folder(final, lambda folder: {"model"}) as stage:
+    (stage / "model").write_text("new")
+"""
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_a_kill_at_any_step_loses_nothing_and_the_next_run_leaves_nothing_over(
+    can_exchange: bool, tmp_path: Path
+) -> None:
+    for step in range(20):
+        final = tmp_path / str(step) / "final"
+        replace_folder(final, "old")
+        (final / "notes.txt").write_text("mine")
+        ended = subprocess.run([sys.executable, "-c", REPLACES, str(step), final, str(can_exchange)]).returncode
+        if can_exchange:  # no moment without a whole folder
+            assert (final / "model").read_text() in ("old", "new")
+        with files.staged_folder(final, own) as stage:
+            assert (final / "model").read_text() in ("old", "new")
+            (stage / "model").write_text("next")
+        assert {p.name: p.read_text() for p in final.iterdir()} == {"model": "next", "notes.txt": "mine"}
+        assert names(final.parent) == ["final"]
+        if ended == 0:
+            break
+    assert ended == 0
+    assert step > 5
+
+
+def test_processes_that_replace_one_folder_at_once_leave_one_whole_folder(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from edgedeploy.core.storage import files\n"
+        "for n in range(30):\n"
+        "    with files.staged_folder(Path(sys.argv[1]), lambda f: {'a', 'b'}) as stage:\n"
+        "        [(stage / name).write_text(sys.argv[2]) for name in 'ab']\n"
+    )
+    final = tmp_path / "final"
+    running = [subprocess.Popen([sys.executable, "-c", program, final, name]) for name in "123"]
+    assert [process.wait(60) for process in running] == [0, 0, 0]
+    assert (final / "a").read_text() == (final / "b").read_text()
+    assert names(tmp_path) == ["final"]
+
+
+def test_private_folders_that_a_kill_left_go_with_the_next_run(tmp_path: Path) -> None:
+    program = "import os, sys; from edgedeploy.core.storage import files\nwith files.private_folder(): {}"
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    (tmp_path / "edgedeploy-tmp-of-somebody-else").mkdir()
+    subprocess.run([sys.executable, "-c", program.format("os._exit(9)")], env=environment)
+    assert len(names(tmp_path)) == 2
+    subprocess.run([sys.executable, "-c", program.format("pass")], env=environment, check=True)
+    assert names(tmp_path) == ["edgedeploy-tmp-of-somebody-else"]

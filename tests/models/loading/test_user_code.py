@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import statistics
 import sys
 from pathlib import Path
@@ -98,3 +99,76 @@ def test_files_of_one_name_in_two_folders_are_two_modules(tmp_path: Path) -> Non
         modules.append(type(load(f"{tmp_path / name / 'net.py'}:make").module).__module__)
     assert len(set(modules)) == 2
     assert all(name in sys.modules for name in modules)
+
+
+LIBRARY_LIKE = "raise RuntimeError('a file of the user took the place of a module of Python')\n"
+
+
+def test_a_file_beside_a_network_takes_no_modules_place_in_other_code(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "import importlib, torch\nfrom torch import nn\n\n"
+        "def make():\n    importlib.import_module('wave')\n    return nn.Identity(), torch.zeros(1)\n"
+    )
+    (tmp_path / "wave.py").write_text(LIBRARY_LIKE)
+    network = load(f"{tmp_path / 'net.py'}:make")
+    with network.running():
+        sys.modules.pop("wave", None)
+        importlib.import_module("wave")
+
+
+def test_a_network_gets_the_file_beside_it_whatever_else_has_its_name(tmp_path: Path) -> None:
+    values = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "statistics.py").write_text(f"VALUE = {name!r}\n")
+        (tmp_path / name / "net.py").write_text(
+            "import statistics, torch\nfrom torch import nn\n\n"
+            "class Net(nn.Module):\n    value = statistics.VALUE\n    def forward(self, x): return x\n\n"
+            "def make():\n    return Net(), torch.zeros(1)\n"
+        )
+        values.append(load(f"{tmp_path / name / 'net.py'}:make").module.value)
+    assert values == ["a", "b"]
+    assert sys.modules["statistics"] is statistics
+
+
+def test_modules_by_a_computed_name_are_each_networks_own(tmp_path: Path) -> None:
+    values = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "parts_by_name.py").write_text(f"VALUE = {name!r}\n")
+        (tmp_path / name / "net.py").write_text(
+            "import importlib, torch\nfrom torch import nn\n\n"
+            "class Net(nn.Module):\n    def forward(self, x): return x\n\n"
+            "def make():\n    net = Net()\n    net.value = importlib.import_module('parts_by_name').VALUE\n"
+            "    return net, torch.zeros(1)\n"
+        )
+        values.append(load(f"{tmp_path / name / 'net.py'}:make").module.value)
+    assert values == ["a", "b"]
+    assert "parts_by_name" not in sys.modules
+
+
+def test_a_changed_file_is_loaded_anew_and_no_bytecode_is_left_beside_it(tmp_path: Path) -> None:
+    text = "import torch, scale_of_net\nfrom torch import nn\n\ndef make():\n    net = nn.Identity()\n"
+    (tmp_path / "net.py").write_text(text + "    net.scale = scale_of_net.SCALE\n    return net, torch.zeros(1)\n")
+    scales = []
+    for scale in (3, 5):
+        (tmp_path / "scale_of_net.py").write_text(f"SCALE = {scale}\n")
+        scales.append(load(f"{tmp_path / 'net.py'}:make").module.scale)
+    assert scales == [3, 5]
+    assert not (tmp_path / "__pycache__").exists()
+
+
+def test_a_package_of_the_user_imports_its_parts_in_every_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "nets_of_mine"
+    (package / "parts").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "parts" / "__init__.py").write_text("from . import one\n")
+    (package / "parts" / "one.py").write_text("ONE = 1\n")
+    (package / "parts" / "two.py").write_text("import nets_of_mine.parts.one as one\nTWO = one.ONE + 1\n")
+    (package / "net.py").write_text(
+        "import torch\nimport nets_of_mine.parts.one\nfrom nets_of_mine.parts import two\nfrom .parts.one import ONE\n\n"
+        "def make():\n    net = torch.nn.Identity()\n"
+        "    net.found = (nets_of_mine.parts.one.ONE, two.TWO, ONE)\n    return net, torch.zeros(1)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert load("nets_of_mine.net:make").module.found == (1, 2, 1)

@@ -1,7 +1,7 @@
 """Networks from a `.pt2` file: `torch.export.save(torch.export.export(net, inputs), "net.pt2")`.
 
-A `.pt2` file holds a graph and weights. Its pickled parts are read with weights_only=True here; torch still evaluates the
-symbolic shapes in it, so such files are safe only from people whom the user trusts.
+A `.pt2` file holds a graph and weights. Its pickled parts are read with weights_only=True here, and `program_check` refuses
+what torch would run as code. Loading untrusted files with a library as large as torch stays a risk all the same.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 from edgedeploy.core.errors import ModelInvalid, UsageError
 from edgedeploy.core.provenance import WeightsInfo
+from edgedeploy.models.loading.names import ModelName, safe_name
+from edgedeploy.models.loading.user_code import describe_exception
+from edgedeploy.models.loading.user_network import UserNetwork
 
-from .names import ModelName, safe_name
-from .user_code import describe_exception
-from .user_network import UserNetwork
+from .program_check import check_program
 
 if TYPE_CHECKING:
     import torch
@@ -45,9 +46,12 @@ def from_program(name: ModelName, *, num_classes: int | None) -> UserNetwork:
         raise ModelInvalid(f"{path} is no exported program", details=["it is no zip archive"], hint=hint)
     logger = logging.getLogger("torch.export")
     try:
+        check_program(path)
         logger.disabled = True  # it prints its traceback before it raises
         with _weights_only():
             program = torch.export.load(path)
+    except ModelInvalid:
+        raise
     except Exception as error:  # torch raises many kinds for a damaged or newer file
         raise ModelInvalid(f"{path} does not load", details=[describe_exception(error)], hint=hint) from error
     finally:
@@ -55,7 +59,7 @@ def from_program(name: ModelName, *, num_classes: int | None) -> UserNetwork:
     _refuse_training_mode(program, path)
     examples, by_name = _examples(program)
     weights = WeightsInfo("program", sha256=sha256_of(path), file=str(path))
-    return UserNetwork(safe_name(path.stem, "pt2"), unlifted(program), weights, examples, by_name)
+    return UserNetwork(safe_name(path.stem, "pt2"), unlifted(program), weights, examples, by_name, file=path)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,1 @@
+"""Networks from `.pt2` files, and which of them are loaded at all."""
