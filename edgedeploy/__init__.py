@@ -23,8 +23,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 if TYPE_CHECKING:
     from edgedeploy.models.loading import create_model
     from edgedeploy.pipeline.bench import bench
-    from edgedeploy.pipeline.compare import compare
     from edgedeploy.pipeline.export import export
+    from edgedeploy.pipeline.results.compare import compare
     from edgedeploy.pipeline.verify import verify
 
 __all__ = ["create_model", "export", "verify", "bench", "compare", "__version__"]
@@ -34,7 +34,7 @@ _HOMES = {
     "export": "pipeline.export",
     "verify": "pipeline.verify",
     "bench": "pipeline.bench",
-    "compare": "pipeline.compare",
+    "compare": "pipeline.results.compare",
 }
 
 

@@ -33,7 +33,7 @@ def add(
 
     Nothing that is there is read or changed; several processes may append at once.
     """
-    from edgedeploy.pipeline.history import add_to_history
+    from edgedeploy.pipeline.results.history import add_to_history
 
     added = add_to_history(results, store=store, revision=revision)
     print(f"{added.count} measurements of {added.revision[:12] or 'no revision'} added to {', '.join(added.files)}")
@@ -56,7 +56,7 @@ def list_rows(
     A change point is where the level of a row changed; a slow creep has several, or one in its middle.
     """
     from edgedeploy.cli.tables.history import render_history
-    from edgedeploy.pipeline.history import check_history, list_history
+    from edgedeploy.pipeline.results.history import check_history, list_history
 
     found = list_history(pattern, device=device, store=store)
     print_result(found, render_history, as_json=as_json)
@@ -75,7 +75,7 @@ def query(
     The rows are read into SQLite; the query cannot change them. `select * from measurements limit 1` shows the columns.
     """
     from edgedeploy.cli.tables.history import render_query
-    from edgedeploy.pipeline.history import query_history
+    from edgedeploy.pipeline.results.history import query_history
 
     columns, rows = query_history(sql, store=store)
     if as_json:

@@ -48,8 +48,8 @@ def compare(
     edgedeploy.toml must hold. Exits with 1 on a regression.
     """
     from edgedeploy.cli.tables.comparison import render_comparison
-    from edgedeploy.pipeline.compare import check_comparison
-    from edgedeploy.pipeline.compare import compare as run
+    from edgedeploy.pipeline.results.compare import check_comparison
+    from edgedeploy.pipeline.results.compare import compare as run
 
     found = run(
         base,
@@ -95,7 +95,7 @@ def report(
     from edgedeploy.cli.tables.comparison import render_comparison
     from edgedeploy.cli.tables.measurements import render_measurements
     from edgedeploy.core.storage.files import write_atomically
-    from edgedeploy.pipeline.report import TERMINAL, make_report, render_report
+    from edgedeploy.pipeline.results.report import TERMINAL, make_report, render_report
 
     made = make_report(results, base, store=store, force=force)
     if format_name == TERMINAL:

@@ -10,7 +10,7 @@ from .layout import PLAIN, Layout
 from .text import new_table, render, render_table
 
 if TYPE_CHECKING:
-    from edgedeploy.pipeline.history import History
+    from edgedeploy.pipeline.results.history import History
 
 
 def render_history(found: History, layout: Layout = PLAIN) -> str:
