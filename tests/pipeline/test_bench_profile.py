@@ -22,7 +22,7 @@ from tests.android_harness.tiny_models import RUNTIMES
 from tests.phones import need
 from tests.small_artifacts import convolution, tiny
 
-QUICK = {"num_runs": 6, "warmup_runs": 1, "min_secs": 0.0, "profile": True}
+QUICK = {"num_runs": 6, "launches": 1, "warmup_runs": 1, "min_secs": 0.0, "profile": True}
 
 
 @pytest.fixture(scope="module", params=RUNTIMES)
@@ -38,7 +38,8 @@ def test_a_profile_is_of_its_own_run_and_stands_beside_the_samples(artifact: Art
     profile = record["profile"]
     assert (profile["runs"], profile["not_available"]) == (6, "")
     assert [operator["calls"] for operator in profile["operators"] if "Conv" in operator["type"]] == [6]
-    assert all(operator.keys() == {"name", "type", "calls", "total_ns"} for operator in profile["operators"])
+    keys = {"name", "type", "delegated", "calls", "total_ns"}
+    assert all(operator.keys() == keys for operator in profile["operators"])
     table = render_profiles([row])
     assert f"tiny {artifact.manifest.target}, 1 thread: operators, the mean of 6 profiled inferences" in table
     assert "share %" in table
@@ -46,7 +47,7 @@ def test_a_profile_is_of_its_own_run_and_stands_beside_the_samples(artifact: Art
 
 def test_without_the_option_there_is_no_profile(tmp_path: Path) -> None:
     need(["g++", "cmake", "ninja"])
-    rows = edgedeploy.bench([convolution(tmp_path / "small")], num_runs=2, min_secs=0)
+    rows = edgedeploy.bench([convolution(tmp_path / "small")], num_runs=2, launches=1, min_secs=0)
     assert rows[0].profile is None
     assert render_profiles(rows) == ""
 
