@@ -16,7 +16,7 @@ from edgedeploy.core.provenance import GraphSummary, OperatorFact
 from edgedeploy.core.recipe import QuantRecipe
 from edgedeploy.core.spec import TensorSpec
 
-from .quiet import quiet
+from .process.quiet import quiet
 
 if TYPE_CHECKING:
     import torch

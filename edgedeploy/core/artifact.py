@@ -189,7 +189,8 @@ class Artifact:
         except Exception as error:  # zipfile, zlib and numpy raise many kinds for a damaged file
             raise ArtifactInvalid(f"{path} is damaged", details=[str(error)], hint="export the model again") from None
         wanted = (len(self.manifest.inputs), len(self.manifest.outputs))
-        counts = {(len(i), len(o)) for i, o in zip_longest(golden.inputs, golden.outputs, fillvalue=[])}
+        samples = zip_longest(map(len, golden.inputs), map(len, golden.outputs), fillvalue=0)
+        counts = set(samples)
         if counts != {wanted}:
             raise ArtifactInvalid(
                 f"{path} does not fit the manifest",

@@ -27,7 +27,7 @@ def test_shared_work_is_made_once_for_a_network(tmp_path: Path) -> None:
 PRINTS = """
 import os, sys
 from pathlib import Path
-from edgedeploy.exporters.quiet import quiet
+from edgedeploy.exporters.process.quiet import quiet
 print("before")
 with quiet(Path(sys.argv[1])):
     print("from python")

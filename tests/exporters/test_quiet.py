@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from edgedeploy.exporters.quiet import process_state_kept
+from edgedeploy.exporters.process.quiet import process_state_kept
 
 IN_THREADS = """
 import os, sys, threading, time
 from pathlib import Path
-from edgedeploy.exporters.quiet import quiet
+from edgedeploy.exporters.process.quiet import quiet
 
 def export(name):
     log = Path(sys.argv[1]) / name
@@ -47,7 +47,7 @@ def test_exports_in_threads_leave_stdout_and_stderr_whole_and_logs_apart(tmp_pat
 
 def test_closed_standard_streams_stay_closed(tmp_path: Path) -> None:
     program = (
-        "import os, sys; from pathlib import Path; from edgedeploy.exporters.quiet import quiet\n"
+        "import os, sys; from pathlib import Path; from edgedeploy.exporters.process.quiet import quiet\n"
         "with quiet(Path(sys.argv[1])): os.write(2, b'inside')\n"
         "try: os.fstat(1)\n"
         "except OSError: os.write(2, b'closed')"

@@ -58,7 +58,7 @@ def export(
     chosen.check_rewrites()
     check_writable(Path(chosen.output))
     from edgedeploy.exporters.job import SharedWork
-    from edgedeploy.exporters.quiet import process_state_kept
+    from edgedeploy.exporters.process.quiet import process_state_kept
 
     reporter = reporter or NullReporter()
     with process_state_kept(), private_folder() as scratch:
@@ -116,7 +116,7 @@ class _Run:
 
     def _rewrite(self, target: Target) -> RewrittenModule:
         """Targets that want the same rewrites share the result."""
-        from edgedeploy.exporters.quiet import quiet
+        from edgedeploy.exporters.process.quiet import quiet
 
         names = self._options.rewrites_of(target)
         if names not in self._rewritten:
