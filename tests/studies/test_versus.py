@@ -30,7 +30,8 @@ from edgedeploy.studies.versus.cells import (
 )
 from edgedeploy.studies.versus.fill import Filler
 from edgedeploy.studies.versus.measure import make, measure, take_turns
-from edgedeploy.studies.versus.naive import FORM_WORDS, one_line, without_folders
+from edgedeploy.studies.versus.naive import FORM_WORDS
+from edgedeploy.studies.versus.naive_artifact import one_line, without_folders
 from edgedeploy.studies.versus.page import render
 from edgedeploy.studies.versus.summary import LIMITS, MINIMA, Table, geometric_mean, instructions, latency
 from tests.small_artifacts import convolution
