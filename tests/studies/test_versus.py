@@ -297,4 +297,4 @@ def test_a_wish_that_matches_nothing_is_wrong_use(tmp_path: Path, capsys: pytest
     arguments = ["--results", str(tmp_path / "r.json"), "--page", str(tmp_path / "p.md")]
     assert main([*arguments, "--only", "nothing"]) == 2
     assert main([*arguments, "--leave-one-out"]) == 2
-    assert "no rewrite was applied" in capsys.readouterr().err
+    assert "no own cell is filled yet" in capsys.readouterr().err
