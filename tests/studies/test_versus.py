@@ -30,7 +30,8 @@ from edgedeploy.studies.versus.cells import (
 )
 from edgedeploy.studies.versus.fill import Filler
 from edgedeploy.studies.versus.measure import make, measure, take_turns
-from edgedeploy.studies.versus.naive import FORM_WORDS, one_line, without_folders
+from edgedeploy.studies.versus.naive import FORM_WORDS
+from edgedeploy.studies.versus.naive_artifact import one_line, without_folders
 from edgedeploy.studies.versus.page import render
 from edgedeploy.studies.versus.summary import LIMITS, MINIMA, Table, geometric_mean, instructions, latency
 from tests.small_artifacts import convolution
@@ -296,4 +297,4 @@ def test_a_wish_that_matches_nothing_is_wrong_use(tmp_path: Path, capsys: pytest
     arguments = ["--results", str(tmp_path / "r.json"), "--page", str(tmp_path / "p.md")]
     assert main([*arguments, "--only", "nothing"]) == 2
     assert main([*arguments, "--leave-one-out"]) == 2
-    assert "no rewrite was applied" in capsys.readouterr().err
+    assert "no own cell is filled yet" in capsys.readouterr().err

@@ -38,9 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     everything = [*whole, *left_out_cells(in_order(records.read(), compared))]
     chosen = everything[len(whole) :] if options.leave_one_out else whole
     wanted = [cell for cell in chosen if all(word in str(cell) for word in options.only)]
+    if not chosen:
+        print("error: no own cell is filled yet; run it without --leave-one-out first", file=sys.stderr)
+        return 2
     if not wanted:
-        kind = "no rewrite was applied in any own cell yet" if options.leave_one_out else "no cell's name contains"
-        print(f"error: {kind} {' and '.join(options.only)}".rstrip(), file=sys.stderr)
+        print(f"error: no cell's name contains all of: {' '.join(options.only)}", file=sys.stderr)
         return 2
     origin = Origin.here(written=("benchmarks/RESULTS.md", "benchmarks/versus.json"))
     done: dict[Cell, Outcome] = {}

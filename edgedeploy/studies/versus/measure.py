@@ -15,7 +15,7 @@ from edgedeploy.core.parity import worst
 from edgedeploy.core.reporter import NullReporter
 
 from .cells import Cell, Outcome
-from .naive import one_line, without_folders
+from .naive_artifact import one_line, without_folders
 
 MAKE_LIMIT_S = 2400  # the histograms of ExecuTorch's quantizer take minutes on the large networks
 ROUNDS, RUNS = 5, 10  # of the timing: every artifact in each round
@@ -49,7 +49,9 @@ def make(cell: Cell, folder: Path, limit_s: float = MAKE_LIMIT_S) -> str:
 
 def _command(cell: Cell, output: Path) -> list[str]:
     if cell.side == "naive":
-        return module_command("edgedeploy.studies.versus.naive", cell.model, cell.target, str(output), cell.form)
+        return module_command(
+            "edgedeploy.studies.versus.naive_artifact", cell.model, cell.target, str(output), cell.form
+        )
     command = module_command("edgedeploy", "export", cell.model, "--target", cell.target, "-o", str(output))
     if cell.target.endswith("int8"):
         command.append("--allow-low-parity")  # with random weights a miss means little

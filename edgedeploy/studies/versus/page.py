@@ -22,7 +22,8 @@ Written by `make versus`; the table of left-out rewrites by `make leave-one-out`
   (QDQ, per channel, int8 activations);
   `XNNPACKQuantizer` (static, per channel) and `XnnpackPartitioner`; `litert_torch.convert` and ai-edge-quantizer's
   `static_wi8_ai8` with its own calibration, which makes inputs and outputs int8.
-- **own** is `edgedeploy export` with its defaults; inputs and outputs stay float.
+- **own** is `edgedeploy export` with its defaults: inputs and outputs stay float, and LiteRT gets NHWC images. What that
+  makes is shown under "The form of the naive path".
 - Both start from the same seeded random weights and the same calibration images. Nothing here was measured on a phone.
 - A naive int8 path that fails counts as naive fp32 in the means.\
 """
