@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup setup-arm demo docs lint test test-all gate gate-update studies overhead zoo clean
+.PHONY: help setup setup-arm demo docs lint test test-all gate gate-update studies overhead zoo versus \
+        leave-one-out clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,6 +57,12 @@ overhead: setup  ## the wall time of an export over that of the bare converter c
 
 zoo: setup  ## every network to every format into docs/zoo.md: hours; the same command goes on after a stop
 	$(BIN)/python -m edgedeploy.studies.zoo_matrix
+
+versus: setup setup-arm  ## the tools' documented path beside ours, into benchmarks/RESULTS.md: hours; goes on after a stop
+	$(BIN)/python -m edgedeploy.studies.versus
+
+leave-one-out: setup setup-arm  ## what each rewrite gains alone, into benchmarks/RESULTS.md; after make versus
+	$(BIN)/python -m edgedeploy.studies.versus --leave-one-out
 
 clean:  ## everything that make made
 	rm -rf $(VENV) build dist artifacts results *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -35,7 +35,7 @@ def convolution(folder: Path, *, golden_factor: float = 1.0, name: str = "small"
     weight = rng.standard_normal((channels, channels, 1, 1)).astype(np.float32)
     value = {n: helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n in ("x", "y")}
     graph = helper.make_graph(
-        [helper.make_node("Conv", ["x", "w"], ["y"])], name, [value["x"]], [value["y"]],
+        [helper.make_node("Conv", ["x", "w"], ["y"], name="conv")], name, [value["x"]], [value["y"]],
         [numpy_helper.from_array(weight, "w")],
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)

@@ -38,7 +38,8 @@ def test_a_profile_is_of_its_own_run_and_stands_beside_the_samples(artifact: Art
     profile = record["profile"]
     assert (profile["runs"], profile["not_available"]) == (6, "")
     assert [operator["calls"] for operator in profile["operators"] if "Conv" in operator["type"]] == [6]
-    assert all(operator.keys() == {"name", "type", "calls", "total_ns"} for operator in profile["operators"])
+    keys = {"name", "type", "delegated", "calls", "total_ns"}
+    assert all(operator.keys() == keys for operator in profile["operators"])
     table = render_profiles([row])
     assert f"tiny {artifact.manifest.target}, 1 thread: operators, the mean of 6 profiled inferences" in table
     assert "share %" in table

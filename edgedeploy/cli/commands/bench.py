@@ -75,7 +75,7 @@ def bench(
 
     Each artifact runs in its own runtime, in processes of its own, and its outputs are verified on the way. A row that
     drifts, throttles or jumps is marked as not trustworthy, with the reason and what to do. The device qemu counts
-    executed Arm instructions instead of time.
+    executed Arm instructions instead of time, with --profile operator by operator.
     """
     from edgedeploy.cli.progress import RichReporter
     from edgedeploy.core.measurement import ResultFile
