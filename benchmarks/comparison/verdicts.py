@@ -157,7 +157,5 @@ def _verdict(pair: _Pair, is_alarm: bool, rate: float, options: ComparisonOption
     if max(abs(found.low), abs(found.high)) <= options.margin:
         return "same", ""
     reach = max(abs(found.low), abs(found.high))
-    return (
-        "unknown",
-        f"a change of up to {reach:.1%} cannot be excluded: more launches (--launches 10), or a history of repeated measurements",
-    )
+    advice = "more launches (--launches 10), or a history of repeated measurements"
+    return "unknown", f"a change of up to {reach:.1%} cannot be excluded: {advice}"

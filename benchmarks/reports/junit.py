@@ -34,7 +34,7 @@ def render_junit(report: Report) -> str:
 def _suite(root: ET.Element, name: str, cases: list[ET.Element]) -> ET.Element:
     failures, skipped = (sum(case.find(kind) is not None for case in cases) for kind in ("failure", "skipped"))
     counts = {"tests": str(len(cases)), "failures": str(failures), "skipped": str(skipped), "errors": "0"}
-    return ET.SubElement(root, "testsuite", name=_clean(name), **counts)
+    return ET.SubElement(root, "testsuite", {"name": _clean(name), **counts})
 
 
 def _case(report: Report, row: Measurement, device: str) -> ET.Element:

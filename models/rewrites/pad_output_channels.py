@@ -21,7 +21,7 @@ aten = torch.ops.aten
 TILE = 8
 # A narrower layer has less to gain than the copy costs.
 FEWEST = 9
-CHANNEL_AXIS = {aten.conv2d.default: 1, aten.linear.default: -1}
+LAYERS = (aten.conv2d.default, aten.linear.default)
 # Activations that a delegate fuses into the layer before them.
 FUSED = (aten.relu.default, aten.relu6.default, aten.hardtanh.default, aten.clamp.default)
 
@@ -31,7 +31,7 @@ class PadOutputChannels(Rewrite):
     reason = "XNNPACK's float kernels take half as long where the number of outputs is a multiple of 8"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
-        if node.target not in CHANNEL_AXIS or (node.target == aten.conv2d.default and argument(node, 6) != 1):
+        if node.target not in LAYERS or (node.target == aten.conv2d.default and argument(node, 6) != 1):
             return False
         outputs = shape(argument(node, 1))[0]
         return outputs >= FEWEST and -outputs % TILE * 100 > outputs
@@ -46,12 +46,14 @@ class PadOutputChannels(Rewrite):
         assert weight is not None
         wide = graph.add_constant(torch.cat([weight, weight.new_zeros(plan, *weight.shape[1:])]), "wide", before=node)
         b = None if bias is None else graph.add_constant(torch.cat([bias, bias.new_zeros(plan)]), "wide", before=node)
-        result = graph.call(node.target, source(node), wide, b, *node.args[3:], before=node, **node.kwargs)
+        layer = aten.conv2d.default if node.target == aten.conv2d.default else aten.linear.default
+        result = graph.call(layer, source(node), wide, b, *node.args[3:], before=node, **node.kwargs)
         last, user = node, single_user(node)
         if user is not None and user.target in FUSED:
-            result = graph.call(user.target, result, *user.args[1:], before=user, **user.kwargs)
+            activation = next(operator for operator in FUSED if operator == user.target)
+            result = graph.call(activation, result, *user.args[1:], before=user, **user.kwargs)
             last = user
-        axis = CHANNEL_AXIS[node.target] % len(shape(node))
+        axis = 1 if layer == aten.conv2d.default else len(shape(node)) - 1
         taken = graph.call(aten.slice.Tensor, result, axis, 0, weight.shape[0], before=last)
         graph.replace(last, taken)
 

@@ -238,12 +238,13 @@ def lower(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target,
     from edgedeploy.models.adapters.channels_last import channels_last_sample, with_channels_last_images
 
     calibrated = target.recipe.needs_calibration
-    module, example = rewritten.module, prepared.golden.inputs[0]
+    module, example = rewritten.module, tuple(prepared.golden.inputs[0])
     calibration = prepared.calibration.samples if calibrated else ()
     layout = "NHWC" if options.layout == "nhwc" and target.backend.channels_last else "NCHW"
     if layout == "NHWC":
         module = options.shared.once("channels last", module, lambda: with_channels_last_images(rewritten.module))
-        example, *calibration = map(channels_last_sample, (example, *calibration))
+        example = channels_last_sample(example)
+        calibration = tuple(map(channels_last_sample, calibration))
     job = ExportJob(
         module=module,
         example_inputs=tuple(torch.from_numpy(array) for array in example),

@@ -1,0 +1,40 @@
+"""The simulated trials of docs/verdicts.md, fewer of them; the whole study is slow."""
+
+from __future__ import annotations
+
+import pytest
+
+from edgedeploy.studies.verdicts.simulation import all_trials, creep_trials, run_trials
+from edgedeploy.studies.verdicts.traces import DRIFTING, PHONE, QUIET
+
+
+def test_equal_artifacts_rarely_raise_an_alarm() -> None:
+    assert run_trials("equal", 100, PHONE, seed=1).alarms <= 2
+    assert run_trials("equal", 30, QUIET, seed=2).same >= 29
+
+
+def test_a_slowdown_of_five_percent_is_found_where_it_is_quiet() -> None:
+    assert run_trials("slower", 40, QUIET, 1.05, seed=3).slower >= 38
+
+
+def test_where_it_drifts_a_slowdown_is_found_or_the_row_is_not_trusted() -> None:
+    found = run_trials("slower", 60, DRIFTING, 1.05, seed=5)
+    assert (found.same, found.faster) == (0, 0)
+    assert found.slower + found.not_trustworthy >= 59
+
+
+def test_a_creep_is_found_by_the_history() -> None:
+    creeping, steady = creep_trials(10)
+    assert creeping >= 9
+    assert steady <= 1
+
+
+@pytest.mark.slow
+def test_the_whole_study_keeps_what_is_promised() -> None:
+    phones, quiet, slower, _, drifting, more_drifting = all_trials()
+    assert phones.alarms < 20  # of 2,000
+    assert quiet.alarms < 5
+    assert slower.slower >= 475  # of 500
+    assert drifting.same == more_drifting.same == 0
+    assert drifting.unknown_trusted + more_drifting.unknown_trusted <= 5
+    assert creep_trials(100)[0] >= 95
