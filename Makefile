@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup setup-arm demo docs lint test test-all overhead zoo clean
+.PHONY: help setup setup-arm demo docs lint test test-all gate gate-update studies overhead zoo versus \
+        leave-one-out clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,11 +42,27 @@ test-all: setup setup-arm  ## the tests and the long matrices
 docs: setup  ## docs/commands.md, from the commands' help texts
 	$(BIN)/python -m edgedeploy.cli.reference > docs/commands.md
 
+gate: setup setup-arm  ## the Arm instructions of small artifacts against the baseline in the tree
+	$(BIN)/python -m edgedeploy.studies.gate build/instructions.json
+	$(BIN)/edgedeploy compare --require-trust .ci/instructions.json build/instructions.json
+
+gate-update: setup setup-arm  ## that baseline anew, after a change on purpose
+	$(BIN)/python -m edgedeploy.studies.gate .ci/instructions.json
+
+studies: setup  ## the figures of docs/verdicts.md: false alarms and found slowdowns, simulated
+	$(BIN)/python -m edgedeploy.studies.verdicts simulate
+
 overhead: setup  ## the wall time of an export over that of the bare converter calls it makes
 	$(BIN)/python -m edgedeploy.studies.converter_overhead
 
 zoo: setup  ## every network to every format into docs/zoo.md: hours; the same command goes on after a stop
 	$(BIN)/python -m edgedeploy.studies.zoo_matrix
+
+versus: setup setup-arm  ## the tools' documented path beside ours, into benchmarks/RESULTS.md: hours; goes on after a stop
+	$(BIN)/python -m edgedeploy.studies.versus
+
+leave-one-out: setup setup-arm  ## what each rewrite gains alone, into benchmarks/RESULTS.md; after make versus
+	$(BIN)/python -m edgedeploy.studies.versus --leave-one-out
 
 clean:  ## everything that make made
 	rm -rf $(VENV) build dist artifacts results *.egg-info .pytest_cache .mypy_cache .ruff_cache

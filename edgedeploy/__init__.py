@@ -24,15 +24,17 @@ if TYPE_CHECKING:
     from edgedeploy.models.loading import create_model
     from edgedeploy.pipeline.bench import bench
     from edgedeploy.pipeline.export import export
+    from edgedeploy.pipeline.results.compare import compare
     from edgedeploy.pipeline.verify import verify
 
-__all__ = ["create_model", "export", "verify", "bench", "__version__"]
+__all__ = ["create_model", "export", "verify", "bench", "compare", "__version__"]
 
 _HOMES = {
     "create_model": "models.loading",
     "export": "pipeline.export",
     "verify": "pipeline.verify",
     "bench": "pipeline.bench",
+    "compare": "pipeline.results.compare",
 }
 
 

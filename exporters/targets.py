@@ -96,7 +96,7 @@ TFLITE_OPERATORS = (
     "merge_patch_columns",
 )
 # XNNPACK's partitioner takes no quantized pad, so the parts pad themselves.
-EXECUTORCH_OPERATORS = ("transposed_conv_to_shuffle", "split_large_depthwise_cut_outputs")
+EXECUTORCH_OPERATORS = ("transposed_conv_to_shuffle", "split_large_depthwise_cut_outputs", "layer_norm_to_products")
 
 EVERYWHERE = COMMON + LABEL_SELECTION
 EXECUTORCH = EVERYWHERE + EXECUTORCH_OPERATORS

@@ -26,11 +26,11 @@ from .recipes import Quantization, float_operators, quantization_of
 from .regions import LabelSelectionTypes, NormalizationTypes, RegionTypes
 
 OBSERVERS = {Observer.MIN_MAX: "MinMaxObserver"}  # classes of torchao.quantization.pt2e
-# layer_norm is one operator, which the quantizer leaves in float
+# layer_norm is one operator, which the quantizer leaves in float; without it a mean is a linear layer
 REGION_TYPES = RegionTypes(
     NormalizationTypes(
         roots=("aten.rsqrt.default",),
-        sums=("aten.sum.dim_IntList", "aten.mean.dim"),
+        sums=("aten.sum.dim_IntList", "aten.mean.dim", "aten.linear.default"),
         squares=("aten.mul.Tensor",),
         differences=("aten.sub.Tensor",),
         products=("aten.mul.Tensor",),
@@ -92,7 +92,7 @@ def _quantize(job: ExportJob, quantization: Quantization) -> tuple[Any, dict[str
         prepared = prepare_pt2e(captured, quantizer)
     with job.shared.quietly(), torch.no_grad():
         for sample in job.calibration:
-            prepared(*(torch.from_numpy(array) for array in sample))
+            prepared(*(torch.tensor(array) for array in sample))
     with job.shared.quietly():
         converted = convert_pt2e(prepared)
     return converted, {"quantizer": "XNNPACKQuantizer", "per_channel": True, "observer": observer}

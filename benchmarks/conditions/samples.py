@@ -1,6 +1,6 @@
 """Samples that are not to be trusted: taken while the device throttled, or on a core below its highest clock frequency.
 
-The runner is launched until enough samples are free of throttling, at most 1 + REPEATS times.
+The runner is launched as often as asked for, and again until enough samples are free of throttling, at most REPEATS times.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from edgedeploy.android_harness.protocol import RunnerAnswer, RunRequest
 from edgedeploy.core.device import Core, DeviceState
+from edgedeploy.core.measurement import LaunchFigures
 from edgedeploy.core.parity import Array
 
 REPEATS = 2
@@ -53,13 +54,15 @@ class Collected:
     """The samples of a row, from one launch of the runner or several.
 
     Attributes:
-        first: the attempt whose load, first inference and memory are reported.
+        first: the attempt whose outputs are reported.
+        launches: what each reported beside its samples.
         sample_launches: for each of `samples_ns`, the launch that it comes from, from 0.
         throttled_samples, slowed_samples: indices into `samples_ns`; None where the device does not report it.
         discarded_ns: throttled samples that were repeated.
     """
 
     first: Attempt
+    launches: tuple[LaunchFigures, ...]
     samples_ns: tuple[int, ...]
     sample_launches: tuple[int, ...]
     discarded_ns: tuple[int, ...]
@@ -89,29 +92,40 @@ class _Sample:
     slowed: bool | None
 
 
-def collect(launch: Callable[[RunRequest], Attempt], request: RunRequest, cores: Sequence[Core]) -> Collected:
-    """Launches the runner until `request.num_runs` samples are free of throttling, at most 1 + REPEATS times.
+def collect(
+    launch: Callable[[RunRequest], Attempt], request: RunRequest, cores: Sequence[Core], launches: int = 1
+) -> Collected:
+    """Launches the runner `launches` times, each for `request.num_runs` samples.
 
-    A later launch asks for the missing number of samples only. Where the device throttles to the end, all samples are kept
-    and the throttled ones marked.
+    Where samples were taken under throttling, further launches ask for the missing number only, at most REPEATS in all.
+    Where the device throttles to the end, all samples are kept and the throttled ones marked.
     """
-    wanted = request.num_runs
     attempts: list[Attempt] = []
     samples: list[_Sample] = []
-    while True:
-        attempt = launch(request)
-        samples += _samples_of(attempt, len(attempts), cores)
-        attempts.append(attempt)
-        missing = wanted - sum(not sample.throttled for sample in samples)
-        if missing <= 0 or not any(sample.throttled for sample in samples) or len(attempts) > REPEATS:
-            break
-        request = replace(request, num_runs=missing, min_secs=0.0)
+    repeats, missing = REPEATS, 0
+    for _ in range(launches):
+        wanted, asked = request.num_runs, request
+        while True:
+            attempt = launch(asked)
+            new = _samples_of(attempt, len(attempts), cores)
+            attempts.append(attempt)
+            samples += new
+            wanted -= sum(not sample.throttled for sample in new)
+            if wanted <= 0 or not any(sample.throttled for sample in new) or not repeats:
+                break
+            repeats -= 1
+            asked = replace(request, num_runs=wanted, min_secs=0.0)
+        missing = max(missing, wanted)
     discarded = [sample.ns for sample in samples if sample.throttled] if missing <= 0 else []
     kept = [sample for sample in samples if not (sample.throttled and discarded)]
     status_known = any(sample.throttled is not None for sample in samples)
     frequency_known = any(sample.slowed is not None for sample in samples)
+    answers = [attempt.answer for attempt in attempts]
     return Collected(
         first=attempts[0],
+        launches=tuple(
+            LaunchFigures(answer.load_ns, answer.first_inference_ns, answer.peak_rss_bytes) for answer in answers
+        ),
         samples_ns=tuple(sample.ns for sample in kept),
         sample_launches=tuple(sample.launch for sample in kept),
         discarded_ns=tuple(discarded),

@@ -22,7 +22,7 @@ from edgedeploy.android_harness.protocol import RunnerAnswer, RunRequest
 from edgedeploy.benchmarks.conditions import MeasurementConditions
 from edgedeploy.benchmarks.conditions.samples import Collected
 from edgedeploy.core.device import ConditionLogEntry, DeviceInfo, DeviceState
-from edgedeploy.core.measurement import InstructionCount, InstructionProfile, Profile
+from edgedeploy.core.measurement import InstructionCount, InstructionProfile, LaunchFigures, Profile
 from edgedeploy.core.parity import Array
 from edgedeploy.core.provenance import OperatorFact
 from edgedeploy.core.reporter import Reporter
@@ -62,8 +62,9 @@ class RunOptions:
     Attributes:
         threads: of the runtime's pool.
         warmup_runs: inferences before the first counted one.
-        num_runs: least number of counted inferences; 0 runs the inputs once and measures nothing.
-        min_secs, max_secs: measure at least and at most this long.
+        num_runs: least number of counted inferences of a launch; 0 runs the inputs once and measures nothing.
+        min_secs, max_secs: measure at least and at most this long in a launch.
+        launches: how often the runner is started.
     """
 
     threads: int = 1
@@ -71,6 +72,7 @@ class RunOptions:
     num_runs: int = 50
     min_secs: float = 1.0
     max_secs: float = 150.0
+    launches: int = 1
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class RunOutput:
     load_ns: int | None = None
     first_inference_ns: int | None = None
     peak_rss_bytes: int | None = None
+    launches: tuple[LaunchFigures, ...] = ()
     harness: str = "native"
     instructions: InstructionCount | None = None
     cpu_mask: int | None = None
@@ -167,18 +170,25 @@ def profile_from_answer(answer: RunnerAnswer) -> Profile:
 
 def output_from_samples(collected: Collected, runtime: str, bundle_version: str) -> RunOutput:
     """What the native runner measured; the executor adds the conditions and states."""
-    first = collected.first
+    first, launches = collected.first, collected.launches
     return RunOutput(
         outputs=first.outputs,
         runtime=runtime,
         runtime_version=first.answer.runtime_version or bundle_version,
         samples_ns=collected.samples_ns,
         sample_launches=collected.sample_launches,
-        load_ns=first.answer.load_ns,
-        first_inference_ns=first.answer.first_inference_ns,
-        peak_rss_bytes=first.answer.peak_rss_bytes,
+        load_ns=middle([launch.load_ns for launch in launches]),
+        first_inference_ns=middle([launch.first_inference_ns for launch in launches]),
+        peak_rss_bytes=max((launch.peak_rss_bytes for launch in launches if launch.peak_rss_bytes), default=None),
+        launches=launches,
         throttled_samples=collected.throttled_samples,
         slowed_samples=collected.slowed_samples,
         discarded_ns=collected.discarded_ns,
         notes=tuple(collected.notes()),
     )
+
+
+def middle(figures: Sequence[int | None]) -> int | None:
+    """The median of the launches' figures, the lower of two; None where none was reported."""
+    known = sorted(figure for figure in figures if figure is not None)
+    return known[(len(known) - 1) // 2] if known else None

@@ -175,7 +175,8 @@ class DeviceExecutor:
             conditions.before_run(reporter.note)
             return self._attempt(workload, request, folder)
 
-        collected = collect(attempt, run_request(options, conditions.mask), self.info.cores)
+        request = run_request(options, conditions.mask)
+        collected = collect(attempt, request, self.info.cores, options.launches)
         self.device.remove(WORK)
         return _Row(collected, conditions.log, conditions.mask)
 

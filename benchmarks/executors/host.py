@@ -21,7 +21,7 @@ from edgedeploy.benchmarks.conditions.session import Conditions, apply_condition
 from edgedeploy.benchmarks.devices import DeviceName, describe_host, open_device
 from edgedeploy.core.device import ConditionLogEntry, DeviceInfo
 from edgedeploy.core.errors import RunnerFailed, UsageError
-from edgedeploy.core.measurement import Profile
+from edgedeploy.core.measurement import LaunchFigures, Profile
 from edgedeploy.core.reporter import Reporter
 
 from .base import (
@@ -30,6 +30,7 @@ from .base import (
     RunOptions,
     RunOutput,
     Workload,
+    middle,
     output_from_samples,
     profile_from_answer,
     profile_request,
@@ -114,7 +115,8 @@ class HostExecutor:
             ran = run_on_host(bundle, workload.path, workload.inputs, wanted)
             return Attempt(ran.answer, ran.outputs, began_s, [])
 
-        output = output_from_samples(collect(attempt, request, self.info.cores), bundle.runtime, bundle.version)
+        collected = collect(attempt, request, self.info.cores, options.launches)
+        output = output_from_samples(collected, bundle.runtime, bundle.version)
         return replace(
             output,
             harness="python" if legacy else "native",
@@ -128,17 +130,21 @@ class HostExecutor:
         )
 
     def _run_in_python(self, workload: Workload, options: RunOptions) -> RunOutput:
-        ran = run_in_python(workload.runtime, workload.path, workload.inputs, options)
+        launches = [
+            run_in_python(workload.runtime, workload.path, workload.inputs, options) for _ in range(options.launches)
+        ]
+        first = launches[0]
         why = f"measured through the runtime's Python binding: {self._why_not_native}"
         return RunOutput(
-            outputs=ran.outputs,
+            outputs=first.outputs,
             runtime=workload.runtime,
-            runtime_version=ran.runtime_version,
-            samples_ns=ran.samples_ns,
-            sample_launches=(0,) * len(ran.samples_ns),
-            load_ns=ran.load_ns,
-            first_inference_ns=ran.first_inference_ns,
-            peak_rss_bytes=ran.peak_rss_bytes,
+            runtime_version=first.runtime_version,
+            samples_ns=tuple(ns for ran in launches for ns in ran.samples_ns),
+            sample_launches=tuple(number for number, ran in enumerate(launches) for _ in ran.samples_ns),
+            load_ns=middle([ran.load_ns for ran in launches]),
+            first_inference_ns=middle([ran.first_inference_ns for ran in launches]),
+            peak_rss_bytes=max(ran.peak_rss_bytes for ran in launches),
+            launches=tuple(LaunchFigures(ran.load_ns, ran.first_inference_ns, ran.peak_rss_bytes) for ran in launches),
             harness="python",
-            notes=(why, ran.note) if ran.note else (why,),
+            notes=(why, first.note) if first.note else (why,),
         )

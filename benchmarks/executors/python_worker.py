@@ -99,7 +99,13 @@ def measure(session: Session, options: RunOptions) -> tuple[int, ...]:
 
 
 def peak_rss_bytes() -> int:
-    """The largest resident memory of this process so far; ru_maxrss is in KiB on Linux and in bytes on macOS."""
+    """The largest resident memory of this process so far.
+
+    On Linux VmHWM: ru_maxrss begins at what the process that started this one had. On macOS that one, in bytes.
+    """
+    with contextlib.suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

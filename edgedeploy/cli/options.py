@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,6 +19,8 @@ DeviceOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print records as JSON instead of a table.")]
+
+StoreOption = Annotated[Path, typer.Option("--store", metavar="DIR", help="The folder of the history.")]
 
 
 def parse_threads(text: str) -> tuple[int, ...]:

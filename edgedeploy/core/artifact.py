@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,12 @@ class Artifact:
             raise ArtifactInvalid(
                 f"{path} cannot be read", details=[str(error)], hint="export the model again"
             ) from None
+        if not manifest.inputs or not manifest.outputs or manifest.threshold == Threshold():
+            raise ArtifactInvalid(
+                f"{path} describes nothing that could be verified",
+                details=["it needs inputs, outputs and a threshold"],
+                hint="export the model again",
+            )
         for file in manifest.files:
             _check_file(folder, file, path)
         return cls(folder, manifest)
@@ -178,9 +185,18 @@ class Artifact:
         if not path.is_file():
             return None
         try:
-            return Golden.load(path)
-        except (OSError, ValueError, KeyError) as error:
+            golden = Golden.load(path)
+        except Exception as error:  # zipfile, zlib and numpy raise many kinds for a damaged file
             raise ArtifactInvalid(f"{path} is damaged", details=[str(error)], hint="export the model again") from None
+        wanted = (len(self.manifest.inputs), len(self.manifest.outputs))
+        counts = {(len(i), len(o)) for i, o in zip_longest(golden.inputs, golden.outputs, fillvalue=[])}
+        if counts != {wanted}:
+            raise ArtifactInvalid(
+                f"{path} does not fit the manifest",
+                details=[f"{wanted[0]} inputs and {wanted[1]} outputs are described, it holds {sorted(counts)}"],
+                hint="export the model again",
+            )
+        return golden
 
 
 def write_manifest(folder: Path, manifest: Manifest, operators: tuple[OperatorFact, ...]) -> None:

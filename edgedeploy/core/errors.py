@@ -8,12 +8,16 @@
     │   ├── CalibrationInvalid     2  too few usable images
     │   ├── ModelInvalid           2  a network of the user's that cannot be built or run
     │   ├── ArtifactInvalid        2  a file that is not what its manifest says
+    │   ├── ResultsInvalid         2  a result file that is damaged, foreign, or of a newer version
+    │   ├── ContextsDiffer         2  measurements that cannot be compared
     │   └── MissingExtra           2  an optional package is not installed
     ├── ParityFailed               1  the artifact computes something else than the network
     ├── RewriteMismatch            1  a rewrite changed the outputs: a bug, and the export stops
     ├── ExportFailed               3  a converter gave up
     ├── OutputFailed               3  the disk is full, or the folder cannot be written
     ├── RunnerFailed               3  an artifact could not be run
+    ├── Regression                 1  a comparison found something slower, larger or less exact than allowed
+    ├── NotTrustworthy             4  a measurement that says nothing, while one was required that does
     └── DeviceError                3  a device that is missing, lost or unfit
         ├── NoDevice               3  none is there, several are, or the one that is there refuses the login
         ├── DeviceLost             3  it went away while something was being done
@@ -127,6 +131,14 @@ class ArtifactInvalid(UsageError):
     """An artifact that is incomplete, or not the file that its manifest describes."""
 
 
+class ResultsInvalid(UsageError):
+    """A result file that is missing, damaged, of something else, or of a newer edgedeploy."""
+
+
+class ContextsDiffer(UsageError):
+    """Measurements on different devices or under different conditions, which cannot be compared."""
+
+
 class MissingExtra(UsageError):
     """An optional package is not installed."""
 
@@ -163,6 +175,18 @@ class OutputFailed(EdgedeployError):
 
 class RunnerFailed(EdgedeployError):
     """An artifact could not be loaded or run."""
+
+
+class Regression(EdgedeployError):
+    """A comparison found a regression."""
+
+    exit_code = 1
+
+
+class NotTrustworthy(EdgedeployError):
+    """A measurement is not trustworthy, and one that is was required."""
+
+    exit_code = 4
 
 
 class DeviceError(EdgedeployError):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from .device import ConditionLogEntry, DeviceInfo, DeviceState
 from .parity import Parity
+from .results.verdict import LatencyStatistics, Trust
 from .storage.json_records import decode, encode
 from .versions import EDGEDEPLOY_VERSION, versions
 
@@ -15,14 +16,23 @@ SCHEMA_VERSION = 2
 
 @dataclass(frozen=True)
 class Latency:
-    """Summary of the samples, in ns."""
+    """Summary of the samples of the steady state, in ns; `p99` is None where they are too few to carry it."""
 
     min: int
     median: int
     p90: int
-    p99: int
+    p99: int | None
     mean: int
     count: int
+
+
+@dataclass(frozen=True)
+class LaunchFigures:
+    """What one launch of the runner reports beside its samples; None where it reports none."""
+
+    load_ns: int | None
+    first_inference_ns: int | None
+    peak_rss_bytes: int | None
 
 
 @dataclass(frozen=True)
@@ -143,7 +153,8 @@ class Measurement:
         latency_ns, samples_ns: of each counted inference; None and empty where instructions were counted: the time of an
             emulated inference means nothing, so none is kept.
         sample_launches: for each of `samples_ns`, the launch of the runner that it comes from, from 0.
-        load_ns, first_inference_ns, peak_rss_bytes: None where they mean nothing, or the device does not report it.
+        load_ns, first_inference_ns: the median of the launches; None where they mean nothing, or are not reported.
+        peak_rss_bytes: the largest of the launches.
         parity: outputs in this very run against the reference that was stored at export; None where none is stored.
         host_agreement: the same outputs against those of the same file on this machine; None for this machine itself.
         harness: what measured: "native" is the C++ runner, the same loop on all devices; "python" the runtime's binding.
@@ -160,7 +171,11 @@ class Measurement:
         instruction_profile: the same in instructions, where they are counted instead of timed.
         state_before, state_during, state_after: of the device, as it reports them.
         notes: what a reader of the figures must know.
-        verdict: for `compare`; null until then.
+        input_shapes: of the artifact's inputs, batch first.
+        rewrites: how often each rewrite was applied at the export.
+        made_with: the versions of the packages that made the artifact.
+        launches: load, first inference and memory of each launch of the runner.
+        statistics: how sure the figures are, and `verdict`: whether they are trustworthy; None without samples.
     """
 
     schema_version: int = field(default=SCHEMA_VERSION, kw_only=True)
@@ -196,7 +211,16 @@ class Measurement:
     state_after: DeviceState | None = None
     notes: tuple[str, ...] = ()
     started_at: str = ""
-    verdict: Mapping[str, str] | None = None
+    input_shapes: tuple[tuple[int, ...], ...] = ()
+    rewrites: Mapping[str, int] = field(default_factory=dict)
+    made_with: Mapping[str, str] = field(default_factory=dict)
+    launches: tuple[LaunchFigures, ...] = ()
+    statistics: LatencyStatistics | None = None
+    verdict: Trust | None = None
+
+    def __str__(self) -> str:
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        return f"{self.model}/{self.target}, {threads}"
 
     def to_json(self) -> str:
         """One record of `bench --json`."""

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from edgedeploy.core.errors import CalibrationInvalid
 from edgedeploy.core.provenance import CalibrationInfo, SkippedImage
 from edgedeploy.core.spec import Preprocessing
 
-from .preprocessing import EXTENSIONS, preprocess, read_image
+from .preprocessing import EXTENSIONS, check_image_file, preprocess, read_image
 
 Progress = Callable[[int, int], None]  # usable images so far, images wanted
 
@@ -76,13 +75,14 @@ def calibration_from_folder(
             break
         name = str(path.relative_to(folder))
         try:
+            check_image_file(path)
             content = path.read_bytes()
             same = seen.setdefault(hashlib.sha256(content).hexdigest(), name)
             if same != name:
                 skipped.append(SkippedImage(name, f"the same image as {same}"))
                 continue
             images.append(preprocess(read_image(path), size, preprocessing))
-        except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        except Exception as error:  # Pillow raises many kinds for a damaged file; it is named and left out
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             skipped.append(SkippedImage(name, reason))
         if progress:

@@ -17,6 +17,7 @@ from edgedeploy.core.errors import (
     DeviceTooHot,
     EdgedeployError,
     NoDevice,
+    NotTrustworthy,
     RunnerFailed,
     UnknownName,
     UsageError,
@@ -46,13 +47,15 @@ class BenchOptions:
         device: "local", "adb:NAME", "ssh:user@host", an alias, or "qemu[:CPU]", which counts instructions.
         threads: each artifact is measured with each of these numbers.
         warmup_runs: inferences before the first counted one.
-        num_runs, min_secs: at least this many counted inferences, for at least this long.
-        max_secs: at most this long.
+        num_runs, min_secs: in each launch at least this many counted inferences, for at least this long.
+        max_secs: in each launch at most this long.
+        launches: how often the runner is started for each row: two processes differ more than two inferences of one.
         cores: "big", "little", "all" or a hexadecimal mask.
         max_start_temp: in °C; waits before each row until the processor is cooler.
-        cooldown: pause before each row but the first, in seconds.
+        cooldown: pause before each launch but the first, in seconds.
         runtime: "tflite-runtime" for the legacy runtime 2.14 on this machine; None for the artifact's own.
         profile: run each row once more, for the time (on qemu: the instructions) of each operator.
+        require_trust: raise NotTrustworthy at the end if a row is not trustworthy.
         json_file: written anew after every row, so that a failure loses none.
     """
 
@@ -62,11 +65,13 @@ class BenchOptions:
     num_runs: int = 50
     min_secs: float = 1.0
     max_secs: float = 150.0
+    launches: int = 3
     cores: str = "all"
     max_start_temp: float | None = None
     cooldown: float = 0.0
     runtime: str | None = None
     profile: bool = False
+    require_trust: bool = False
     json_file: str | Path | None = None
 
     def __post_init__(self) -> None:
@@ -74,6 +79,8 @@ class BenchOptions:
             raise UsageError("--threads takes whole numbers from 1", hint="--threads 1,2,4")
         if self.num_runs < 1 or self.warmup_runs < 0 or self.min_secs < 0 or self.max_secs <= 0:
             raise UsageError("--num-runs must be at least 1, and times must not be negative")
+        if self.launches < 1:
+            raise UsageError("--launches must be at least 1")
         if self.min_secs > self.max_secs:
             raise UsageError(f"--min-secs {self.min_secs:g} is more than --max-secs {self.max_secs:g}")
         if self.cooldown < 0:
@@ -91,7 +98,7 @@ class BenchOptions:
         """How one row is run."""
         from edgedeploy.benchmarks.executors import RunOptions
 
-        return RunOptions(threads, self.warmup_runs, self.num_runs, self.min_secs, self.max_secs)
+        return RunOptions(threads, self.warmup_runs, self.num_runs, self.min_secs, self.max_secs, self.launches)
 
     def executor_options(self) -> ExecutorOptions:
         """Under which conditions, and in which runtime."""
@@ -113,11 +120,13 @@ class BenchKeywords(TypedDict, total=False):
     num_runs: int
     min_secs: float
     max_secs: float
+    launches: int
     cores: str
     max_start_temp: float | None
     cooldown: float
     runtime: str | None
     profile: bool
+    require_trust: bool
     json_file: str | Path | None
 
 
@@ -160,6 +169,8 @@ def bench(
                     failures += str(error).splitlines()
     if failures:
         raise RunnerFailed("not everything was measured", details=failures).with_completed(rows.measurements)
+    if chosen.require_trust:
+        check_trust(rows.measurements)
     return rows.measurements
 
 
@@ -177,6 +188,18 @@ def _loaded(named: Sequence[Path | Artifact], failures: list[str], reporter: Rep
     if not found:
         raise RunnerFailed("none of the artifacts can be read", details=failures)
     return found
+
+
+def check_trust(rows: Iterable[Measurement]) -> None:
+    """Raises NotTrustworthy where a row is not trustworthy, with the reasons and what to do."""
+    doubted = [row for row in rows if row.verdict is not None and not row.verdict.trustworthy]
+    if doubted:
+        advice = dict.fromkeys(doubt.advice for row in doubted if row.verdict for doubt in row.verdict.doubts)
+        raise NotTrustworthy(
+            f"{len(doubted)} of the rows {'is' if len(doubted) == 1 else 'are'} not trustworthy",
+            details=[f"{row}: {doubt.reason}" for row in doubted if row.verdict for doubt in row.verdict.doubts],
+            hint="; ".join(advice),
+        )
 
 
 class Rows:
@@ -248,7 +271,7 @@ def measure(
     artifact: Artifact, executor: Executor, options: RunOptions, host: HostReference, reporter: Reporter
 ) -> Measurement:
     """Measures one artifact with one number of threads. Raises RunnerFailed, ArtifactInvalid or a DeviceError."""
-    from edgedeploy.benchmarks.statistics import summarise
+    from edgedeploy.benchmarks.statistics import assess
 
     manifest, golden = artifact.manifest, artifact.golden()
     workload = workload_of(artifact, golden)
@@ -266,7 +289,7 @@ def measure(
         notes.append(f"random weights: {cost} real, accuracy means nothing")
     measured = {field.name: getattr(output, field.name) for field in fields(output)}
     del measured["outputs"]
-    return Measurement(
+    row = Measurement(
         model=manifest.model,
         target=manifest.target,
         artifact=str(artifact.folder),
@@ -274,12 +297,16 @@ def measure(
         size_bytes=manifest.size_bytes,
         device=executor.info,
         threads=options.threads,
-        latency_ns=summarise(output.samples_ns) if output.samples_ns else None,
+        latency_ns=None,
         parity=worst(parity),
         host_agreement=worst(agreement or ()),
         started_at=started,
+        input_shapes=tuple(spec.shape for spec in manifest.inputs),
+        rewrites={found.rewrite: found.applied for found in manifest.provenance.rewrites},
+        made_with=manifest.provenance.versions,
         **{**measured, "notes": tuple(notes)},
     )
+    return assess(row)
 
 
 def profile_of(

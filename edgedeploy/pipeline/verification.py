@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgedeploy.core.artifact import Artifact, Golden, from_file, to_file
-from edgedeploy.core.errors import EdgedeployError, ParityFailed
+from edgedeploy.core.errors import EdgedeployError, ModelInvalid, ParityFailed, RunnerFailed
 from edgedeploy.core.parity import Array, Parity, Threshold, compare
 from edgedeploy.core.reporter import Reporter
 from edgedeploy.core.spec import TensorSpec
@@ -26,12 +26,53 @@ def parity_of(golden: Golden, outputs: Sequence[Sequence[Array]], specs: Sequenc
         outputs: for each sample the artifact's outputs, as its runtime gives them.
         specs: of the artifact's outputs; they are brought into the reference's form first.
     """
+    if (
+        not specs
+        or len(outputs) != len(golden.outputs)
+        or any(len(o) != len(specs) for o in (*outputs, *golden.outputs))
+    ):
+        raise RunnerFailed(
+            "the artifact's outputs are not those of the float network",
+            details=[f"{len(specs)} are described, {len(outputs[0]) if outputs else 0} came"],
+            hint="export the model again",
+        )
     found = []
     for index, spec in enumerate(specs):
-        reference = np.concatenate([sample[index] for sample in golden.outputs])
-        actual = np.concatenate([from_file(sample[index], spec) for sample in outputs])
+        references = [sample[index] for sample in golden.outputs]
+        actuals = [from_file(sample[index], spec) for sample in outputs]
+        for expected, got in zip(references, actuals, strict=True):
+            if expected.shape != got.shape or expected.size == 0:
+                raise RunnerFailed(
+                    f"output {index} has the shape {got.shape}, the float network's has {expected.shape}",
+                    hint="export the model again",
+                )
+        reference, actual = np.concatenate(references), np.concatenate(actuals)
         found.append(compare(reference, actual, class_axis=1 if reference.ndim in (2, 4) else None))
     return tuple(found)
+
+
+def check_reference(model: str, golden: Golden) -> None:
+    """Raises ModelInvalid where the float network's own outputs are nothing that an artifact could be compared with."""
+    for sample in golden.outputs:
+        for index, output in enumerate(sample):
+            if output.size == 0:
+                raise ModelInvalid(f"output {index} of {model} is empty: {output.shape}", hint="leave it out")
+            if np.issubdtype(output.dtype, np.floating) and not np.isfinite(output).all():
+                raise ModelInvalid(
+                    f"output {index} of {model} has values that are not finite",
+                    details=["NaN and infinity are equal to nothing, so no artifact could be verified"],
+                    hint="look for a division by zero, a logarithm or a mask with infinity; or for damaged weights",
+                )
+
+
+def constant_outputs(golden: Golden) -> list[int]:
+    """Which outputs do not depend on the input, as far as the stored samples show."""
+    samples = golden.outputs
+    return [
+        index
+        for index, first in enumerate(samples[0])
+        if len(samples) > 1 and all(np.array_equal(first, sample[index]) for sample in samples[1:])
+    ]
 
 
 def check_threshold(name: str, threshold: Threshold, parities: Sequence[Parity]) -> None:

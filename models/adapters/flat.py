@@ -49,14 +49,18 @@ class Flat(nn.Module):
     Args:
         network: any module.
         keywords: names by which the network takes its inputs, or empty where it takes them by position.
+        copies_inputs: the network gets copies, because it changes its inputs in place.
     """
 
-    def __init__(self, network: nn.Module, keywords: Sequence[str] = ()) -> None:
+    def __init__(self, network: nn.Module, keywords: Sequence[str] = (), *, copies_inputs: bool = False) -> None:
         super().__init__()
         self.network = network
         self.keywords = tuple(keywords)
+        self.copies_inputs = copies_inputs
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        if self.copies_inputs:
+            inputs = tuple(x.clone() for x in inputs)
         output = (
             self.network(**dict(zip(self.keywords, inputs, strict=True))) if self.keywords else self.network(*inputs)
         )

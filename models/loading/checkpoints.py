@@ -29,10 +29,11 @@ TRAINING_ONLY = re.compile(r"^auxiliary_head\.|\.total_(ops|params)$")
 SHOWN = 5
 
 
-def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], str]:
+def load_checkpoint(path: Path, suffix: str | None = None) -> tuple[dict[str, Tensor], str]:
     """The tensors of a `.pth`, `.pt`, `.bin` or `.safetensors` file by name, and the entry that held them.
 
-    Pickles are read with `weights_only=True`: a checkpoint cannot run code. Raises WeightsInvalid.
+    Pickles are read with `weights_only=True`: a checkpoint cannot run code. `suffix` stands for the file's own where a
+    download has its final name not yet. Raises WeightsInvalid.
     """
     if not path.is_file():
         near = [p.name for p in path.parent.glob("*") if p.suffix in (".pth", ".pt", ".bin", ".safetensors")]
@@ -40,7 +41,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], str]:
             f"there is no checkpoint {path}",
             details=[f"in {path.parent}: {', '.join(sorted(near)[:SHOWN])}"] if near else [],
         )
-    if path.suffix == ".safetensors":
+    if (path.suffix if suffix is None else suffix) == ".safetensors":
         return _read_safetensors(path), ""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)

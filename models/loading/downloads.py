@@ -18,7 +18,7 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,15 +47,24 @@ def is_address(text: str) -> bool:
     return re.match(r"[a-z][a-z0-9+]+://", text, re.IGNORECASE) is not None
 
 
-def download(address: str, *, folder: Path | None = None, reporter: Reporter | None = None) -> Path:
+def download(
+    address: str,
+    *,
+    folder: Path | None = None,
+    reporter: Reporter | None = None,
+    check: Callable[[Path, str], object] | None = None,
+) -> Path:
     """The file behind an http(s) address; it is fetched where the cache does not hold it.
+
+    Args:
+        check: gets the complete file and its name before it is pinned or kept, and raises an EdgedeployError for a bad one.
 
     Raises UsageError for another kind of address, WeightsInvalid where the download fails or gives another file than
     the first one.
     """
     parts = urlsplit(address)
     if parts.scheme.lower() not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"'{address}' is no http(s) address", hint="https://..., or a file's name")
+        raise UsageError(f"'{shown(address)}' is no http(s) address", hint="https://..., or a file's name")
     folder, reporter = folder or cache_folder("weights"), reporter or NullReporter()
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", unquote(Path(parts.path).name)) or "weights"
     final = folder / f"{hashlib.sha256(address.encode()).hexdigest()[:12]}-{name}"
@@ -67,12 +76,14 @@ def download(address: str, *, folder: Path | None = None, reporter: Reporter | N
             reporter.detail(f"{final} is in the cache")
             return final
         part = Part(final.with_name(f"{final.name}.part"))
-        with reporter.stage(f"download {address}"):
+        with reporter.stage(f"download {shown(address)}"):
             _fetch_all(address, part, reporter)
         actual = sha256_of(part.path)
         try:
             pins.check(address, actual)
             check_hash_in_name(parts.hostname, name, actual, address)
+            if check is not None:
+                check(part.path, name)
         except EdgedeployError:
             part.remove()
             raise
@@ -81,7 +92,7 @@ def download(address: str, *, folder: Path | None = None, reporter: Reporter | N
         part.remove()
         if pins.known(address) is None:
             pins.add(address, actual, final.stat().st_size)
-            reporter.note(f"{address} is pinned to sha256 {actual}")
+            reporter.note(f"{shown(address)} is pinned to sha256 {actual}")
     return final
 
 
@@ -122,7 +133,7 @@ class Pins:
         pin = self._all().get(address)
         if pin and pin.sha256 != sha256:
             raise WeightsInvalid(
-                f"{address} gives another file than on {pin.pinned_at[:10]}",
+                f"{shown(address)} gives another file than on {pin.pinned_at[:10]}",
                 details=[f"pinned: sha256 {pin.sha256}, {pin.size_bytes} bytes", f"now:    sha256 {sha256}"],
                 hint=f"--weights FILE with one that you trust; if the change is right, remove its entry in {self.path}",
             )
@@ -190,7 +201,7 @@ def _fetch_all(address: str, part: Part, reporter: Reporter) -> None:
         except _Cut as cut:
             if attempt == ATTEMPTS - 1:
                 raise WeightsInvalid(
-                    f"the download of {address} was cut off {ATTEMPTS} times",
+                    f"the download of {shown(address)} was cut off {ATTEMPTS} times",
                     details=[f"{part.size()} bytes have arrived; last error: {cut}"],
                     hint="run the same command again: it resumes where it stopped"
                     if part.validator()
@@ -206,7 +217,8 @@ def _fetch(address: str, part: Part, reporter: Reporter) -> None:
     if start:
         headers |= {"Range": f"bytes={start}-", "If-Range": part.validator()}
     try:
-        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=TIMEOUT_S) as response:
+        request = urllib.request.Request(address, headers=headers)
+        with urllib.request.build_opener(_WebRedirects).open(request, timeout=TIMEOUT_S) as response:
             _receive(response, address, part, start, reporter)
     except urllib.error.HTTPError as error:
         if error.code == 416:  # the part is longer than the file
@@ -219,24 +231,42 @@ def _fetch(address: str, part: Part, reporter: Reporter) -> None:
         raise _Cut(f"{type(error).__name__}: {error}") from None
 
 
+class _WebRedirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to http and https alone, and none from https to http."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        before, after = urlsplit(req.full_url).scheme.lower(), urlsplit(newurl).scheme.lower()
+        if after not in ("http", "https") or (before == "https" and after == "http"):
+            raise WeightsInvalid(
+                f"{shown(req.full_url)} redirects from {before} to {after}, which is not followed",
+                hint="--weights URL with the file's own address, or download it in a browser: --weights FILE",
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def shown(address: str) -> str:
+    """An address as it may be printed: without a user name, a password, or the query, in which tokens are."""
+    parts = urlsplit(address)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}{'?...' if parts.query else ''}"
+
+
 def _receive(response: Any, address: str, part: Part, start: int, reporter: Reporter) -> None:
     if response.headers.get_content_type() == "text/html":
         raise WeightsInvalid(
-            f"{address} gives a web page, not a file",
+            f"{shown(address)} gives a web page, not a file",
             hint="open it in a browser and download there; then --weights FILE",
         )
-    resumed = response.status == 206 and _range_start(response) == start
+    resumed = response.status == 206 and _range_start(response) == start and _validator(response) == part.validator()
     if response.status == 206 and not resumed:
         part.remove()
-        raise _Cut("the server sent another range than the one that was requested")
+        raise _Cut("the server sent another range, or a range of another version, than the one that was requested")
     done = start if resumed else 0
     if resumed:
         reporter.detail(f"resumed at {start} bytes")
     else:
-        etag = response.headers.get("ETag", "")
-        strong = etag if etag and not etag.startswith("W/") else ""
         with output_errors(part.path):
-            part.begin(strong or response.headers.get("Last-Modified", ""))
+            part.begin(_validator(response))
     length = response.headers.get("Content-Length")
     total = done + int(length) if length else 0
     with output_errors(part.path), part.open() as file:
@@ -249,6 +279,13 @@ def _receive(response: Any, address: str, part: Part, start: int, reporter: Repo
             reporter.advance(done, total or done)
     if total and done != total:
         raise _Cut(f"{done} of {total} bytes arrived")
+
+
+def _validator(response: Any) -> str:
+    """What names the version of the file that a server sends: a strong ETag or a date; "" where it sends neither."""
+    etag = response.headers.get("ETag", "")
+    strong = etag if etag and not etag.startswith("W/") else ""
+    return str(strong or response.headers.get("Last-Modified", ""))
 
 
 def _read(response: Any) -> bytes:
@@ -270,7 +307,7 @@ def _refusal(address: str, error: urllib.error.HTTPError) -> WeightsInvalid:
         404: "the file may have moved: look at the authors' page, then --weights URL or FILE",
     }
     return WeightsInvalid(
-        f"{address} cannot be downloaded",
+        f"{shown(address)} cannot be downloaded",
         details=[f"the server responds {error.code} {error.reason}"],
         hint=hints.get(error.code, "later again, or --weights FILE"),
     )
@@ -281,7 +318,7 @@ def _unreachable(address: str, reason: object) -> WeightsInvalid:
     cause = getattr(reason, "strerror", None) or str(reason)
     return WeightsInvalid(
         f"{host} cannot be reached",
-        details=[cause, f"address: {address}"],
+        details=[cause, f"address: {shown(address)}"],
         hint="is this machine online? Behind a proxy set HTTPS_PROXY; or download elsewhere and --weights FILE",
     )
 
@@ -291,7 +328,7 @@ def check_hash_in_name(host: str, name: str, sha256: str, address: str) -> None:
     match = HASH_IN_NAME.search(name)
     if host in HOSTS_WITH_HASH and match and not sha256.startswith(match[1]):
         raise WeightsInvalid(
-            f"{address} arrived damaged",
+            f"{shown(address)} arrived damaged",
             details=[f"its name says sha256 {match[1]}..., the file has {sha256}"],
             hint="download it again",
         )

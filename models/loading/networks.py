@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,7 +100,7 @@ class Network:
 
     def running(self) -> contextlib.AbstractContextManager[None]:
         """A block in which the module may run: forward passes and capture. The user's code can import in it."""
-        return importable(self.code_folder)
+        return _running(self.code_folder)
 
     def draw(self, rng: np.random.Generator) -> list[NDArray[Any]]:
         """Random inputs: normal with the examples' mean and deviation, integers between their least and largest value.
@@ -118,6 +118,20 @@ class Network:
                 low, high = (0, 1) if example is None else (int(example.min()), int(example.max()))
                 drawn.append(rng.integers(low, max(high, low + 1), spec.shape, endpoint=True).astype(spec.dtype))
         return drawn
+
+
+@contextlib.contextmanager
+def _running(code_folder: Path | None) -> Iterator[None]:
+    """Raises ModelInvalid where the user's code asks the whole program to end."""
+    try:
+        with importable(code_folder):
+            yield
+    except SystemExit as error:
+        raise ModelInvalid(
+            "the network ended the program while it ran",
+            details=[*user_line_of(error), describe_exception(error)],
+            hint="raise an error in its place: a network must not call sys.exit",
+        ) from error
 
 
 def load_network(model: str, options: LoadOptions | None = None, reporter: Reporter | None = None) -> Network:
@@ -280,12 +294,14 @@ def _with_flat_outputs(network: Network, *, by_name: bool) -> Network:
 
     module = network.module
     drawn = network.examples or network.draw(np.random.default_rng(SEED))
-    inputs = tuple(torch.from_numpy(array) for array in drawn)
+    inputs = tuple(torch.tensor(array) for array in drawn)
     names = tuple(spec.name for spec in network.inputs) if by_name else ()
     tracker = ModuleTracker(module)
     try:
         with torch.no_grad(), network.running(), tracker.tracking():
             output = module(**dict(zip(names, inputs, strict=True))) if names else module(*inputs)
+    except ModelInvalid:
+        raise
     except Exception as error:  # the user's own code may raise anything
         shapes = ", ".join("x".join(map(str, shape)) for shape in network.input_shapes)
         raise ModelInvalid(
@@ -297,9 +313,10 @@ def _with_flat_outputs(network: Network, *, by_name: bool) -> Network:
     if not leaves:
         raise ModelInvalid(f"{network.name} returns no tensor", hint="return at least one")
     output_names = tuple(re.sub(r"[^A-Za-z0-9_.]", "_", name) for name, _ in leaves)
-    if not names and _is_flat(output):
+    changed = any(not np.array_equal(x.numpy(), array, equal_nan=True) for x, array in zip(inputs, drawn, strict=True))
+    if not names and not changed and _is_flat(output):
         return replace(network, output_names=output_names)
-    return replace(network, module=Flat(module, names).eval(), output_names=output_names)
+    return replace(network, module=Flat(module, names, copies_inputs=changed).eval(), output_names=output_names)
 
 
 def _is_flat(output: Any) -> bool:

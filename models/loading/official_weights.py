@@ -43,7 +43,7 @@ def weights_file(weights: str | Path | None, model: ModelName, reporter: Reporte
         return _official(ZOO[model.source], reporter)
     if is_address(weights):
         _refuse_page(weights, model.text)
-        return download(weights, reporter=reporter)
+        return download(weights, reporter=reporter, check=_check_checkpoint)
     return Path(weights)
 
 
@@ -56,7 +56,14 @@ def _official(spec: ModelSpec, reporter: Reporter | None) -> Path:
             hint=f"edgedeploy weights {spec.name}; --weights FILE for weights that you have",
         )
     _refuse_page(address, spec.name)
-    return download(address, reporter=reporter)
+    return download(address, reporter=reporter, check=_check_checkpoint)
+
+
+def _check_checkpoint(path: Path, name: str) -> None:
+    """Raises WeightsInvalid for a file without weights, which must not be pinned: it would keep the right one out."""
+    from .checkpoints import load_checkpoint
+
+    load_checkpoint(path, Path(name).suffix)
 
 
 def page_of(address: str) -> str | None:

@@ -18,8 +18,8 @@ from .graph import Graph, source
 from .rewrite import Rewrite
 
 aten = torch.ops.aten
-# of the network's output: a tenth of what int8 costs at 40 dB
-RELATIVE_ERROR = 1e-3
+# The largest error of an output that 8-bit noise of 40 dB still hides
+RELATIVE_ERROR = 1e-2
 DIFFERING_LABELS = 1e-2
 
 

@@ -13,6 +13,7 @@ network; the largest error goes into the manifest.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -114,7 +115,11 @@ class Difference:
     def within(self, exactness: Exactness, rounding_error: float) -> bool:
         """Whether a rewrite kept its bound, in a network whose own rounding may be larger than that."""
         allowed = max(exactness.relative_error, rounding_error)
-        return self.relative_error <= allowed and self.differing_share <= exactness.differing_share
+        return (
+            math.isfinite(self.relative_error)
+            and self.relative_error <= allowed
+            and self.differing_share <= exactness.differing_share
+        )
 
 
 class RewriteVerifier:
@@ -204,7 +209,7 @@ def _mismatch(rewrite: Rewrite, difference: Difference, applied: int, rounding_e
 
 def _run(module: fx.GraphModule, inputs: Inputs) -> list[Tensor]:
     with torch.no_grad():
-        outputs = module(*inputs)
+        outputs = module(*(x.clone() for x in inputs))  # it may change them in place
     return [leaf for leaf in torch.utils._pytree.tree_leaves(outputs) if isinstance(leaf, Tensor)]
 
 
@@ -214,4 +219,6 @@ def _moved_by_one_ulp(inputs: Inputs) -> Inputs:
 
 def _relative_error(reference: Tensor, actual: Tensor) -> float:
     error = (reference.double() - actual.double()).abs().max().item()
+    if not math.isfinite(error):  # NaN compares as neither more nor less than a bound
+        return math.inf
     return error / (float(reference.double().std(correction=0)) or 1.0)

@@ -26,7 +26,7 @@ def measurement(**changes: Any) -> Measurement:
             "size_bytes": 3 * 2**20,
             "device": PHONE,
             "threads": 1,
-            "latency_ns": Latency(2_000_000, 2_000_000, 2_000_000, 2_000_000, 2_000_000, 50),
+            "latency_ns": Latency(2_000_000, 2_000_000, 2_000_000, None, 2_000_000, 50),
             "samples_ns": (2_000_000,) * 50,
             "sample_launches": (0,) * 50,
             "load_ns": 30_000_000,

@@ -122,9 +122,11 @@ def test_export_and_bench_work_with_no_other_flag_from_any_folder(tmp_path: Path
     assert exported.returncode == 0, exported.stderr
     assert "artifacts/topformer-tiny-cls/onnx-fp32" in exported.stdout
     assert "random weights" in exported.stderr
-    measured = edgedeploy("bench", "--num-runs", "5", "--min-secs", "0", cwd=tmp_path)
+    measured = edgedeploy("bench", "--num-runs", "5", "--launches", "1", "--min-secs", "0", cwd=tmp_path)
     assert measured.returncode == 0, measured.stderr
     assert "milliseconds" in measured.stdout
     assert "topformer-tiny-cls  onnx-fp32" in measured.stdout
-    record = json.loads(edgedeploy("bench", "--num-runs", "5", "--min-secs", "0", "--json", "-", cwd=tmp_path).stdout)
+    record = json.loads(
+        edgedeploy("bench", "--num-runs", "5", "--launches", "1", "--min-secs", "0", "--json", "-", cwd=tmp_path).stdout
+    )
     assert len(record["measurements"][0]["samples_ns"]) == 5

@@ -71,7 +71,7 @@ MOMENTS = {
 def _runner_is_pushed(pixel: ScriptedDevice, small: Artifact) -> None:
     """So that the artifact is what is pushed."""
     if not any(name.startswith("bundles/") for name in opened(pixel.root).list()):
-        edgedeploy.bench([small], device=ADDRESS, num_runs=1, min_secs=0)
+        edgedeploy.bench([small], device=ADDRESS, num_runs=1, launches=1, min_secs=0)
         (pixel.root / "cmd.log").unlink()
 
 
@@ -82,7 +82,7 @@ def bench(pixel: ScriptedDevice, tmp_path: Path) -> Callable[..., subprocess.Pop
         convolution(tmp_path / "artifacts" / name, name=name, channels=512)
 
     def start(*options: str) -> subprocess.Popen[str]:
-        quick = ["--device", ADDRESS, "--num-runs", "3", "--min-secs", "0", "--json", "r.json"]
+        quick = ["--device", ADDRESS, "--num-runs", "3", "--launches", "1", "--min-secs", "0", "--json", "r.json"]
         return subprocess.Popen(
             [sys.executable, "-m", "tests.scripted_phone", str(pixel.root), "bench", *quick, *options],
             cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},

@@ -26,7 +26,7 @@ from tests.scripted_phone import ADDRESS, BIG, when_a_runner_starts
 from tests.small_artifacts import convolution
 
 ROOT = Path(__file__).parent.parent.parent
-QUICK = {"device": ADDRESS, "num_runs": 5, "warmup_runs": 1, "min_secs": 0.0}
+QUICK = {"device": ADDRESS, "num_runs": 5, "launches": 1, "warmup_runs": 1, "min_secs": 0.0}
 FIXED = "fixed performance mode"
 
 
@@ -160,7 +160,7 @@ def test_the_command_shows_cores_and_heat_and_writes_the_same(pixel: ScriptedDev
         [
             sys.executable, "-m", "tests.scripted_phone", str(pixel.root), "bench", "--device", ADDRESS,
             "--cores", "big", "--max-start-temp", "35", "--cooldown", "0.1", "--profile", "--num-runs", "5",
-            "--min-secs", "0", "--json", "r.json",
+            "--launches", "1", "--min-secs", "0", "--json", "r.json",
         ],
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
     )  # fmt: skip

@@ -21,7 +21,7 @@ from tests.leaks import children, descriptors
 from tests.scripted_phone import ADDRESS, opened, processes_on, when_a_runner_starts
 from tests.small_artifacts import convolution
 
-QUICK = {"device": ADDRESS, "num_runs": 5, "warmup_runs": 1, "min_secs": 0.0}
+QUICK = {"device": ADDRESS, "num_runs": 5, "launches": 1, "warmup_runs": 1, "min_secs": 0.0}
 
 
 def left_on(pixel: ScriptedDevice) -> list[str]:

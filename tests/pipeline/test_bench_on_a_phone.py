@@ -33,7 +33,7 @@ from tests.small_artifacts import convolution
 
 pytestmark = [pytest.mark.timeout(900)]
 ROOT = Path(__file__).parent.parent.parent
-QUICK = {"num_runs": 5, "warmup_runs": 1, "min_secs": 0.0}
+QUICK = {"num_runs": 5, "launches": 1, "warmup_runs": 1, "min_secs": 0.0}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -108,6 +108,7 @@ def test_a_phone_that_dies_while_running_and_comes_back_is_resumed_and_nothing_c
         rows,
         device=address(phone),
         num_runs=20,
+        launches=1,
         warmup_runs=0,
         min_secs=2.0,
         reporter=reporter,
@@ -138,7 +139,8 @@ def test_an_interrupted_bench_shows_what_it_has_and_leaves_nothing_on_the_phone(
     for name in ("one", "two"):
         convolution(tmp_path / "artifacts" / name, name=name)
     process = command(
-        "bench", "--device", address(phone_device), "--num-runs", "5", "--min-secs", "3", "--json", "r.json",
+        "bench", "--device", address(phone_device), "--num-runs", "5", "--launches", "1", "--min-secs", "3",
+        "--json", "r.json",
         cwd=tmp_path,
     )  # fmt: skip
     running = "grep -l -a edgedeploy_runner /proc/[0-9]*/cmdline 2>/dev/null | grep -v self"
@@ -175,7 +177,14 @@ IN_THREE_RUNTIMES = ("onnx-fp32", "onnx-int8", "executorch-fp32", "executorch-in
 def run_on(device: RemoteDevice, artifacts: Sequence[Artifact], file: Path, num_runs: int) -> list[Measurement]:
     """Measures on the phone; every row must be complete, and as near to the network and the host as its target demands."""
     made = edgedeploy.bench(
-        artifacts, device=address(device), num_runs=num_runs, warmup_runs=0, min_secs=0, max_secs=600, json_file=file
+        artifacts,
+        device=address(device),
+        num_runs=num_runs,
+        launches=1,
+        warmup_runs=0,
+        min_secs=0,
+        max_secs=600,
+        json_file=file,
     )
     records = json.loads(file.read_text())["measurements"]
     assert records == [json.loads(row.to_json()) for row in made]

@@ -22,7 +22,7 @@ from tests.android_harness.tiny_models import RUNTIMES
 from tests.phones import need
 from tests.small_artifacts import convolution, tiny
 
-QUICK = {"num_runs": 6, "warmup_runs": 1, "min_secs": 0.0, "profile": True}
+QUICK = {"num_runs": 6, "launches": 1, "warmup_runs": 1, "min_secs": 0.0, "profile": True}
 
 
 @pytest.fixture(scope="module", params=RUNTIMES)
@@ -47,7 +47,7 @@ def test_a_profile_is_of_its_own_run_and_stands_beside_the_samples(artifact: Art
 
 def test_without_the_option_there_is_no_profile(tmp_path: Path) -> None:
     need(["g++", "cmake", "ninja"])
-    rows = edgedeploy.bench([convolution(tmp_path / "small")], num_runs=2, min_secs=0)
+    rows = edgedeploy.bench([convolution(tmp_path / "small")], num_runs=2, launches=1, min_secs=0)
     assert rows[0].profile is None
     assert render_profiles(rows) == ""
 

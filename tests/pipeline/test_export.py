@@ -99,6 +99,7 @@ def test_bench_measures_every_artifact_in_its_runtime(topformer: dict[str, Artif
     made = edgedeploy.bench(
         topformer.values(),
         num_runs=3,
+        launches=1,
         min_secs=0,
         warmup_runs=1,
         json_file=tmp_path / "r.json",

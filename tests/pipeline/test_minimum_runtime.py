@@ -79,7 +79,7 @@ def test_a_network_that_the_legacy_runtime_knows_is_exported_for_it_and_measured
     export: Callable[..., list[Artifact]],
 ) -> None:
     artifacts = export("nets.py:plain", "tflite-fp32,tflite-int8", min_runtime="tflite-2.14")
-    rows = edgedeploy.bench(artifacts, runtime="tflite-runtime", num_runs=3, min_secs=0)
+    rows = edgedeploy.bench(artifacts, runtime="tflite-runtime", num_runs=3, launches=1, min_secs=0)
     assert [(row.target, row.runtime, row.runtime_version) for row in rows] == [
         ("tflite-fp32", "tflite-runtime", "2.14.0"),
         ("tflite-int8", "tflite-runtime", "2.14.0"),

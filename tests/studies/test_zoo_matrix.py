@@ -15,12 +15,12 @@ from edgedeploy.core.provenance import Provenance, WeightsInfo
 from edgedeploy.core.recipe import FP32
 from edgedeploy.core.spec import TensorSpec
 from edgedeploy.models.zoo import ZOO
+from edgedeploy.studies.results import Origin
 from edgedeploy.studies.zoo_matrix.cells import (
     BIG,
     OTHER_SIZES,
     TARGETS,
     Cell,
-    Origin,
     Outcome,
     Results,
     cells,

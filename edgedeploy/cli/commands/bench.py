@@ -33,16 +33,21 @@ def bench(
         str, typer.Option(metavar="N[,...]", help="Numbers of threads, such as 1,2,4; each gets a row.")
     ] = "1",
     warmup_runs: Annotated[int, typer.Option(metavar="N", help="Inferences before the first measured one.")] = 3,
-    num_runs: Annotated[int, typer.Option(metavar="N", help="Measure at least this many inferences.")] = 50,
-    min_secs: Annotated[float, typer.Option(metavar="SECS", help="Measure at least this long.")] = 1.0,
-    max_secs: Annotated[float, typer.Option(metavar="SECS", help="Measure at most this long.")] = 150.0,
+    num_runs: Annotated[
+        int, typer.Option(metavar="N", help="Measure at least this many inferences in each launch.")
+    ] = 50,
+    min_secs: Annotated[float, typer.Option(metavar="SECS", help="Measure at least this long in each launch.")] = 1.0,
+    max_secs: Annotated[float, typer.Option(metavar="SECS", help="Measure at most this long in each launch.")] = 150.0,
+    launches: Annotated[
+        int, typer.Option(metavar="N", help="Start the runner this often for each row: processes differ, too.")
+    ] = 3,
     cores: Annotated[
         str, typer.Option(metavar="CORES", help="big, little, all, or a hexadecimal mask such as f0.")
     ] = "all",
     max_start_temp: Annotated[
         float | None, typer.Option(metavar="°C", help="Wait before each row until the processor is cooler than this.")
     ] = None,
-    cooldown: Annotated[float, typer.Option(min=0, metavar="SECS", help="Pause between two rows.")] = 0.0,
+    cooldown: Annotated[float, typer.Option(min=0, metavar="SECS", help="Pause between two launches.")] = 0.0,
     runtime: Annotated[
         str | None,
         typer.Option(
@@ -55,6 +60,9 @@ def bench(
             "--profile", help="Run each row once more, for the time (on qemu: the instructions) of each operator."
         ),
     ] = False,
+    require_trust: Annotated[
+        bool, typer.Option("--require-trust", help="Exit with 4 if a row is not trustworthy.")
+    ] = False,
     top: Annotated[
         int, typer.Option(min=0, metavar="N", help="With --profile, show this many; the JSON has every operator.")
     ] = 10,
@@ -65,8 +73,9 @@ def bench(
 ) -> None:
     """Measure artifacts on this machine or on a device.
 
-    Each artifact runs in its own runtime, in a process of its own, and its outputs are verified on the way. The device
-    qemu counts executed Arm instructions instead of time, with --profile operator by operator.
+    Each artifact runs in its own runtime, in processes of its own, and its outputs are verified on the way. A row that
+    drifts, throttles or jumps is marked as not trustworthy, with the reason and what to do. The device qemu counts
+    executed Arm instructions instead of time, with --profile operator by operator.
     """
     from edgedeploy.cli.progress import RichReporter
     from edgedeploy.core.measurement import ResultFile
@@ -84,11 +93,13 @@ def bench(
                 num_runs=num_runs,
                 min_secs=min_secs,
                 max_secs=max_secs,
+                launches=launches,
                 cores=cores,
                 max_start_temp=max_start_temp,
                 cooldown=cooldown,
                 runtime=runtime,
                 profile=profile,
+                require_trust=require_trust,
                 json_file=None if to_stdout else json_file,
                 reporter=RichReporter(),
                 on_row=rows.__setitem__,

@@ -10,9 +10,9 @@ from edgedeploy.core.device import hottest_c
 from edgedeploy.core.measurement import InstructionCount, Measurement, Profile
 
 from .layout import PLAIN, Layout
-from .text import mebibytes, new_table, render, sqnr_cell
+from .text import mebibytes, milliseconds, new_table, percent_of_interval, render, sqnr_cell
 
-TIME_COLUMNS = (">threads", ">min", ">median", ">p90", ">p99", ">load", ">first", ">peak MiB")
+TIME_COLUMNS = (">threads", ">min", ">median", ">±%", ">p90", ">p99", ">min Δ%", ">load", ">first", ">peak MiB")
 COUNT_COLUMNS = (">instr M", ">× bound", ">load/store %", ">float MAC M", ">int8 dot M")
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -27,11 +27,12 @@ def render_measurements(rows: Sequence[Measurement], layout: Layout = PLAIN) -> 
     table = new_table("model", "target", *columns, ">size MiB", ">SQNR dB", *((">vs host dB",) if with_host else ()))
     marks: dict[str, str] = {}
     for row in rows:
-        for note in row.notes:
+        notes = (*row.notes, *_doubts(row))
+        for note in notes:
             marks.setdefault(note, str(len(marks) + 1).translate(SUPERSCRIPTS))
         table.add_row(
             row.model,
-            row.target + "".join(marks[note] for note in row.notes),
+            row.target + "".join(marks[note] for note in notes),
             *(_count_cells(row.instructions) if counted else _time_cells(row)),
             mebibytes(row.size_bytes),
             sqnr_cell(row.parity),
@@ -60,16 +61,28 @@ def _temperatures(rows: Sequence[Measurement]) -> str:
     return "" if start is None or end is None else f", {start:.1f} -> {end:.1f} °C"
 
 
+def _doubts(row: Measurement) -> list[str]:
+    """Why the row is not trustworthy, and what to do. That an emulator's times mean nothing is a note already."""
+    found = row.verdict.doubts if row.verdict else ()
+    return [f"not trustworthy: {d.reason}; try {d.advice}" for d in found if d.kind != "emulated"]
+
+
 def _time_cells(row: Measurement) -> list[str]:
-    times = row.latency_ns
-    hidden = row.device.emulated  # emulated time is never shown as latency
-    quantiles = (None,) * 4 if times is None or hidden else (times.min, times.median, times.p90, times.p99)
-    return [
-        str(row.threads),
-        *("" if ns is None else f"{ns / 1e6:.2f}" for ns in quantiles),
-        *("" if ns is None or hidden else f"{ns / 1e6:.1f}" for ns in (row.load_ns, row.first_inference_ns)),
-        "" if row.peak_rss_bytes is None else mebibytes(row.peak_rss_bytes, 0),
-    ]
+    times, sure = row.latency_ns, row.statistics
+    if times is None or row.device.emulated:  # emulated time is never shown as latency
+        latency, rest = [""] * 6, ["", ""]
+    else:
+        latency = [
+            milliseconds(times.min),
+            milliseconds(times.median),
+            percent_of_interval(sure.median_interval_ns, times.median) if sure else "",
+            milliseconds(times.p90),
+            milliseconds(times.p99),
+            f"{100 * sure.smallest_change:.1f}" if sure else "",
+        ]
+        rest = [milliseconds(row.load_ns, 1), milliseconds(row.first_inference_ns, 1)]
+    peak = "" if row.peak_rss_bytes is None else mebibytes(row.peak_rss_bytes, 0)
+    return [str(row.threads), *latency, *rest, peak]
 
 
 def _title_of_counts(row: Measurement) -> str:

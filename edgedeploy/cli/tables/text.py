@@ -11,6 +11,7 @@ from rich.table import Table
 
 from edgedeploy.core.errors import visible
 from edgedeploy.core.parity import Parity
+from edgedeploy.core.results.verdict import Interval
 
 from .layout import PLAIN, Layout
 
@@ -115,3 +116,13 @@ def sqnr_cell(parity: Parity | None) -> str:
 def mebibytes(size_bytes: int, digits: int = 2) -> str:
     """A size in MiB, without the unit."""
     return f"{size_bytes / 2**20:.{digits}f}"
+
+
+def milliseconds(ns: int | None, digits: int = 2) -> str:
+    """A time in ms, without the unit; "" for none."""
+    return "" if ns is None else f"{ns / 1e6:.{digits}f}"
+
+
+def percent_of_interval(interval: Interval | None, middle: int) -> str:
+    """Half the width of an interval in percent of what it is of; "" for none."""
+    return "" if interval is None or not middle else f"{50 * (interval.high - interval.low) / middle:.1f}"

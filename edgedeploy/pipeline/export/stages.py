@@ -35,7 +35,7 @@ from edgedeploy.core.storage.files import sha256_of
 from edgedeploy.core.versions import EDGEDEPLOY_VERSION, versions
 from edgedeploy.data.calibration import CalibrationSet, calibration_from_folder
 from edgedeploy.data.photographs import calibration_from_photographs, held_out_images
-from edgedeploy.pipeline.verification import in_file_form, parity_of
+from edgedeploy.pipeline.verification import check_reference, constant_outputs, in_file_form, parity_of
 
 from .conversion_errors import explain_capture, explain_lowering
 from .options import NUM_CALIB, ExportOptions
@@ -175,6 +175,8 @@ def prepare(network: Network, calibration: Calibration, options: ExportOptions, 
     with network.running():
         macs = count_macs(network.module, inputs)
         golden = _golden(network, options.head)
+    for index in constant_outputs(golden):
+        reporter.note(f"output {index} of {network.name} is the same for every input: that it agrees proves nothing")
     return PreparedNetwork(network, options.head, calibration, golden, macs)
 
 
@@ -194,8 +196,10 @@ def _golden(network: Network, head: str) -> Golden:
     # a network with the features head is its own reference: with_features took its classifier off
     reference = network.module if head == "features" else with_head(network.module, head)
     with torch.no_grad():
-        outputs = [reference(*(torch.from_numpy(array) for array in sample)) for sample in samples]
-    return Golden(samples, [[t.numpy() for t in torch.utils._pytree.tree_leaves(output)] for output in outputs])
+        outputs = [reference(*(torch.tensor(array) for array in sample)) for sample in samples]
+    golden = Golden(samples, [[t.numpy() for t in torch.utils._pytree.tree_leaves(output)] for output in outputs])
+    check_reference(network.name, golden)
+    return golden
 
 
 def rewrite(prepared: PreparedNetwork, names: Sequence[str]) -> RewrittenModule:

@@ -10,9 +10,10 @@ from pathlib import Path
 from edgedeploy.core.errors import EdgedeployError
 from edgedeploy.core.storage.files import write_atomically
 from edgedeploy.models.zoo import ZOO
+from edgedeploy.studies.results import Origin
 
-from .cells import Cell, Origin, Outcome, Results, cells, export_in_a_process, run
-from .page import cell_text, commit, into_readme, machine_facts, render
+from .cells import Cell, Outcome, Results, cells, export_in_a_process, run
+from .page import cell_text, into_readme, render
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = [cell for cell in everything if options.only in str(cell)]
     if not wanted:
         parser.error(f"no cell's name contains {options.only!r}")
+    origin = Origin.here(written=("docs/zoo.md", "docs/zoo.json", "README.md"))
     results, outcomes = Results(options.results), dict[Cell, Outcome]()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn()) as bar:
@@ -55,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             following = wanted[len(outcomes)] if len(outcomes) < len(wanted) else cell
             bar.update(task, advance=1, description=str(following))
 
-        run(wanted, options.output, export_in_a_process, results, on_cell, Origin(commit(), machine_facts()))
+        run(wanted, options.output, export_in_a_process, results, on_cell, origin)
     bad = [o for cell, o in outcomes.items() if o.error or (o.missed and cell.target.endswith("fp32"))]
     print(f"{options.page}: {len(outcomes) - len(bad)} of {len(outcomes)} cells have an artifact; float ones in bounds")
     return 1 if bad else 0

@@ -8,9 +8,6 @@ that any clone can resume the matrix.
 
 from __future__ import annotations
 
-import ast
-import functools
-import json
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,16 +17,12 @@ from typing import TYPE_CHECKING
 
 from edgedeploy.core.artifact import MANIFEST, Manifest
 from edgedeploy.core.child_processes import child_environment, module_command
-from edgedeploy.core.errors import UsageError
 from edgedeploy.core.parity import worst
-from edgedeploy.core.storage.cache import key_of, locked
-from edgedeploy.core.storage.json_records import RecordInvalid, decode, write_record
-from edgedeploy.core.versions import versions
+from edgedeploy.studies.results import PACKAGE, UNKNOWN, Origin, RecordFile, code_key
 
 if TYPE_CHECKING:
     from edgedeploy.core.spec import ModelSpec
 
-PACKAGE = Path(__file__).parent.parent.parent  # edgedeploy/
 TARGETS = ("onnx-fp32", "executorch-fp32", "tflite-fp32", "onnx-int8", "executorch-int8", "tflite-int8")
 BIG = 30_000_000  # parameters; beyond, one target is enough
 BIG_TARGETS = ("onnx-fp32",)
@@ -102,41 +95,20 @@ class Outcome:
     machine: str = ""
 
 
-@dataclass(frozen=True)
-class Origin:
-    """The commit and the machine that outcomes are recorded with."""
-
-    commit: str = ""
-    machine: str = ""
-
-
 class Results:
     """The outcomes of the cells, in a JSON file. Several runs may fill it at the same time."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self._records = path, RecordFile(path, Outcome)
 
     def read(self, wanted: Iterable[Cell]) -> dict[Cell, Outcome]:
         """The cells that were ever filled, in the order in which they are wanted. Raises UsageError for a broken file."""
-        known = self._content()
+        known = self._records.read()
         return {cell: known[str(cell)] for cell in wanted if str(cell) in known}
 
     def add(self, cell: Cell, outcome: Outcome) -> None:
         """Keeps one more."""
-        with locked(self.path):
-            write_record(self.path, dict(sorted({**self._content(), str(cell): outcome}.items())))
-
-    def _content(self) -> dict[str, Outcome]:
-        try:
-            return decode(self.path.read_bytes(), dict[str, Outcome])
-        except FileNotFoundError:
-            return {}
-        except (OSError, RecordInvalid) as error:
-            raise UsageError(
-                f"{self.path} is not a file of results",
-                details=[str(error)],
-                hint="restore it, or give another one: --results FILE",
-            ) from None
+        self._records.add(str(cell), outcome)
 
 
 Export = Callable[[Cell, Path], str]  # writes <folder>/<model>/<target>/, or returns why it could not
@@ -156,22 +128,8 @@ def cells(specs: Iterable[ModelSpec]) -> Iterator[Cell]:
 
 def fingerprint(cell: Cell, package: Path | None = None, tools: dict[str, str] | None = None) -> str:
     """A hash of the code and the converters that decide a cell's artifact."""
-    root = package or PACKAGE
     exporter = cell.target.partition("-")[0]
-    patterns = (*SHARED, f"models/{cell.family}.py", f"exporters/*{exporter}*.py")
-    files = [path for pattern in patterns for path in sorted(root.glob(pattern))]
-    code = [part for path in files for part in (path.name, _meaning(path.read_text()))]
-    return key_of([json.dumps(tools or versions(), sort_keys=True), *code])
-
-
-@functools.cache  # of the same text; most files are every cell's
-def _meaning(source: str) -> str:
-    """The program without comments, docstrings and layout, so that a changed sentence does not cost hours of exports."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            del node.body[0]
-    return ast.dump(tree)
+    return code_key(package or PACKAGE, (*SHARED, f"models/{cell.family}.py", f"exporters/*{exporter}*.py"), tools)
 
 
 def run(
@@ -180,7 +138,7 @@ def run(
     export: Export,
     results: Results,
     on_cell: Callable[[Cell, Outcome, bool], None] = lambda *_: None,
-    origin: Origin = Origin(),
+    origin: Origin = UNKNOWN,
 ) -> None:
     """Fills the cells that are not filled yet. `on_cell` is called with each, and whether it was made now.
 

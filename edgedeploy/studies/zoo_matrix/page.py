@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import platform
-import subprocess
 from collections.abc import Mapping
 
-from edgedeploy.core.versions import versions
-
-from .cells import PACKAGE, TARGETS, Cell, Outcome
+from .cells import TARGETS, Cell, Outcome
 
 MARKS = ("<!-- zoo: written by `make zoo` -->", "<!-- zoo: end -->")
 LEGEND = (
@@ -82,29 +78,3 @@ def cell_text(outcome: Outcome | None, target: str, notes: dict[str, int]) -> st
     if target.endswith("fp32"):
         return f"{outcome.relative_error:.1e}{mark}"
     return ("equal" if outcome.sqnr_db is None else f"{outcome.sqnr_db:.1f}") + mark
-
-
-def machine_facts() -> str:
-    """What a figure depends on beside the commit: machine and versions."""
-    from edgedeploy.benchmarks.devices import describe_host
-
-    device = describe_host()
-    kept = ("torch", "onnxruntime", "executorch", "litert-torch", "ai-edge-litert")
-    tools = ", ".join(f"{name} {version}" for name, version in versions().items() if name in kept)
-    machine = f"{device.model or platform.machine()}, {len(device.cores)} cores, {device.os}"
-    return f"{machine}; Python {platform.python_version()}, {tools}"
-
-
-def commit() -> str:
-    """Of this code, with a word where files differ from it; the page's own files may."""
-    root = str(PACKAGE.resolve().parent)
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    try:
-        changed = git("status", "--short", "--", ":!docs/zoo.md", ":!docs/zoo.json", ":!README.md")
-        return git("rev-parse", "--short", "HEAD") + (" with changes" if changed else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"

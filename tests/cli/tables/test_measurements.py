@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from edgedeploy.benchmarks.statistics import assess
 from edgedeploy.cli.tables.measurements import render_measurements, render_profiles
 from edgedeploy.core.device import DeviceState
 from edgedeploy.core.measurement import InstructionCount, Profile
@@ -22,7 +23,20 @@ def test_times_are_milliseconds_below_a_title_that_names_the_device() -> None:
     title, header, row = render_measurements([measurement(parity=PARITY)]).splitlines()
     assert title == "Google Pixel 7, Tensor GS201 (arm64-v8a, Android 14 (API 34)), 50 runs each; milliseconds"
     assert header.split()[:4] == ["model", "target", "threads", "min"]
-    assert row.split() == ["net", "onnx-fp32", "1", "2.00", "2.00", "2.00", "2.00", "30.0", "4.0", "48", "3.00", "34.6"]
+    assert row.split() == ["net", "onnx-fp32", "1", "2.00", "2.00", "2.00", "30.0", "4.0", "48", "3.00", "34.6"]
+
+
+def test_a_row_shows_how_sure_it_is_and_why_it_is_not_trustworthy() -> None:
+    times = [2_000_000 + 1000 * (index % 7) for index in range(80)] + [
+        2_300_000 + 1000 * (index % 7) for index in range(40)
+    ]
+    row = assess(measurement(samples_ns=tuple(times), sample_launches=(0,) * 40 + (1,) * 40 + (2,) * 40))
+    lines = render_measurements([row]).splitlines()
+    assert row.statistics is not None
+    assert row.statistics.median_interval_ns is not None
+    assert f"{100 * row.statistics.smallest_change:.1f}" in lines[2].split()
+    assert lines[3].startswith("¹ not trustworthy: the medians of the launches differ by 14.")
+    assert "try more launches" in lines[3]
 
 
 def test_the_title_has_the_cores_and_the_temperature_before_and_after() -> None:

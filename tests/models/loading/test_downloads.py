@@ -39,7 +39,7 @@ class Server(ThreadingHTTPServer):
         self.cuts: list[int] = []
         self.seen: list[str] = []
         self.status = 0
-        self.ranges = True
+        self.ranges, self.ignores_if_range, self.redirect = True, False, ""
 
     def handle_error(self, *_: object) -> None:
         """A client that stops reading early is no error here."""
@@ -60,7 +60,12 @@ class Handler(BaseHTTPRequestHandler):
             self.send_error(server.status)
             return
         start = 0
-        if asked and server.ranges and self.headers.get("If-Range") == server.etag:
+        if server.redirect:
+            self.send_response(302)
+            self.send_header("Location", server.redirect)
+            self.end_headers()
+            return
+        if asked and server.ranges and (server.ignores_if_range or self.headers.get("If-Range") == server.etag):
             start = int(asked.removeprefix("bytes=").rstrip("-"))
         body = server.content[start:]
         self.send_response(206 if start else 200)
@@ -247,3 +252,40 @@ def test_damaged_pins_are_an_error_and_not_a_first_download(server: Server, text
     (folder / "pins.json").write_text(text)
     with pytest.raises(WeightsInvalid, match="cannot be compared with its pin"):
         download(server.address)
+
+
+def test_a_server_that_ignores_if_range_does_not_mix_two_versions(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(downloads, "ATTEMPTS", 1)
+    server.cuts = [300_000]
+    with pytest.raises(WeightsInvalid):
+        download(server.address)
+    monkeypatch.setattr(downloads, "ATTEMPTS", 4)
+    server.content, server.etag, server.ignores_if_range = CONTENT[::-1], '"two"', True
+    assert download(server.address).read_bytes() == CONTENT[::-1]
+
+
+def test_redirects_stay_on_http_and_https(server: Server) -> None:
+    server.redirect = "ftp://127.0.0.1/weights.pth"
+    with pytest.raises(WeightsInvalid, match="from http to ftp, which is not followed"):
+        download(server.address)
+
+
+def test_passwords_and_tokens_in_an_address_are_not_printed(server: Server) -> None:
+    server.status = 404
+    with pytest.raises(WeightsInvalid) as caught:
+        download(f"{server.address}?token=secret")
+    assert "secret" not in str(caught.value)
+    assert downloads.shown("https://me:secret@host:1/a.pth?k=secret") == "https://host:1/a.pth?..."
+
+
+def test_a_file_that_is_no_checkpoint_is_not_pinned_and_does_not_block_the_right_one(
+    server: Server, tmp_path: Path
+) -> None:
+    name = "topformer-tiny-cls"
+    with pytest.raises(WeightsInvalid, match="cannot be read as a checkpoint"):
+        load_network(name, LoadOptions(weights=server.address))
+    torch.save(randomize(ZOO[name], 3).state_dict(), tmp_path / "good.pth")
+    server.content, server.etag = (tmp_path / "good.pth").read_bytes(), '"two"'
+    assert load_network(name, LoadOptions(weights=server.address)).weights.kind == "checkpoint"

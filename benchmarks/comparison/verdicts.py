@@ -1,0 +1,160 @@
+"""Each row of two sets of measurements: faster, same, slower or unknown.
+
+A row is slower or faster where the difference is significant after the correction for the number of rows, and larger than
+what the doubts about either measurement can explain. It is the same where the 95 % interval of the change lies within the
+margin. Else it is unknown, and says why: an unknown change is never reported as none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from edgedeploy.benchmarks.statistics.comparison import difference, significant
+from edgedeploy.benchmarks.statistics.launches import split_launches
+from edgedeploy.benchmarks.statistics.noise import FALSE_ALARM_RATE, NoiseModel, Spread
+from edgedeploy.benchmarks.statistics.trust import judge
+from edgedeploy.core.errors import ContextsDiffer, UsageError
+from edgedeploy.core.measurement import Measurement
+from edgedeploy.core.results.comparison import Comparison, Difference, RowComparison, RowKey, RowVerdict
+from edgedeploy.core.results.verdict import Doubt
+
+from .budgets import Budget, check_budgets
+from .causes import find_causes
+from .gates import Gates, check_gates
+from .rows import by_key, context_differences
+
+MARGIN = 0.05
+
+
+@dataclass(frozen=True)
+class ComparisonOptions:
+    """How two sets of measurements are compared.
+
+    Attributes:
+        metric: "median" or "p90".
+        false_alarm_rate: of one comparison of equal measurements, over all its rows.
+        margin: a change of less does not matter.
+        force: compare rows of different devices or conditions too, marked.
+        gates, budgets: limits for the figures beside the latency, and for the rows of head.
+        noise: the noise model of a row; the cautious default for those that are not in it.
+    """
+
+    metric: str = "median"
+    false_alarm_rate: float = FALSE_ALARM_RATE
+    margin: float = MARGIN
+    force: bool = False
+    gates: Gates = field(default_factory=Gates)
+    budgets: Sequence[Budget] = ()
+    noise: Mapping[RowKey, NoiseModel] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    key: RowKey
+    base: Measurement
+    head: Measurement
+    context: tuple[str, ...]
+    found: Difference | None = None
+    spread: Spread | None = None
+    doubts: tuple[tuple[str, Doubt], ...] = ()  # each with "base" or "head"
+
+
+def compare_measurements(
+    base: Sequence[Measurement], head: Sequence[Measurement], options: ComparisonOptions, names: tuple[str, str]
+) -> Comparison:
+    """Compares the rows that both have. `names` are those of base and head, for messages.
+
+    Raises ContextsDiffer without `force`, UsageError where no row is in both.
+    """
+    old, new = by_key(base, names[0]), by_key(head, names[1])
+    pairs = [_Pair(key, old[key], new[key], context_differences(old[key], new[key])) for key in old if key in new]
+    if not pairs:
+        raise UsageError(
+            f"{names[0]} and {names[1]} have no row in common",
+            details=[
+                f"{name} has {', '.join(map(str, rows)) or 'no rows'}"
+                for name, rows in zip(names, (old, new), strict=True)
+            ],
+            hint="a row is model, target, threads, and whether instructions or time was measured",
+        )
+    if not options.force:
+        _check_contexts(pairs)
+    measured = [_measure(pair, options) for pair in pairs]
+    timed = [pair for pair in measured if pair.found and not pair.key.counted]
+    marks = significant([pair.found.p_value for pair in timed if pair.found], options.false_alarm_rate)
+    alarms = {pair.key for pair, is_alarm in zip(timed, marks, strict=True) if is_alarm}
+    rate = options.false_alarm_rate / max(len(timed), 1)
+    return Comparison(
+        base=names[0],
+        head=names[1],
+        rows=tuple(_row(pair, pair.key in alarms, rate, options) for pair in measured),
+        false_alarm_rate=options.false_alarm_rate,
+        margin=options.margin,
+        only_in_base=tuple(str(key) for key in old if key not in new),
+        only_in_head=tuple(str(key) for key in new if key not in old),
+        budgets=check_budgets(list(new.values()), options.budgets),
+        noise={str(key): model.measurements for key, model in options.noise.items() if key in new},
+    )
+
+
+def _check_contexts(pairs: Sequence[_Pair]) -> None:
+    differences = dict.fromkeys(text for pair in pairs for text in pair.context)
+    if differences:
+        raise ContextsDiffer(
+            "the measurements were not made under the same conditions, so a difference would say nothing",
+            details=list(differences),
+            hint="measure both in the same way, or --force to compare them all the same",
+        )
+
+
+def _measure(pair: _Pair, options: ComparisonOptions) -> _Pair:
+    base, head = pair.base, pair.head
+    if base.instructions and head.instructions:
+        old, new = base.instructions.total, head.instructions.total
+        change = new / old - 1
+        certain = Difference("instructions", old, new, change, change, change, float(new == old), smallest_change=0.0)
+        return replace(pair, found=certain)
+    if not base.samples_ns or not head.samples_ns:
+        return pair
+    old_launches, new_launches = (split_launches(row.samples_ns, row.sample_launches) for row in (base, head))
+    found, spread = difference(old_launches, new_launches, options.metric, options.noise.get(pair.key))
+    doubts = [
+        (side, doubt)
+        for side, row, split in zip(("base", "head"), (base, head), (old_launches, new_launches), strict=True)
+        for doubt in judge(row, split).doubts
+    ]
+    return replace(pair, found=found, spread=spread, doubts=tuple(doubts))
+
+
+def _row(pair: _Pair, is_alarm: bool, rate: float, options: ComparisonOptions) -> RowComparison:
+    verdict, reason = _verdict(pair, is_alarm, rate, options)
+    row = RowComparison(
+        pair.key, verdict, pair.found, reason, check_gates(pair.base, pair.head, options.gates), pair.context
+    )
+    return replace(row, causes=find_causes(pair.base, pair.head)) if row.regressed or verdict == "faster" else row
+
+
+def _verdict(pair: _Pair, is_alarm: bool, rate: float, options: ComparisonOptions) -> tuple[RowVerdict, str]:
+    found, spread = pair.found, pair.spread
+    if found is None:
+        return "unknown", "one of them has no samples"
+    direction: RowVerdict = "slower" if found.change > 0 else "faster"
+    if spread is None:
+        return (direction if abs(found.change) > options.gates.instructions else "same"), ""
+    doubts = pair.doubts
+    doubted = "; ".join(f"{side}: {doubt.reason}" for side, doubt in doubts)
+    explained = sum(
+        max((doubt.size or 0.0 for of, doubt in doubts if of == side), default=0.0) for side in ("base", "head")
+    )
+    certain = all(doubt.size is not None for _, doubt in doubts)
+    surely = abs(math.log1p(found.change)) - spread.half_width(rate) if doubts else math.inf
+    if is_alarm and certain and surely > explained:
+        return direction, ""
+    if doubts:
+        return "unknown", f"not trustworthy ({doubted})"
+    if max(abs(found.low), abs(found.high)) <= options.margin:
+        return "same", ""
+    reach = max(abs(found.low), abs(found.high))
+    return "unknown", f"a change of up to {reach:.1%} cannot be excluded: more launches (--launches 10), or a history of repeated measurements"

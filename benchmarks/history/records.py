@@ -1,0 +1,73 @@
+"""One line of the history: a measurement, and the revision that it belongs to."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from edgedeploy.core.device import DeviceInfo
+from edgedeploy.core.measurement import Measurement
+from edgedeploy.core.storage.json_records import encode_line
+
+SCHEMA_VERSION = 1
+SAMPLES_OF_LAUNCH = 50  # kept in their order, equally spaced: enough for every later comparison
+
+
+@dataclass(frozen=True)
+class HistoryRecord:
+    """A measurement in the history.
+
+    Attributes:
+        id: of the measurement; the same one that was added twice counts once.
+        revision: of the code that was measured, as git names it, or "".
+        added_at: UTC, ISO 8601.
+        measurement: without its profiles, with at most SAMPLES_OF_LAUNCH samples of each launch.
+    """
+
+    schema_version: int = field(default=SCHEMA_VERSION, kw_only=True)
+    id: str
+    revision: str
+    added_at: str
+    measurement: Measurement
+
+
+def make_record(row: Measurement, revision: str, added_at: str) -> HistoryRecord:
+    """The record of a measurement."""
+    identity = hashlib.sha256(encode_line(row).encode()).hexdigest()[:16]
+    kept = thinned(row.sample_launches, SAMPLES_OF_LAUNCH)
+    position = {old: new for new, old in enumerate(kept)}
+    slim = replace(
+        row,
+        samples_ns=tuple(row.samples_ns[index] for index in kept),
+        sample_launches=tuple(row.sample_launches[index] for index in kept),
+        throttled_samples=_moved(row.throttled_samples, position),
+        slowed_samples=_moved(row.slowed_samples, position),
+        discarded_ns=(),
+        profile=None,
+        instruction_profile=None,
+        state_during=(),
+    )
+    return HistoryRecord(identity, revision, added_at, slim)
+
+
+def thinned(launches: Sequence[int], most: int) -> list[int]:
+    """Indices of at most `most` samples of each launch, equally spaced."""
+    kept: list[int] = []
+    for launch in dict.fromkeys(launches):
+        indices = [index for index, of in enumerate(launches) if of == launch]
+        step = max(len(indices) / most, 1.0)
+        kept += [indices[int(position * step)] for position in range(min(len(indices), most))]
+    return sorted(kept)
+
+
+def _moved(indices: Sequence[int] | None, position: dict[int, int]) -> tuple[int, ...] | None:
+    return None if indices is None else tuple(position[index] for index in indices if index in position)
+
+
+def device_file(device: DeviceInfo) -> str:
+    """The name of a device's file: readable, and different for different devices."""
+    identity = device.name if device.kind == "qemu" else f"{device.kind} {device.serial or device.display_name}"
+    readable = re.sub(r"[^a-z0-9]+", "-", f"{device.kind} {device.display_name}".lower()).strip("-")
+    return f"{readable}-{hashlib.sha256(identity.encode()).hexdigest()[:6]}.jsonl"

@@ -1,0 +1,135 @@
+"""One HTML page that opens from the disk: no script, no network, light and dark, readable on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from html import escape
+
+from edgedeploy.core.device import hottest_c
+from edgedeploy.core.measurement import Measurement
+from edgedeploy.core.results.report import Report
+
+from .figures import figure_text, interval_text, row_name, sqnr_text, verdict_text
+from .plots import draw_plots
+
+COLUMNS = ("row", "figure", "95 %, ms", "p90, ms", "load, ms", "peak MiB", "MiB", "SQNR dB", "verdict")
+STYLE = """
+:root { color-scheme: light dark; --page: #fff; --text: #1b1f24; --muted: #6a737d; --line: #d8dee4; --first: #0b62c4;
+  --second: #c2571a; --alarm: #b3261e; --good: #1a7f37; }
+@media (prefers-color-scheme: dark) { :root { --page: #14171b; --text: #e6e9ed; --muted: #9aa4af; --line: #343b43;
+  --first: #6cb0ff; --second: #ffa15c; --alarm: #ff8a80; --good: #5bd075; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1rem; max-width: 70rem; background: var(--page); color: var(--text);
+  font: 16px/1.5 system-ui, sans-serif; }
+h1 { font-size: 1.3rem; } h2 { font-size: 1.1rem; margin-top: 2rem; } h3 { font-size: 1rem; margin: 0 0 .25rem; }
+.failed h1 { color: var(--alarm); } .passed h1 { color: var(--good); }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .875rem; }
+th, td { padding: .3rem .6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
+th:first-child, td:first-child, th:last-child, td:last-child { text-align: left; }
+td:last-child { white-space: normal; min-width: 14rem; }
+tr.slower td:last-child { color: var(--alarm); } tr.faster td:last-child { color: var(--good); }
+.plots { display: grid; gap: 1.5rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); }
+figure { margin: 0; min-width: 0; } figcaption, .muted { color: var(--muted); font-size: .875rem; }
+svg { display: block; width: 100%; height: auto; } svg text { font-family: system-ui, sans-serif; }
+h3, li, td, figcaption { overflow-wrap: anywhere; }
+"""
+
+
+def render_html(report: Report) -> str:
+    """The page. Raises MissingExtra without matplotlib."""
+    return "\n".join(_lines(report)) + "\n"
+
+
+def _lines(report: Report) -> Iterator[str]:
+    failed = bool(report.comparison and list(report.comparison.regressions()))
+    yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
+    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    yield f"<title>edgedeploy: {escape(report.headline)}</title>\n<style>{STYLE}</style>\n</head>"
+    yield f'<body class="{"failed" if failed else "passed"}">\n<h1>{escape(report.headline)}</h1>'
+    if report.comparison:
+        yield f'<p class="muted">{escape(report.comparison.base)} → {escape(report.comparison.head)}</p>'
+        yield from _list(report.comparison.regressions())
+        yield from _causes(report)
+    yield "<h2>Measurements</h2>"
+    yield from _table(report)
+    plots = draw_plots(report)
+    if plots:
+        yield '<h2>Plots</h2>\n<div class="plots">'
+        for plot in plots:
+            svg = plot.svg.replace('role="img"', f'role="img" aria-label="{escape(plot.title)}"', 1)
+            yield f"<figure><h3>{escape(plot.title)}</h3>{svg}<figcaption>{escape(plot.text)}</figcaption></figure>"
+        yield "</div>"
+    yield "<h2>Conditions</h2>"
+    yield from _list(dict.fromkeys(_conditions(row) for row in report.rows))
+    doubted = [row for row in report.rows if row.verdict and not row.verdict.trustworthy]
+    if doubted:
+        yield "<h2>What was not trusted</h2>"
+        yield from _list(
+            f"{row_name(row)}: {doubt.reason}. Try {doubt.advice}."
+            for row in doubted
+            for doubt in (row.verdict.doubts if row.verdict else ())
+        )
+    yield f'<p class="muted">{escape(_footer(report))}</p>\n</body>\n</html>'
+
+
+def _list(lines: Iterable[str]) -> Iterator[str]:
+    items = [f"<li>{escape(line)}</li>" for line in lines]
+    if items:
+        yield f"<ul>\n{chr(10).join(items)}\n</ul>"
+
+
+def _causes(report: Report) -> Iterator[str]:
+    rows = report.comparison.rows if report.comparison else ()
+    causes = [f"{row.key}: {cause}" for row in rows if row.regressed for cause in row.causes]
+    if causes:
+        yield "<h2>Possible causes</h2>"
+        yield from _list(causes)
+
+
+def _table(report: Report) -> Iterator[str]:
+    yield '<div class="scroll"><table>\n<thead><tr>'
+    yield "".join(f'<th scope="col">{escape(column)}</th>' for column in COLUMNS) + "</tr></thead>\n<tbody>"
+    for row in report.rows:
+        compared = report.compared(row)
+        kind = "slower" if compared and compared.regressed else compared.verdict if compared else ""
+        cells = "".join(f"<td>{escape(cell)}</td>" for cell in _cells(report, row))
+        yield f'<tr class="{kind}">{cells}</tr>'
+    yield "</tbody></table></div>"
+
+
+def _cells(report: Report, row: Measurement) -> tuple[str, ...]:
+    times = None if row.device.emulated else row.latency_ns
+    return (
+        row_name(row),
+        figure_text(row),
+        interval_text(row) if times else "",
+        f"{times.p90 / 1e6:.2f}" if times else "",
+        f"{row.load_ns / 1e6:.1f}" if times and row.load_ns else "",
+        f"{row.peak_rss_bytes / 2**20:.0f}" if row.peak_rss_bytes else "",
+        f"{row.size_bytes / 2**20:.2f}",
+        sqnr_text(row),
+        verdict_text(report, row),
+    )
+
+
+def _conditions(row: Measurement) -> str:
+    device = row.device
+    parts = [
+        f"{device.display_name} ({', '.join(filter(None, (device.soc, device.abi, device.display_os)))})",
+        f"{row.runtime} {row.runtime_version}".strip(),
+        "" if row.cpu_mask is None else f"cores {row.cpu_mask:x}",
+        *(f"{entry.name}: {entry.outcome}" for entry in row.condition_log),
+    ]
+    heat = [state and hottest_c(state) for state in (row.state_before, row.state_after)]
+    if all(heat):
+        parts.append(f"{heat[0]:.1f} → {heat[1]:.1f} °C")
+    return "; ".join(filter(None, parts))
+
+
+def _footer(report: Report) -> str:
+    times = sorted(row.started_at for row in report.rows if row.started_at)
+    when = f"Measured {times[0]} to {times[-1]}. " if times else ""
+    if report.comparison is None:
+        return f"{when}Written by edgedeploy."
+    rate = 1 / report.comparison.false_alarm_rate
+    return f"{when}Of {rate:.0f} comparisons of equal artifacts 1 has a false alarm. Written by edgedeploy."

@@ -1,0 +1,214 @@
+"""The plots of the HTML page, drawn by matplotlib as SVG.
+
+matplotlib and not a library of JavaScript: the page then needs no script, prints, and opens in a mail. The colours of the
+SVG are CSS variables, so that one plot is right in light and in dark.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgedeploy.core.errors import MissingExtra
+from edgedeploy.core.measurement import Measurement
+from edgedeploy.core.results.history import Series
+from edgedeploy.core.results.report import Report
+
+from .figures import row_name
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Colours that stand for CSS variables of the page until the SVG is written.
+TEXT, MUTED, FIRST, SECOND, ALARM = "#010101", "#020202", "#030303", "#040404", "#050505"
+VARIABLES = {TEXT: "--text", MUTED: "--muted", FIRST: "--first", SECOND: "--second", ALARM: "--alarm"}
+WIDTH = 4.8  # inches: on a phone the letters stay readable
+SHOWN_ROWS, SHOWN_SERIES, SHOWN_OPERATORS = 24, 24, 15
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot: its heading, what it shows, and its SVG."""
+
+    title: str
+    text: str
+    svg: str
+
+
+def draw_plots(report: Report) -> list[Plot]:
+    """All plots that the report has data for. Raises MissingExtra without matplotlib."""
+    try:
+        import matplotlib
+    except ImportError:
+        raise MissingExtra("reports", "matplotlib", "an HTML report") from None
+    plots: list[Plot] = []
+    # Text stays text, so that it can be found and selected; nothing depends on the time or on chance.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "edgedeploy", "font.size": 9}):
+        timed = [row for row in report.rows if row.samples_ns and not row.device.emulated]
+        if timed:
+            plots.append(_distributions(timed, report))
+        if len([row for row in report.rows if _cost_and_accuracy(row)]) > 1:
+            plots.append(_pareto(report.rows))
+        plots += [_course(series) for series in report.series[:SHOWN_SERIES] if len(series.points) > 1]
+        plots += [plot for row in report.rows if (plot := _operators(row, report)) is not None]
+    return plots
+
+
+def _axes(height: float) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    axes = figure.subplots()
+    axes.tick_params(colors=TEXT, labelcolor=TEXT)
+    axes.xaxis.label.set_color(TEXT)
+    axes.yaxis.label.set_color(TEXT)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(MUTED)
+    axes.grid(visible=True, color=MUTED, alpha=0.25, linewidth=0.6)
+    axes.set_axisbelow(True)
+    figure.patch.set_visible(False)
+    axes.patch.set_visible(False)
+    return figure, axes
+
+
+def _svg(figure: Figure, label: str) -> str:
+    """The figure as an element of a page: its identifiers are its own, its colours the page's."""
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    svg = text.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    prefix = re.sub(r"[^a-z0-9]+", "-", label.lower())
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
+    for colour, variable in VARIABLES.items():
+        svg = svg.replace(colour, f"var({variable})")
+    svg = re.sub(r'<svg ([^>]*?)width="[^"]*" height="[^"]*"|<svg ', r"<svg \g<1>", svg, count=1)
+    svg = re.sub(r'(<svg [^>]*?) (?:width|height)="[\d.]+pt"', r"\1", svg)
+    svg = re.sub(r'(<svg [^>]*?) (?:width|height)="[\d.]+pt"', r"\1", svg)
+    return svg.replace("<svg ", '<svg role="img" ', 1).rstrip()
+
+
+def _distributions(rows: Sequence[Measurement], report: Report) -> Plot:
+    """Quartiles, the 5th and 95th percentile, and the median of each row, above those of its base."""
+    shown = rows[:SHOWN_ROWS]
+    base = {row_name(row): row for row in report.base_rows if row.samples_ns}
+    figure, axes = _axes(0.8 + 0.34 * len(shown))
+    for position, row in enumerate(reversed(shown)):
+        older = base.get(row_name(row))
+        if older is not None:
+            _box(axes, older, position - 0.2, SECOND)
+        _box(axes, row, position + (0.15 if older else 0.0), FIRST)
+    axes.set_yticks(range(len(shown)), [row_name(row) for row in reversed(shown)])
+    axes.set_xlabel("ms")
+    axes.set_xlim(left=0)
+    text = "Line: 5th to 95th percentile; box: quartiles; point: median of all samples."
+    text += " The second colour is the base." if base else ""
+    return Plot("Latency", text, _svg(figure, "latency"))
+
+
+def _box(axes: Axes, row: Measurement, position: float, colour: str) -> None:
+    low, first, middle, third, high = np.percentile(np.array(row.samples_ns) / 1e6, [5, 25, 50, 75, 95])
+    axes.plot([low, high], [position] * 2, color=colour, linewidth=1)
+    axes.plot([first, third], [position] * 2, color=colour, linewidth=6, alpha=0.6, solid_capstyle="butt")
+    axes.plot([middle], [position], "o", color=colour, markersize=4)
+
+
+def _cost_and_accuracy(row: Measurement) -> tuple[float, float] | None:
+    if row.parity is None or row.parity.labels or row.parity.sqnr_db is None:
+        return None
+    if row.instructions is not None:
+        return row.instructions.total / 1e6, row.parity.sqnr_db
+    if row.latency_ns is None or row.device.emulated:
+        return None
+    return row.latency_ns.median / 1e6, row.parity.sqnr_db
+
+
+def _pareto(rows: Sequence[Measurement]) -> Plot:
+    """Accuracy against cost, and the rows that no other one beats in both."""
+    found = [(*point, row) for row in rows if (point := _cost_and_accuracy(row))]
+    counted = any(row.instructions is not None for *_, row in found)
+    front = sorted(
+        (cost, accuracy)
+        for cost, accuracy, _ in found
+        if not any(c <= cost and a >= accuracy and (c, a) != (cost, accuracy) for c, a, _ in found)
+    )
+    figure, axes = _axes(3.4)
+    axes.plot(*zip(*front, strict=True), color=SECOND, linewidth=1.2, marker="o", markersize=9, alpha=0.5)
+    for number, (cost, accuracy, row) in enumerate(sorted(found, key=lambda point: point[:2])):
+        axes.plot([cost], [accuracy], "o", color=FIRST, markersize=5)
+        axes.annotate(
+            row_name(row),
+            (cost, accuracy),
+            xytext=(4, -10 if number % 2 else 4),  # neighbours' names on different sides
+            textcoords="offset points",
+            color=TEXT,
+            fontsize=7,
+        )
+    axes.set_xlabel("million instructions" if counted else "median, ms")
+    axes.set_ylabel("SQNR, dB")
+    axes.margins(x=0.2, y=0.15)
+    text = "Signal to quantization noise over cost. On the line: the rows that no other one beats in both."
+    return Plot("Accuracy against cost", text, _svg(figure, "pareto"))
+
+
+def _course(series: Series) -> Plot:
+    """A row over time, with its change points."""
+    figure, axes = _axes(2.2)
+    values = np.array([point.value for point in series.points]) / 1e6
+    trusted = np.array([point.trustworthy is not False for point in series.points])
+    numbers = np.arange(len(values))
+    axes.plot(numbers[trusted], values[trusted], color=FIRST, linewidth=1, marker="o", markersize=2.5)
+    axes.plot(numbers[~trusted], values[~trusted], "x", color=MUTED, markersize=4)
+    for change in series.changes:
+        axes.axvline(change.index - 0.5, color=ALARM, linewidth=1, linestyle="--")
+        axes.annotate(
+            f"{change.change:+.1%}", (change.index, values.max()), xytext=(3, 0), textcoords="offset points",
+            color=ALARM, fontsize=8,
+        )  # fmt: skip
+    low, high = values.min(), values.max()
+    room = max(0.1 * (high - low), 0.02 * high - (high - low) / 2)  # noise of less than 4 % must not look like much
+    axes.set_ylim(low - room, high + room)
+    axes.set_xlabel("measurement")
+    axes.set_ylabel("M instructions" if series.key.counted else "median, ms")
+    changes = ", ".join(f"{change.change:+.1%} at {change.revision[:12] or change.index}" for change in series.changes)
+    title = f"{series.key} on {series.device}"
+    text = f"Change points: {changes}." if changes else "No change point."
+    text += "" if trusted.all() else " Crosses were not trustworthy."
+    return Plot(title, text, _svg(figure, f"course-{title}"))
+
+
+def _operators(row: Measurement, report: Report) -> Plot | None:
+    """The most expensive types of operators, beside those of the base."""
+    costs = _costs(row)
+    if not costs:
+        return None
+    older = next((_costs(base) for base in report.base_rows if row_name(base) == row_name(row)), {})
+    names = sorted(costs, key=lambda name: -costs[name])[:SHOWN_OPERATORS][::-1]
+    figure, axes = _axes(0.8 + 0.26 * len(names))
+    positions = np.arange(len(names))
+    axes.barh(positions, [costs[name] / 1e6 for name in names], height=0.4, color=FIRST)
+    if older:
+        axes.barh(positions - 0.4, [older.get(name, 0.0) / 1e6 for name in names], height=0.3, color=SECOND)
+    axes.set_yticks(positions, names)
+    axes.set_xlabel("M instructions" if row.instruction_profile else "ms of one inference")
+    text = "The most expensive types of operators." + (" The second colour is the base." if older else "")
+    return Plot(f"Operators of {row_name(row)}", text, _svg(figure, f"operators-{row_name(row)}"))
+
+
+def _costs(row: Measurement) -> dict[str, float]:
+    """Instructions, or ns in one inference, by type of operator."""
+    costs: dict[str, float] = {}
+    if row.instruction_profile is not None:
+        for counted in row.instruction_profile.operators:
+            costs[counted.type] = costs.get(counted.type, 0.0) + counted.instructions
+    elif row.profile is not None and not row.device.emulated:
+        for timed in row.profile.operators:
+            costs[timed.type] = costs.get(timed.type, 0.0) + timed.total_ns / max(row.profile.runs, 1)
+    return costs

@@ -1,0 +1,84 @@
+"""Whether two measurements differ, by how much, and how sure that is.
+
+Two tests must agree, so that neither a few outliers nor one odd process makes a verdict:
+
+- of the launches: the moderated t-test of noise.py on the launches' levels;
+- of the samples: the Mann-Whitney rank test, its number of samples reduced by their autocorrelation.
+
+The p-value is the larger of both. Holm's method corrects it for the number of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgedeploy.core.results.comparison import Difference
+
+from .launches import Launch, levels, steady_samples
+from .noise import FALSE_ALARM_RATE, NoiseModel, Spread
+
+QUANTILES = {"median": 0.5, "p90": 0.9}
+
+
+def difference(
+    base: Sequence[Launch], head: Sequence[Launch], metric: str = "median", noise: NoiseModel | None = None
+) -> tuple[Difference, Spread]:
+    """The change from base to head, and the standard error of its logarithm."""
+    quantile = QUANTILES[metric]
+    old, new = levels(base, quantile), levels(head, quantile)
+    spread = (noise or NoiseModel()).spread(old, new)
+    change = float(new.mean() - old.mean())
+    width = spread.half_width(0.05)
+    superiority, rank_p = _rank_test(base, head)
+    found = Difference(
+        metric=metric,
+        base=float(np.exp(old.mean())),
+        head=float(np.exp(new.mean())),
+        change=float(np.expm1(change)),
+        low=float(np.expm1(change - width)),
+        high=float(np.expm1(change + width)),
+        p_value=max(spread.p_value(change), rank_p if metric == "median" else 0.0),
+        superiority=superiority,
+        smallest_change=spread.smallest_change(),
+    )
+    return found, spread
+
+
+def significant(p_values: Sequence[float], rate: float = FALSE_ALARM_RATE) -> list[bool]:
+    """Which of these tests found something, so that all of them together raise a false alarm at `rate` (Holm 1979)."""
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    found = [False] * len(p_values)
+    for rank, index in enumerate(order):
+        if p_values[index] > rate / (len(p_values) - rank):
+            break
+        found[index] = True
+    return found
+
+
+def _rank_test(base: Sequence[Launch], head: Sequence[Launch]) -> tuple[float, float]:
+    """The probability that a sample of head takes longer than one of base, and the two-sided p-value of 1/2."""
+    from scipy.special import ndtr
+    from scipy.stats import rankdata
+
+    old, new = steady_samples(base), steady_samples(head)
+    ranks = rankdata(np.concatenate([old, new]))
+    superiority = (ranks[len(old) :].sum() - len(new) * (len(new) + 1) / 2) / (len(old) * len(new))
+    effective = [len(old) / _inflation(base), len(new) / _inflation(head)]
+    error = np.sqrt((1 / effective[0] + 1 / effective[1]) / 12)
+    return float(superiority), float(2 * ndtr(-abs(superiority - 0.5) / error))
+
+
+def _inflation(launches: Sequence[Launch]) -> float:
+    """By how much autocorrelation inflates the variance of a mean: (1 + r) / (1 - r) of the first-order one, of ranks."""
+    from scipy.stats import rankdata
+
+    products, squares = 0.0, 0.0
+    for launch in launches:
+        ranks = rankdata(launch.steady)
+        ranks -= ranks.mean()
+        products += float(ranks[1:] @ ranks[:-1])
+        squares += float(ranks @ ranks)
+    correlation = min(max(products / squares if squares else 0.0, 0.0), 0.95)
+    return (1 + correlation) / (1 - correlation)

@@ -1,0 +1,123 @@
+"""Whether a measurement can be trusted, why not, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from edgedeploy.core.measurement import Measurement
+from edgedeploy.core.results.verdict import Doubt, LatencyStatistics, Trust
+
+from .intervals import quantile_intervals
+from .launches import Launch, levels, split_launches, steady_samples
+from .noise import NoiseModel
+from .shape import drift, outlier_share, two_modes
+from .summary import summarise
+
+LEAST_SAMPLES = 30
+LARGEST_DRIFT = 0.03
+LARGEST_MODE_GAP = 0.03
+LARGEST_SPREAD = 0.05  # of the launches' medians
+LARGEST_OUTLIER_SHARE = 0.1
+LARGEST_SLOWED_SHARE = 0.25
+
+
+def assess(row: Measurement) -> Measurement:
+    """The row with its summary, statistics and verdict; a row of instruction counts as it is."""
+    if not row.samples_ns:
+        return row
+    launches = split_launches(row.samples_ns, row.sample_launches)
+    steady = steady_samples(launches)
+    p50, p90, p99 = quantile_intervals(launches, (0.5, 0.9, 0.99))
+    statistics = replace(describe(launches), median_interval_ns=p50, p90_interval_ns=p90, p99_interval_ns=p99)
+    return replace(row, latency_ns=summarise(steady), statistics=statistics, verdict=_trust(row, launches, statistics))
+
+
+def judge(row: Measurement, launches: Sequence[Launch]) -> Trust:
+    """The verdict alone, which needs no intervals."""
+    return _trust(row, launches, describe(launches))
+
+
+def describe(launches: Sequence[Launch]) -> LatencyStatistics:
+    """What these launches are like; without intervals, which take their time."""
+    samples = steady_samples(launches)
+    medians = levels(launches)
+    modes = two_modes(samples)
+    return LatencyStatistics(
+        warmup_samples=tuple(launch.warmup for launch in launches),
+        median_interval_ns=None,
+        p90_interval_ns=None,
+        p99_interval_ns=None,
+        launch_spread=float(medians.max() - medians.min()) if len(medians) > 1 else None,
+        drift=drift(launches),
+        mode_gap=modes.gap if modes else 0.0,
+        outlier_share=outlier_share(samples),
+        smallest_change=NoiseModel().spread(medians).smallest_change(),
+    )
+
+
+def _trust(row: Measurement, launches: Sequence[Launch], statistics: LatencyStatistics) -> Trust:
+    doubts = (*_doubts(launches, statistics), *_doubts_of_device(row))
+    return Trust(trustworthy=not doubts, doubts=doubts)
+
+
+def _doubts(launches: Sequence[Launch], statistics: LatencyStatistics) -> Iterator[Doubt]:
+    count = len(steady_samples(launches))
+    if count < LEAST_SAMPLES:
+        yield Doubt("few samples", f"{count} samples are too few", f"--num-runs {LEAST_SAMPLES} or more")
+    if len(launches) == 1:
+        yield Doubt("one launch", "one launch of the runner does not show how much two differ", "--launches 3 or more")
+    unsettled = [launch for launch in launches if not launch.settled]
+    moved = statistics.drift or 0.0
+    if unsettled:
+        yield Doubt(
+            "no steady state",
+            f"{len(unsettled)} of {len(launches)} launches reached no steady state",
+            "a longer warm-up: --warmup-runs 50, or more samples: --num-runs 200",
+            2 * max(launch.moved for launch in unsettled),  # a line's halves differ by half of its whole rise
+        )
+    if abs(moved) > LARGEST_DRIFT:
+        yield Doubt(
+            "drift",
+            f"the latency {'rose' if moved > 0 else 'fell'} by {abs(moved):.1%} during the measurement",
+            "let the device cool down: --cooldown 60, --max-start-temp 35; stop what else runs on it",
+            abs(moved),
+        )
+    if (statistics.launch_spread or 0.0) > LARGEST_SPREAD:
+        yield Doubt(
+            "launches differ",
+            f"the medians of the launches differ by {statistics.launch_spread:.1%}",
+            "more launches: --launches 10; bind the run to cores: --cores big",
+            statistics.launch_spread,
+        )
+    if statistics.mode_gap > LARGEST_MODE_GAP:
+        yield Doubt(
+            "two modes",
+            f"the samples have two modes that are {statistics.mode_gap:.1%} apart",
+            "the threads change between cores or clock frequencies: --cores big",
+            statistics.mode_gap,
+        )
+    if statistics.outlier_share > LARGEST_OUTLIER_SHARE:
+        yield Doubt(
+            "another load",
+            f"{statistics.outlier_share:.0%} of the samples took more than 1.5 times the median",
+            "something else runs on the device: stop it, or measure later",
+        )
+
+
+def _doubts_of_device(row: Measurement) -> Iterator[Doubt]:
+    count = len(row.samples_ns)
+    if row.device.emulated:
+        yield Doubt("emulated", "an emulator's times mean nothing", "--device qemu counts instructions")
+    if row.throttled_samples:
+        yield Doubt(
+            "throttled",
+            f"the device throttled during {len(row.throttled_samples)} of {count} samples",
+            "let it cool down: --cooldown 60, --max-start-temp 35; unplug the charger",
+        )
+    if row.slowed_samples and len(row.slowed_samples) > LARGEST_SLOWED_SHARE * count:
+        yield Doubt(
+            "clock frequency",
+            f"{len(row.slowed_samples)} of {count} samples ran below 90 % of the core's highest frequency",
+            "a longer warm-up: --warmup-runs 50; --cores big; the governor `performance` where it can be set",
+        )

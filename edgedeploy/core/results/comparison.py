@@ -1,0 +1,155 @@
+"""Comparison: two sets of measurements, row by row, and what became of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+RowVerdict = Literal["faster", "same", "slower", "unknown"]
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class RowKey:
+    """What makes two measurements rows of one comparison.
+
+    Attributes:
+        counted: executed instructions, not time.
+    """
+
+    model: str
+    target: str
+    threads: int
+    counted: bool = False
+
+    def __str__(self) -> str:
+        how = "Arm instructions" if self.counted else f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        return f"{self.model}/{self.target}, {how}"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How the figure of a row changed.
+
+    Attributes:
+        metric: "median", "p90" or "instructions".
+        base, head: in ns, or instructions.
+        change: relative, of head to base.
+        low, high: its 95 % interval; equal to `change` for counts, which repeat.
+        p_value: probability of such a change between equal artifacts, before the correction for the number of rows.
+        superiority: probability that a sample of head takes longer than one of base; 0.5 for equal ones.
+        smallest_change: the smallest change that these two rows would have shown, 95 times in 100.
+    """
+
+    metric: str
+    base: float
+    head: float
+    change: float
+    low: float
+    high: float
+    p_value: float
+    superiority: float = 0.5
+    smallest_change: float = 0.0
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """A figure that is compared with a fixed threshold, or with a budget.
+
+    Attributes:
+        metric: "size", "load", "peak memory", "SQNR", or a budget's text.
+        text: both figures and the change, in words.
+    """
+
+    metric: str
+    passed: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class RowComparison:
+    """One row of a comparison.
+
+    Attributes:
+        reason: why the verdict is "unknown"; else "".
+        gates: size, load time, memory and accuracy.
+        context: the differences in device and conditions that `force` let through.
+        causes: what may have caused a change, the largest first.
+    """
+
+    key: RowKey
+    verdict: RowVerdict
+    difference: Difference | None
+    reason: str = ""
+    gates: tuple[GateResult, ...] = ()
+    context: tuple[str, ...] = ()
+    causes: tuple[str, ...] = ()
+
+    @property
+    def regressed(self) -> bool:
+        """Whether it is slower, or a gate failed."""
+        return self.verdict == "slower" or any(not gate.passed for gate in self.gates)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All rows of a comparison.
+
+    Attributes:
+        base, head: what was compared, as named.
+        false_alarm_rate: how often a comparison of equal measurements has a row that is not "same" or "unknown".
+        margin: a change within this is "same".
+        only_in_base, only_in_head: rows without a partner.
+        budgets: the limits of edgedeploy.toml that a row of head is held to.
+        versions: packages whose version differs: name to "old -> new".
+        noise: how many measurements the noise model of each row was learned from.
+    """
+
+    schema_version: int = field(default=SCHEMA_VERSION, kw_only=True)
+    base: str
+    head: str
+    rows: tuple[RowComparison, ...]
+    false_alarm_rate: float
+    margin: float
+    only_in_base: tuple[str, ...] = ()
+    only_in_head: tuple[str, ...] = ()
+    budgets: tuple[GateResult, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    noise: Mapping[str, int] = field(default_factory=dict)
+
+    def count(self, verdict: RowVerdict) -> int:
+        """How many rows have this verdict."""
+        return sum(row.verdict == verdict for row in self.rows)
+
+    @property
+    def headline(self) -> str:
+        """The outcome in one line."""
+        found = list(self.regressions())
+        counts = [f"{self.count(verdict)} {verdict}" for verdict in ("slower", "faster", "same", "unknown")]
+        outcome = f"{len(found)} regression{'s' if len(found) != 1 else ''}" if found else "no regression found"
+        return f"{outcome}: {len(self.rows)} rows, {', '.join(text for text in counts if not text.startswith('0 '))}"
+
+    def regressions(self) -> Iterator[str]:
+        """One line for each regression: which row, how much, how sure."""
+        for row in self.rows:
+            if row.verdict == "slower" and row.difference:
+                yield f"{row.key}: {describe(row.difference)}"
+            yield from (f"{row.key}: {gate.metric} {gate.text}" for gate in row.gates if not gate.passed)
+        yield from (f"budget {budget.metric}: {budget.text}" for budget in self.budgets if not budget.passed)
+
+
+def describe(found: Difference) -> str:
+    """A difference in words: how much, and how sure."""
+    word = "slower" if found.change > 0 else "faster"
+    if found.metric == "instructions":
+        return f"{abs(found.change):.2%} {'more' if found.change > 0 else 'fewer'} instructions, exactly counted"
+    return (
+        f"{abs(found.change):.1%} {word} ({found.low:+.1%} to {found.high:+.1%}), "
+        f"{found.metric} {found.base / 1e6:.3f} -> {found.head / 1e6:.3f} ms, {_odds(found.p_value)}"
+    )
+
+
+def _odds(p_value: float) -> str:
+    """A p-value as a person reads it."""
+    return "p < 1 in a million" if p_value < 1e-6 else f"p = 1 in {1 / p_value:,.0f}"

@@ -1,0 +1,110 @@
+"""history: measurements over time. Imports no torch."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgedeploy.core.errors import Regression, UnknownName
+from edgedeploy.core.measurement import ResultFile
+from edgedeploy.core.results.history import Series
+from edgedeploy.core.results.result_files import read_results
+
+STORE = Path("history")
+RECENT = 20  # measurements in which a change point is news
+
+
+@dataclass(frozen=True)
+class History:
+    """What a store has: the course of each row, and the lines that are not readable."""
+
+    series: tuple[Series, ...]
+    damaged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Added:
+    """What `add` did: how many measurements came into which files."""
+
+    count: int
+    files: tuple[str, ...]
+    revision: str
+
+
+def add_to_history(results: Sequence[str | Path], *, store: str | Path = STORE, revision: str | None = None) -> Added:
+    """Appends the measurements of result files to the store. `revision` is that of git here, unless given.
+
+    Raises ResultsInvalid before anything is written, OutputFailed.
+    """
+    from edgedeploy.benchmarks.history import HistoryStore
+
+    rows = [row for path in results for row in read_results(Path(path)).measurements]
+    named = git_revision() if revision is None else revision
+    files = HistoryStore(Path(store)).add(rows, named)
+    return Added(len(rows), tuple(map(str, files)), named)
+
+
+def list_history(pattern: str = "", *, device: str = "", store: str | Path = STORE) -> History:
+    """The rows whose "model/target" contains `pattern`, each over time. Raises ResultsInvalid without a store."""
+    from edgedeploy.benchmarks.history import HistoryStore, find_series
+    from edgedeploy.benchmarks.history.index import damaged_lines, open_index
+
+    connection = open_index(HistoryStore(Path(store)))
+    try:
+        found = find_series(connection, pattern, device)
+        return History(tuple(found), tuple(map(str, damaged_lines(connection))))
+    finally:
+        connection.close()
+
+
+def query_history(sql: str, *, store: str | Path = STORE) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Columns and rows of an SQL query on the table `measurements`. Raises UsageError."""
+    from edgedeploy.benchmarks.history import HistoryStore
+    from edgedeploy.benchmarks.history.index import query
+
+    return query(HistoryStore(Path(store)), sql)
+
+
+def check_history(found: History) -> None:
+    """Raises Regression for rows that became slower within their last RECENT measurements."""
+    slower = [
+        f"{series.key} on {series.device}: {change.change:+.1%} since "
+        f"{change.revision or series.points[change.index].started_at}, {series.total_change:+.1%} in all"
+        for series in found.series
+        for change in series.changes[-1:]
+        if change.change > 0 and change.index >= len(series.points) - RECENT
+    ]
+    if slower:
+        raise Regression(f"{len(slower)} rows became slower", details=slower)
+
+
+def results_of_revision(revision: str, store: str | Path = STORE) -> ResultFile:
+    """The measurements of a revision in the store, of each row the newest. Raises UnknownName, ResultsInvalid."""
+    from edgedeploy.benchmarks.comparison.rows import key_of
+    from edgedeploy.benchmarks.history import HistoryStore
+    from edgedeploy.benchmarks.history.index import records_of_revision
+
+    wanted = git_revision(revision) or revision
+    opened = HistoryStore(Path(store))
+    rows = {
+        (key_of(found.measurement), found.measurement.device.name): found.measurement
+        for found in records_of_revision(opened, wanted)
+    }
+    if not rows:
+        known = [name for (name,) in query_history("select distinct revision from measurements", store=store)[1]]
+        raise UnknownName("file or revision of the history", revision, known, hint="edgedeploy history list")
+    return ResultFile.of(list(rows.values()))
+
+
+def git_revision(name: str = "HEAD") -> str:
+    """The full name of a revision of the repository in the current folder; "" where there is none."""
+    git = shutil.which("git")
+    if git is None:
+        return ""
+    command = [git, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,110 @@
+"""What studies share: files of results that several runs may fill, the key of the code behind a result, and its origin."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import json
+import platform
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from edgedeploy.core.errors import UsageError
+from edgedeploy.core.storage.cache import key_of, locked
+from edgedeploy.core.storage.json_records import RecordInvalid, decode, write_record
+from edgedeploy.core.versions import versions
+
+T = TypeVar("T")
+
+PACKAGE = Path(__file__).parent.parent  # edgedeploy/
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The commit and the machine that outcomes are recorded with."""
+
+    commit: str = ""
+    machine: str = ""
+
+    @classmethod
+    def here(cls, written: Sequence[str]) -> Origin:
+        """This code on this machine.
+
+        Args:
+            written: the files that the study writes, which may differ from the commit.
+        """
+        return cls(_commit(written), _machine_facts())
+
+
+UNKNOWN = Origin()
+
+
+class RecordFile(Generic[T]):
+    """Records of one kind by name, in a JSON file. Several runs may fill it at the same time."""
+
+    def __init__(self, path: Path, kind: type[T]) -> None:
+        self.path, self._kind = path, kind
+
+    def read(self) -> dict[str, T]:
+        """All records; none where there is no file. Raises UsageError for a broken file."""
+        try:
+            return decode(self.path.read_bytes(), dict[str, self._kind])  # type: ignore[name-defined]
+        except FileNotFoundError:
+            return {}
+        except (OSError, RecordInvalid) as error:
+            raise UsageError(
+                f"{self.path} is not a file of results",
+                details=[str(error)],
+                hint="restore it, or give another one: --results FILE",
+            ) from None
+
+    def add(self, name: str, record: T) -> None:
+        """Keeps one more."""
+        with locked(self.path):
+            write_record(self.path, dict(sorted({**self.read(), name: record}.items())))
+
+
+def code_key(root: Path, patterns: Iterable[str], tools: dict[str, str] | None = None) -> str:
+    """A hash of the programs that match the patterns below `root`, and of the tools' versions (default: the installed)."""
+    files = [path for pattern in patterns for path in sorted(root.glob(pattern))]
+    code = [part for path in files for part in (path.name, _meaning(path.read_text()))]
+    return key_of([json.dumps(tools or versions(), sort_keys=True), *code])
+
+
+@functools.cache  # of the same text; most files are every cell's
+def _meaning(source: str) -> str:
+    """The program without comments, docstrings and layout, so that a changed sentence does not cost hours of exports."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            del node.body[0]
+    return ast.dump(tree)
+
+
+def _machine_facts() -> str:
+    """What a figure depends on beside the commit: machine and versions."""
+    from edgedeploy.benchmarks.devices import describe_host
+
+    device = describe_host()
+    kept = ("torch", "onnxruntime", "executorch", "litert-torch", "ai-edge-litert")
+    tools = ", ".join(f"{name} {version}" for name, version in versions().items() if name in kept)
+    machine = f"{device.model or platform.machine()}, {len(device.cores)} cores, {device.os}"
+    return f"{machine}; Python {platform.python_version()}, {tools}"
+
+
+def _commit(written: Sequence[str]) -> str:
+    """Of this code, with a word where files differ from it; those that the study writes may."""
+    root = str(PACKAGE.resolve().parent)
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        changed = git("status", "--short", "--", *(f":!{path}" for path in written))
+        return git("rev-parse", "--short", "HEAD") + (" with changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

@@ -1,0 +1,91 @@
+"""Thousands of comparisons of simulated traces: false alarms, found slowdowns, and what drift does to both."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgedeploy.benchmarks.comparison import ComparisonOptions, compare_measurements
+from edgedeploy.benchmarks.statistics.changepoints import change_points
+from edgedeploy.benchmarks.statistics.launches import levels, split_launches
+from edgedeploy.core.measurement import Measurement
+from edgedeploy.core.results.comparison import RowComparison
+
+from .traces import DRIFTING, PHONE, QUIET, Noise, measure
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What became of the comparisons of one kind.
+
+    Attributes:
+        alarms: those that are slower or faster.
+        unknown_trusted: those that are unknown although both measurements were trustworthy.
+    """
+
+    name: str
+    count: int
+    slower: int
+    faster: int
+    same: int
+    not_trustworthy: int
+    unknown_trusted: int
+
+    @property
+    def alarms(self) -> int:
+        """Verdicts that claim a change."""
+        return self.slower + self.faster
+
+    def __str__(self) -> str:
+        return (
+            f"| {self.name} | {self.count} | {self.slower} | {self.faster} | {self.same} | {self.not_trustworthy} "
+            f"| {self.unknown_trusted} |"
+        )
+
+
+def run_trials(name: str, count: int, noise: Noise, factor: float = 1.0, seed: int = 0) -> Trials:
+    """Compares `count` pairs of measurements, of which the second takes `factor` times as long."""
+    verdicts: Counter[str] = Counter()
+    for trial in range(count):
+        rng = np.random.default_rng([seed, trial])
+        row = compare_pair(measure(rng, noise), measure(rng, noise, factor))
+        doubted = row.verdict == "unknown" and row.reason.startswith("not trustworthy")
+        verdicts["not trustworthy" if doubted else row.verdict] += 1
+    return Trials(
+        name, count, verdicts["slower"], verdicts["faster"], verdicts["same"], verdicts["not trustworthy"],
+        verdicts["unknown"],
+    )  # fmt: skip
+
+
+def compare_pair(base: Measurement, head: Measurement) -> RowComparison:
+    """The verdict on one pair of measurements, at the defaults of `compare`."""
+    return compare_measurements([base], [head], ComparisonOptions(), ("base", "head")).rows[0]
+
+
+def all_trials(scale: float = 1.0) -> Iterator[Trials]:
+    """The trials of docs/verdicts.md, one after the other; `scale` makes fewer."""
+
+    def count(whole: int) -> int:
+        return max(1, round(whole * scale))
+
+    yield run_trials("equal, noise of phones", count(2000), PHONE, seed=1)
+    yield run_trials("equal, quiet", count(500), QUIET, seed=2)
+    yield run_trials("5 % slower, quiet", count(500), QUIET, 1.05, seed=3)
+    yield run_trials("5 % slower, noise of phones", count(500), PHONE, 1.05, seed=4)
+    yield run_trials("5 % slower, drifting", count(500), DRIFTING, 1.05, seed=5)
+    yield run_trials("10 % slower, drifting", count(500), DRIFTING, 1.10, seed=6)
+
+
+def creep_trials(count: int, step: float = 0.005, steps: int = 20, seed: int = 7) -> tuple[int, int]:
+    """In how many of `count` histories that grow by `step` each time, and of as many that do not, a change is found."""
+    found = [0, 0]
+    for trial in range(count):
+        for kind, growth in enumerate((1 + step, 1.0)):
+            rng = np.random.default_rng([seed, kind, trial])
+            rows = [measure(rng, QUIET, growth**number) for number in range(steps)]
+            medians = [levels(split_launches(row.samples_ns, row.sample_launches)).mean() for row in rows]
+            found[kind] += any(change.change > 0 for change in change_points(np.array(medians)))
+    return found[0], found[1]

@@ -1,0 +1,97 @@
+"""Latency traces with the noise that phones have, seeded.
+
+A sample is  base × session × launch × course × (1 + noise) , in which sessions and launches differ, the course is a thermal
+ramp, neighbouring samples are alike, some samples are outliers, and some rows have two modes, between launches or within.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgedeploy.core.device import DeviceInfo
+from edgedeploy.core.measurement import Measurement
+
+BASE_NS = 10e6
+DEVICE = DeviceInfo("adb", "adb:simulated", model="simulated phone", abis=("arm64-v8a",))
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How a phone's latencies spread; all relative.
+
+    Attributes:
+        session, launch: standard deviations between measurements, and between launches of one.
+        sample, correlation: standard deviation of samples, and the correlation of neighbours.
+        outliers: share of samples that take 1.1 to several times as long.
+        ramp: largest thermal drift over a measurement; each has a random part of it.
+        launch_modes: share of rows whose launches have two modes, 3 % apart.
+        sample_modes: share of rows whose samples have two modes, 8 % apart.
+    """
+
+    session: float
+    launch: float
+    sample: float
+    correlation: float
+    outliers: float
+    ramp: tuple[float, float] = (0.0, 0.0)
+    launch_modes: float = 0.0
+    sample_modes: float = 0.0
+
+
+QUIET = Noise(session=0.002, launch=0.003, sample=0.008, correlation=0.3, outliers=0.01)
+PHONE = Noise(
+    session=0.004, launch=0.008, sample=0.015, correlation=0.6, outliers=0.03, ramp=(0.0, 0.04), launch_modes=0.2,
+    sample_modes=0.1,
+)  # fmt: skip
+DRIFTING = Noise(session=0.004, launch=0.006, sample=0.012, correlation=0.5, outliers=0.02, ramp=(0.04, 0.15))
+
+
+def measure(
+    rng: np.random.Generator, noise: Noise, factor: float = 1.0, launches: int = 3, runs: int = 50
+) -> Measurement:
+    """A measurement of an artifact that takes `factor` times 10 ms, as `bench` would have recorded it."""
+    samples: list[int] = []
+    session = 1 + rng.normal(0, noise.session)
+    bimodal_launches, bimodal = rng.random() < noise.launch_modes, rng.random() < noise.sample_modes
+    ramp = 1 + rng.uniform(*noise.ramp) * np.linspace(0, 1, launches * runs) ** rng.choice([0.5, 1.0])
+    for number in range(launches):
+        level = BASE_NS * factor * session * (1 + rng.normal(0, noise.launch))
+        level *= 1.03 if bimodal_launches and rng.random() < 0.3 else 1.0
+        course = ramp[number * runs : (number + 1) * runs] * (1 + _correlated(rng, noise, runs))
+        course[rng.random(runs) < noise.outliers] *= 1.1 + rng.exponential(0.4)
+        if bimodal:
+            course[rng.random(runs) < 0.25] *= 1.08
+        course[:3] *= 1.15  # the rest of the warm-up
+        samples += [round(float(ns)) for ns in level * course]
+    numbers = tuple(number for number in range(launches) for _ in range(runs))
+    return Measurement(
+        "net",
+        "tflite-int8",
+        "litert",
+        "2.3.0",
+        "",
+        "",
+        2**20,
+        DEVICE,
+        1,
+        None,
+        tuple(samples),
+        numbers,
+        None,
+        None,
+        None,
+    )
+
+
+def _correlated(rng: np.random.Generator, noise: Noise, count: int) -> NDArray[np.float64]:
+    """Skewed noise whose neighbours are correlated."""
+    shocks = np.abs(rng.normal(0, noise.sample * np.sqrt(1 - noise.correlation**2), count))
+    values = np.empty(count)
+    last = 0.0
+    for index, shock in enumerate(shocks):
+        last = noise.correlation * last + shock
+        values[index] = last
+    return values

@@ -1,0 +1,129 @@
+"""Reports: what each format says, and that the page needs nothing and is right in a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgedeploy.benchmarks.comparison import ComparisonOptions, compare_measurements
+from edgedeploy.benchmarks.comparison.budgets import parse_budgets
+from edgedeploy.benchmarks.reports import FORMATS
+from edgedeploy.core.measurement import Measurement, OperatorTime, Profile
+from edgedeploy.core.parity import Parity
+from edgedeploy.core.results.comparison import RowKey
+from edgedeploy.core.results.history import HistoryPoint, LevelChange, Series
+from edgedeploy.core.results.report import Report
+from tests.benchmarks.statistics.traces import quiet, row
+from tests.phones import need
+
+NASTY = "net</script><b>\"'|`"
+
+
+def timed(seed: int, factor: float = 1.0, **changes: Any) -> Measurement:
+    rng = np.random.default_rng(seed)
+    profile = Profile(10, (OperatorTime("a", "CONV_2D", 10, round(1e8 * factor)), OperatorTime("b", "ADD", 10, 10**7)))
+    parity = Parity(0.1, 0.1, 0.01, 30.0 + seed, 1.0, None, 10)
+    defaults = {"profile": profile, "parity": parity, "started_at": "2026-01-01T00:00:00+00:00"}
+    return row(*(quiet(rng) * factor for _ in range(3)), **{**defaults, **changes})
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    base = (timed(1, target="a"), timed(2, target="b"), timed(3, target="c", model=NASTY))
+    rng = np.random.default_rng(4)
+    heating = np.linspace(1.0, 1.2, 50)
+    unsure = row(*(quiet(rng) * heating for _ in range(3)), target="c", model=NASTY)
+    head = (timed(11, 1.2, target="a"), timed(12, target="b"), unsure)
+    options = ComparisonOptions(budgets=parse_budgets({"net/a": "median <= 1 ms"}))
+    found = compare_measurements(base, head, options, ("base.json", "head.json"))
+    points = tuple(
+        HistoryPoint(f"rev{n}", f"2026-01-{n + 1:02}", 1e7 * (1.1 if n > 9 else 1), n != 3) for n in range(20)
+    )
+    series = Series(RowKey("net", "a", 1), "Pixel 7", points, (LevelChange(10, "rev10", 0.1, 1e-9),), 0.1)
+    return Report(head, base, found, (series,))
+
+
+def test_markdown_has_the_outcome_in_its_first_line_and_the_table_folded(report: Report) -> None:
+    text = FORMATS["markdown"](report)
+    assert text.splitlines()[0] == "**edgedeploy: 2 regressions: 3 rows, 1 slower, 1 same, 1 unknown**"
+    assert text.index("% slower (+") < text.index("<details>") < text.index("| net/b | ")
+    assert "operator a" in text
+    table = [line for line in text.splitlines() if line.startswith("| ")]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {8}
+    assert "<b>" not in text.replace("\\<b\\>", "")
+
+
+def test_junit_has_a_failure_for_each_regression_and_skips_what_says_nothing(report: Report) -> None:
+    root = ET.fromstring(FORMATS["junit"](report))
+    counts = [(suite.get("name"), suite.get("tests"), suite.get("failures"), suite.get("skipped")) for suite in root]
+    assert counts == [("Google Pixel 7", "3", "1", "1"), ("budgets", "1", "1", "0")]
+    failure = root.find(".//failure")
+    assert failure is not None
+    assert "slower +20." in (failure.get("message") or "")
+    assert "operator a" in (failure.text or "")
+    control = Report((timed(1, model="a\x00b"),))
+    assert ET.fromstring(FORMATS["junit"](control)).find(".//testcase") is not None
+
+
+def test_other_dashboards_get_their_own_formats(report: Report) -> None:
+    entries = json.loads(FORMATS["github-action-benchmark"](report))
+    assert {"name", "unit", "value", "range", "extra"} == set(entries[0])
+    assert (entries[0]["name"], entries[0]["unit"]) == ("net/a on Google Pixel 7", "ms")
+    latency = json.loads(FORMATS["bencher"](report))["net/a on Google Pixel 7"]["latency"]
+    assert latency["lower_value"] <= latency["value"] <= latency["upper_value"]
+    lines = FORMATS["otava"](report).splitlines()
+    assert lines[0] == 'time,commit,"net/a, 1 thread on Pixel 7"'
+    assert (len(lines), lines[1]) == (21, "2026-01-01,rev0,10000000.0")
+
+
+def test_every_format_works_without_a_comparison_and_without_history() -> None:
+    for render in FORMATS.values():
+        assert "net/onnx-fp32" in render(Report((timed(1),)))
+
+
+def test_the_page_is_small_needs_nothing_and_shows_text_as_text(report: Report) -> None:
+    page = FORMATS["html"](report)
+    assert len(page.encode()) < 1_500_000
+    assert not re.findall(r"<(?:script|link|img|iframe)\b|@import|(?:src|href)=\"(?!#)", page)
+    assert "net&lt;/script&gt;&lt;b&gt;" in page
+    identifiers = re.findall(r'\bid="([^"]+)"', page)
+    assert len(identifiers) == len(set(identifiers))
+    assert set(re.findall(r"(?:href=\"#|url\(#)([^\")]+)", page)) <= set(identifiers)
+    assert not re.findall(r"#0[1-5]0[1-5]0[1-5]", page), "a colour that stands for a variable"
+    assert page == FORMATS["html"](report), "the same report gives the same page"
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_a_browser_shows_all_plots_and_nothing_is_wider_than_the_screen(
+    report: Report, width: int, tmp_path: Path
+) -> None:
+    """Debian's Chromium, in a frame as wide as a phone; a script of the test's own measures the page."""
+    need(["chromium"])
+    page = FORMATS["html"](report)
+    probe = (
+        "<script>onload=()=>{const w=document.documentElement,s=[...document.querySelectorAll('figure svg')];"
+        "document.title=JSON.stringify({client:w.clientWidth,scroll:w.scrollWidth,svgs:s.length,"
+        "drawn:s.filter(e=>e.getBoundingClientRect().height>80).length,"
+        "color:getComputedStyle(document.querySelector('figure svg text')).fill})}</script>"
+    )
+    (tmp_path / "page.html").write_text(page.replace("</body>", f"{probe}</body>"))
+    command = [
+        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},2000", "--dump-dom",
+        (tmp_path / "page.html").as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    title = re.search(r"<title>(\{.*?\})</title>", done.stdout)
+    assert title is not None, done.stderr[-2000:]
+    measured = json.loads(title.group(1))
+    assert measured["svgs"] == measured["drawn"] == 5
+    assert measured["scroll"] <= measured["client"]
+    assert measured["color"] == "rgb(27, 31, 36)"

@@ -1,0 +1,64 @@
+"""Networks that change their inputs, end the program, or give what can be compared with nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from edgedeploy import export
+from edgedeploy.core.errors import ModelInvalid
+
+NET = """
+import sys, torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+    def forward(self, x):
+        {line}
+
+def make():
+    return Net(), torch.randn(1, 3, 8, 8)
+"""
+
+
+def exported(line: str, folder: Path):
+    (folder / "net.py").write_text(NET.format(line=line))
+    return export(f"{folder / 'net.py'}:make", "onnx-fp32", output=folder / "out")
+
+
+def test_a_network_that_changes_its_input_in_place_is_exported_right(tmp_path: Path) -> None:
+    (artifact,) = exported("x.mul_(2); x += 1; return self.conv(x)", tmp_path)
+    assert artifact.manifest.parity[0].relative_error < 1e-4
+    golden = artifact.golden()
+    assert golden is not None
+    assert golden.inputs[0][0].std() < 3
+    assert len(artifact.manifest.outputs) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("sys.exit(0)", "sys.exit"),
+        ("return self.conv(x) / 0 * 0", "not finite"),
+        ("return self.conv(x)[:0]", "is empty"),
+    ],
+)
+def test_what_cannot_be_verified_is_refused(line: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelInvalid) as caught:
+        exported(line, tmp_path)
+    assert words in str(caught.value)
+
+
+def test_a_rewrite_that_gives_nan_is_never_equal() -> None:
+    from edgedeploy.core.provenance import Exactness
+    from edgedeploy.models.rewrites.rewrite import Difference, _relative_error
+
+    bound = Exactness("exact", 1.0, 1.0)
+    nan = _relative_error(torch.ones(2), torch.tensor([1.0, torch.nan]))
+    assert not Difference(nan, 0.0, []).within(bound, float("inf"))
+    assert not Difference(float("nan"), 0.0, []).within(bound, 1.0)
