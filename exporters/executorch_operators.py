@@ -15,8 +15,8 @@ from typing import Any
 
 from edgedeploy.core.provenance import GraphSummary, OperatorFact
 
-from .arithmetic import NO_ARITHMETIC, Arithmetic, matrix_product, transposed_convolution, weighted
-from .module_paths import completed, module_path
+from .operators.arithmetic import NO_ARITHMETIC, Arithmetic, matrix_product, transposed_convolution, weighted
+from .operators.module_paths import completed, module_path
 from .regions import Operator
 
 DELEGATE_CALL = "executorch_call_delegate"

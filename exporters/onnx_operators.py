@@ -25,8 +25,8 @@ from typing import Any
 
 from edgedeploy.core.provenance import OperatorFact
 
-from .arithmetic import NO_ARITHMETIC, Arithmetic, matrix_product, transposed_convolution, weighted
-from .module_paths import completed
+from .operators.arithmetic import NO_ARITHMETIC, Arithmetic, matrix_product, transposed_convolution, weighted
+from .operators.module_paths import completed
 from .regions import Operator
 
 NAME_SCOPES = "pkg.torch.onnx.name_scopes"

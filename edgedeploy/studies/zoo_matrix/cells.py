@@ -38,7 +38,7 @@ OTHER_SIZES: dict[str, tuple[tuple[int, int], ...]] = {
 SHARED = (
     "core/*.py", "data/*.py", "pipeline/export/*.py", "pipeline/verification.py", "models/layers.py", "models/loading/*.py",
     "models/adapters/*.py", "models/rewrites/*.py", "exporters/job.py", "exporters/targets.py", "exporters/recipes.py",
-    "exporters/module_paths.py", "exporters/regions/*.py",
+    "exporters/operators/*.py", "exporters/regions/*.py",
 )  # fmt: skip
 
 

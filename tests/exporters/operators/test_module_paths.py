@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from edgedeploy.exporters.module_paths import completed
+from edgedeploy.exporters.operators.module_paths import completed
 from edgedeploy.exporters.regions import Operator
 
 

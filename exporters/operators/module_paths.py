@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Sequence
 from typing import TYPE_CHECKING
 
-from .regions import Operator
+from edgedeploy.exporters.regions import Operator
 
 if TYPE_CHECKING:
     from torch import fx

@@ -1,0 +1,1 @@
+"""What the operator facts of all formats have in common: the module that an operator came from, and its arithmetic."""
