@@ -140,6 +140,15 @@ def test_golden_inputs_and_outputs_survive_the_file(tmp_path: Path) -> None:
     assert [len(sample) for sample in loaded.outputs] == [1, 1]
 
 
+def test_images_go_to_the_files_layout_and_back() -> None:
+    spec = TensorSpec("x", (1, 4, 5, 3), layout="NHWC")
+    image = np.arange(60, dtype=np.float32).reshape(1, 3, 4, 5)
+    stored = to_file(image, spec)
+    assert stored.shape == spec.shape
+    assert stored.flags.c_contiguous
+    np.testing.assert_array_equal(from_file(stored, spec), image)
+
+
 def test_quantizing_clamps_and_dequantizing_inverts() -> None:
     spec = TensorSpec("x", (3,), "int8", scale=0.5, zero_point=-4)
     stored = to_file(np.array([0.0, 1.2, 1e9]), spec)

@@ -24,6 +24,13 @@ def test_every_rewrite_is_used_by_a_target(rewrite: object) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
+def test_only_onnx_int8_has_another_recipe_for_x86(target: Target) -> None:
+    x86 = "static_wi8_au8" if target.name == "onnx-int8" else str(target.recipe)
+    assert (str(target.tuned_for("arm").recipe), str(target.tuned_for("x86").recipe)) == (str(target.recipe), x86)
+    assert target.tuned_for("x86").recipe.formats <= target.backend.formats
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=str)
 def test_a_targets_backend_has_all_formats_of_its_recipe(target: Target) -> None:
     assert target.recipe.formats <= target.backend.formats
 

@@ -138,10 +138,28 @@ def test_integer_inputs_and_outputs_carry_their_scale(name: str, tmp_path: Path)
     assert parity.sqnr > 25
 
 
+def test_a_tflite_artifact_keeps_torchs_layout_where_it_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\ndef make():\n    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 1))\n"
+    )
+    specs = {}
+    for layout in ("nhwc", "nchw"):
+        (artifact,) = edgedeploy.export(
+            f"{tmp_path}/net.py:make", "tflite-fp32", inputs=["1x3x16x20"], layout=layout, output=tmp_path / layout
+        )
+        manifest = artifact.manifest
+        assert manifest.parity[0].relative_error < 1e-4
+        specs[layout] = [(spec.layout, spec.shape) for spec in (*manifest.inputs, *manifest.outputs)]
+    assert specs == {
+        "nhwc": [("NHWC", (1, 16, 20, 3)), ("NHWC", (1, 14, 18, 4))],
+        "nchw": [("NCHW", (1, 3, 16, 20)), ("NCHW", (1, 4, 14, 18))],
+    }
+
+
 @pytest.mark.parametrize("size", [(480, 480), (512, 1024)], ids=str)
 def test_other_input_sizes_reach_the_same_parity(size: tuple[int, int], tmp_path: Path) -> None:
     (artifact,) = edgedeploy.export(MODEL, "tflite-int8", input_size=size, num_calib=8, output=tmp_path)
-    assert artifact.manifest.inputs[0].shape == (1, 3, *size)
+    assert (artifact.manifest.inputs[0].shape, artifact.manifest.inputs[0].layout) == ((1, *size, 3), "NHWC")
     assert artifact.manifest.parity[0].sqnr >= 30
 
 

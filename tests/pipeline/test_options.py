@@ -39,6 +39,10 @@ def test_export_options_refuse_unknown_names_and_no_samples() -> None:
         ExportOptions(head="label")
     with pytest.raises(UnknownName, match=r"Did you mean 'tflite-2\.14'"):
         ExportOptions(min_runtime="tflite-2.41")
+    with pytest.raises(UnknownName, match="Did you mean 'nhwc'"):
+        ExportOptions(layout="nhcw")
+    with pytest.raises(UnknownName, match="Did you mean 'arm'"):
+        ExportOptions(tune_for="arn")
     with pytest.raises(UsageError, match="--num-calib"):
         ExportOptions(num_calib=0)
     with pytest.raises(UnknownName, match="unknown rewrite"):

@@ -27,7 +27,7 @@ from .minimum_runtime import require_loads
 from .options import ExportKeywords, ExportOptions, parse_input_size, parse_targets
 
 if TYPE_CHECKING:
-    from edgedeploy.core.provenance import RewriteOutcome
+    from edgedeploy.core.provenance import OperatorFact, RewriteOutcome
     from edgedeploy.exporters.job import SharedWork
     from edgedeploy.exporters.targets import Target
     from edgedeploy.models.rewrites import RewrittenModule
@@ -101,6 +101,7 @@ class _Run:
             with reporter.stage(f"lower to {target.name}"), output_errors(final):
                 lower_options = stages.LowerOptions(stage, self._shared, options.int8_io, options.layout)
                 lowered = stages.lower(self._prepared, rewritten, target, lower_options)
+            _report_outside(lowered.record.operators, name, reporter)
             require_loads(options.min_runtime, target.runtime, lowered.path, name)
             with reporter.stage(f"verify {target.name} in {target.runtime}"):
                 parities = stages.verify(self._prepared, target, lowered)
@@ -124,6 +125,15 @@ class _Run:
                 self._rewritten[names] = stages.rewrite(self._prepared, names)
             _report_rewrites(self._rewritten[names].outcomes, self._reporter)
         return self._rewritten[names]
+
+
+def _report_outside(operators: Sequence[OperatorFact], name: str, reporter: Reporter) -> None:
+    """Names the layers and matrix products that the runtime's delegate does not take: its own kernels are far slower."""
+    outside = [op for op in operators if op.delegated is False and op.macs]
+    if outside:
+        places = ", ".join(dict.fromkeys(f"{op.type} at {op.module or 'the top level'}" for op in outside[:3]))
+        more = f" and {len(outside) - 3} more" if len(outside) > 3 else ""
+        reporter.note(f"{name} has layers outside the delegate, which cost many times as much: {places}{more}")
 
 
 def _report_rewrites(outcomes: Sequence[RewriteOutcome], reporter: Reporter) -> None:
