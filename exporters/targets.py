@@ -96,7 +96,10 @@ TFLITE_OPERATORS = (
     "merge_patch_columns",
 )
 # XNNPACK's partitioner takes no quantized pad, so the parts pad themselves.
-EXECUTORCH_OPERATORS = ("transposed_conv_to_shuffle", "split_large_depthwise_cut_outputs", "layer_norm_to_products")
+EXECUTORCH_OPERATORS = ("transposed_conv_to_shuffle", "split_large_depthwise_cut_outputs")
+# Sums of many terms by XNNPACK's linear layer round more than native_layer_norm does: in a float Swin-T the largest error
+# went from 3e-5 to 1.2e-4 σ. Beside int8 this is nothing.
+INT8_NORM = ("layer_norm_to_products",)
 
 EVERYWHERE = COMMON + LABEL_SELECTION
 EXECUTORCH = EVERYWHERE + EXECUTORCH_OPERATORS
@@ -124,7 +127,7 @@ TARGETS: Registry[Target] = Registry(
             x86_recipe=STATIC_UINT8_ACTIVATIONS,
         ),
         Target("executorch-fp32", _EXECUTORCH, FP32, EXECUTORCH + CHANNELS_FIRST_NORM + FLOAT_XNNPACK, FLOAT_PARITY),
-        Target("executorch-int8", _EXECUTORCH, STATIC_INT8, EXECUTORCH + HARD_SIGMOID_AS_CLIP, INT8_PARITY),
+        Target("executorch-int8", _EXECUTORCH, STATIC_INT8, EXECUTORCH + HARD_SIGMOID_AS_CLIP + INT8_NORM, INT8_PARITY),
         Target("tflite-fp32", _TFLITE, FP32, TFLITE + FLOAT_XNNPACK, FLOAT_PARITY),
         Target("tflite-fp16", _TFLITE, WEIGHT_ONLY_FP16, TFLITE + FLOAT_XNNPACK, HALF_PARITY),
         Target("tflite-dynamic", _TFLITE, DYNAMIC_INT8, TFLITE, INT8_PARITY),
