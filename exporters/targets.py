@@ -66,6 +66,7 @@ class Target:
 # For every target. Which of them apply depends on the network.
 COMMON = (
     "fold_constants",
+    "drop_expand",
     "window_shift_to_gather",
     "collapse_permute_dims",
     "decompose_sdpa",
@@ -92,11 +93,13 @@ CHANNELS_FIRST_NORM = ("channels_first_layer_norm",)
 TFLITE_OPERATORS = (
     "center_before_variance",
     "transposed_conv_to_shuffle",
+    "crop_transposed_conv",
+    "nearest_to_gather",
     "split_large_depthwise",
     "merge_patch_columns",
 )
 # XNNPACK's partitioner takes no quantized pad, so the parts pad themselves.
-EXECUTORCH_OPERATORS = ("transposed_conv_to_shuffle", "split_large_depthwise_cut_outputs")
+EXECUTORCH_OPERATORS = ("transposed_conv_to_shuffle", "softmax_over_rows", "split_large_depthwise_cut_outputs")
 # Sums of many terms by XNNPACK's linear layer round more than native_layer_norm does: in a float Swin-T the largest error
 # went from 3e-5 to 1.2e-4 σ. Beside int8 this is nothing.
 INT8_NORM = ("layer_norm_to_products",)

@@ -23,7 +23,7 @@ from edgedeploy.core.spec import TensorSpec
 from .executorch_operators import graph_summary, operator_facts, operators_of
 from .job import ExportJob, Lowered, example_outputs, tensor_specs
 from .recipes import Quantization, float_operators, quantization_of
-from .regions import LabelSelectionTypes, NormalizationTypes, RegionTypes
+from .regions import DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
 
 OBSERVERS = {Observer.MIN_MAX: "MinMaxObserver"}  # classes of torchao.quantization.pt2e
 # layer_norm is one operator, which the quantizer leaves in float; without it a mean is a linear layer
@@ -41,6 +41,22 @@ REGION_TYPES = RegionTypes(
     LabelSelectionTypes(
         selectors=("aten.argmax.default", "aten.topk.default"),
         layers=("aten.conv2d.default", "aten.linear.default", "aten.matmul.default"),
+    ),
+    DivisionTypes(
+        divisions=("aten.div.Tensor",),
+        reciprocals=("aten.reciprocal.default",),
+        multiplications=("aten.mul.Tensor",),
+        products=("aten.matmul.default", "aten.bmm.default", "aten.einsum.default"),
+        layers=("aten.conv2d.default", "aten.linear.default", "aten.conv_transpose2d.input"),
+        views=(
+            "aten.reshape.default",
+            "aten.view.default",
+            "aten.permute.default",
+            "aten.transpose.int",
+            "aten.slice.Tensor",
+            "aten.unsqueeze.default",
+            "aten.expand.default",
+        ),
     ),
 )
 

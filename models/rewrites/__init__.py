@@ -15,6 +15,8 @@ The order matters for these:
 - `layer_norm_to_products` after `channels_first_layer_norm` and `linear_to_conv`, and after `pad_output_channels`, which
   would pad its means;
 - `pool1x1_to_stride` after `linear_to_conv`: the stride goes into a convolution;
+- `transposed_conv_to_shuffle` before `crop_transposed_conv`: the second takes what is left;
+- `resize_to_fixed_size` before `nearest_to_gather`: it drops resizes that change nothing;
 - `fold_batch_norm` before `split_large_depthwise`: a norm folds into one convolution;
 - `fold_batch_norm` before `linear_to_conv`: a norm beside a linear layer folds into it before the layer changes;
 - `fuse_hard_activations` before `fold_hard_sigmoid_gate`: the second knows one spelling.
@@ -31,8 +33,10 @@ from . import (
     center_before_variance,
     channels_first_layer_norm,
     collapse_permute_dims,
+    crop_transposed_conv,
     decompose_sdpa,
     defer_l2_norm,
+    drop_expand,
     fold_attention_scale,
     fold_batch_norm,
     fold_constants,
@@ -43,9 +47,11 @@ from . import (
     layer_norm_to_products,
     linear_to_conv,
     merge_patch_columns,
+    nearest_to_gather,
     pad_output_channels,
     pool1x1_to_stride,
     resize_to_fixed_size,
+    softmax_over_rows,
     split_large_depthwise,
     split_qkv_projection,
     split_to_slices,
@@ -59,6 +65,7 @@ ALL: Registry[Rewrite] = Registry(
     "rewrite",
     (
         fold_constants.REWRITE,
+        drop_expand.REWRITE,
         window_shift_to_gather.REWRITE,
         decompose_sdpa.REWRITE,
         split_qkv_projection.REWRITE,
@@ -73,6 +80,7 @@ ALL: Registry[Rewrite] = Registry(
         cancel_permutes.REWRITE,
         pool1x1_to_stride.REWRITE,
         transposed_conv_to_shuffle.REWRITE,
+        crop_transposed_conv.REWRITE,
         split_large_depthwise.CUT_INPUTS,
         split_large_depthwise.CUT_OUTPUTS,
         merge_patch_columns.REWRITE,
@@ -81,6 +89,8 @@ ALL: Registry[Rewrite] = Registry(
         center_before_variance.REWRITE,
         adaptive_pool_to_fixed.REWRITE,
         resize_to_fixed_size.REWRITE,
+        nearest_to_gather.REWRITE,
+        softmax_over_rows.REWRITE,
         fuse_hard_activations.REWRITE,
         fold_hard_sigmoid_gate.REWRITE,
         gelu_to_tanh.REWRITE,
