@@ -7,7 +7,6 @@ matching.py       which tensor of the float network a tensor of the file is
 analysis.py       own and inherited error of each operator
 files.py          the same for two files of any origin
 child.py          asks worker.py, the child process in which the operators run
-records.py        what is found out
 
 ExecuTorch runs a delegate as a whole and gives none of the values inside, so its files cannot be compared like this.
 """
@@ -23,19 +22,30 @@ from edgedeploy.core.errors import EdgedeployError, UsageError
 from edgedeploy.core.parity import Array, compare
 from edgedeploy.core.provenance import OperatorFact
 from edgedeploy.core.reporter import NullReporter, Reporter
+from edgedeploy.core.results.layers import LayerError, LayerReport, first_line
 from edgedeploy.core.spec import TensorSpec
 
 from .child import ask
 from .files import compare_files
 from .formats import RUNTIMES
-from .records import LayerError, LayerReport
 from .recreate import NetworkSource, rewritten_network
 from .worker import WorkerRequest
 
 if TYPE_CHECKING:
     from .reference import Reference
 
-__all__ = ["LayerError", "LayerReport", "NetworkSource", "compare_files", "first_difference", "verify_layers"]
+__all__ = [
+    "LayerError",
+    "LayerReport",
+    "NetworkSource",
+    "compare_files",
+    "first_difference",
+    "render_layers_page",
+    "verify_layers",
+]
+
+# What the runtime fuses it may round once less, also in int8; below this it computes something else.
+TOGETHER_DB = 25.0
 
 
 def verify_layers(
@@ -60,8 +70,15 @@ def verify_layers(
     with reporter.stage(f"run {loaded} operator by operator"):
         answer, outputs = ask(request, reference)
         whole = _whole(loaded, golden.inputs[0], outputs)
+    agrees = whole is None or whole > TOGETHER_DB
     return LayerReport(
-        str(loaded), manifest.model, manifest.runtime, answer.layers, answer.without_counterpart, whole_sqnr_db=whole
+        str(loaded),
+        manifest.model,
+        manifest.runtime,
+        answer.layers,
+        answer.without_counterpart,
+        whole,
+        "" if agrees else f"the whole file computes something else than its operators one by one: SQNR {whole:.1f} dB",
     )
 
 
@@ -75,34 +92,14 @@ def first_difference(
         answer, _ = ask(_request(runtime, path, operators, inputs), reference)
     except EdgedeployError as error:
         return f"operator by operator: {error.message}"
-    report = LayerReport("", "", runtime, answer.layers, answer.without_counterpart)
-    return described(report)
+    return first_line(LayerReport("", "", runtime, answer.layers, answer.without_counterpart))
 
 
-def described(report: LayerReport) -> str:
-    """Where the two part, in a line."""
-    found = report.first
-    if found is not None:
-        behind = f", or {', '.join(found.before)} before it" if found.before else ""
-        return (
-            f"they part at {found.where}: with exact inputs SQNR {_db(found.own_sqnr_db)}, "
-            f"largest error {found.own_error:.2g} σ{behind}"
-        )
-    worst = min(report.layers, key=lambda layer: _number(layer.own_sqnr_db), default=None)
-    if worst is None:
-        return ""
-    return (
-        f"no operator stands out: the error grows over all of them; the largest own error is that of {worst.where}, "
-        f"SQNR {_db(worst.own_sqnr_db)}"
-    )
+def render_layers_page(report: LayerReport) -> str:
+    """The report as one HTML page. Raises MissingExtra without matplotlib."""
+    from edgedeploy.benchmarks.reports.layers import render_layers_html
 
-
-def _db(value: float | None) -> str:
-    return "∞" if value is None else f"{value:.1f} dB"
-
-
-def _number(value: float | None) -> float:
-    return float("inf") if value is None else value
+    return render_layers_html(report)
 
 
 def _require_runtime(runtime: str, name: str) -> None:

@@ -17,9 +17,9 @@ import numpy as np
 
 from edgedeploy.core.errors import RunnerFailed
 from edgedeploy.core.parity import LARGEST, Array
+from edgedeploy.core.results.layers import LayerError
 
 from .matching import Arrangement, Matcher
-from .records import LayerError
 from .reference import Reference
 from .steps import Step, StepFile
 

@@ -11,11 +11,11 @@ from edgedeploy.core.artifact import Artifact, to_file
 from edgedeploy.core.errors import ArtifactInvalid, UsageError
 from edgedeploy.core.parity import Array
 from edgedeploy.core.reporter import NullReporter, Reporter
+from edgedeploy.core.results.layers import LayerReport
 from edgedeploy.core.spec import Preprocessing, TensorSpec
 
 from .child import ask
 from .formats import RUNTIME_OF, open_steps
-from .records import LayerReport
 from .worker import WorkerRequest
 
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from edgedeploy.core.errors import EdgedeployError
+from edgedeploy.core.results.layers import LayerError
 from edgedeploy.core.storage.json_records import decode, encode
 
 from .analysis import analyse
 from .formats import open_steps
-from .records import LayerError
 from .reference import Reference, of_file
 
 REQUEST, ANSWER, OUTPUTS, SAMPLE = "request.json", "answer.json", "outputs.npz", "sample.npz"

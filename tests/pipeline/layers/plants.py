@@ -117,7 +117,9 @@ def plants() -> list[Plant]:
         ("onnx", _onnx_weight, _onnx_scale, _onnx_resize),
     ):
         for recipe in (FP32, STATIC_INT8):
-            found += [Plant("another weight", backend, recipe, layer, weight) for layer in ("stem", "block.first", "head")]
+            found += [
+                Plant("another weight", backend, recipe, layer, weight) for layer in ("stem", "block.first", "head")
+            ]
             found.append(Plant("another mode", backend, recipe, RESIZE, resize))
         found += [Plant("another scale", backend, STATIC_INT8, layer, scale) for layer in ("stem", "block.second")]
     return found

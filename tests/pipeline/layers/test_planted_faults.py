@@ -9,7 +9,7 @@ import pytest
 from edgedeploy.core.recipe import FP32, STATIC_INT8, QuantRecipe
 from edgedeploy.pipeline.layers.analysis import Analysis, analyse
 from edgedeploy.pipeline.layers.formats import open_steps
-from edgedeploy.pipeline.layers.reference import Reference, of_file, of_network
+from edgedeploy.pipeline.layers.reference import Reference, of_network
 
 from .plants import File, Files, Plant, plants
 

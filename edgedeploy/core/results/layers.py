@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -74,3 +75,26 @@ class LayerReport:
     def first(self) -> LayerError | None:
         """Where the two part first; None where no single operator stands out."""
         return next((layer for layer in self.layers if layer.parts), None)
+
+
+def first_line(report: LayerReport) -> str:
+    """Where the two part first, in a line."""
+    found = report.first
+    if found is not None:
+        behind = f", or {', '.join(found.before)} before it" if found.before else ""
+        clipped = f", {found.clipped:.1%} of its values do not fit its range" if found.clipped > 0.001 else ""
+        return (
+            f"they part at {found.where}{behind}: with exact inputs its SQNR is {_decibel(found.own_sqnr_db)}, "
+            f"its largest error {found.own_error:.2g} σ{clipped}"
+        )
+    if not report.layers:
+        return "no operator has a counterpart in the float network"
+    worst = min(report.layers, key=lambda layer: math.inf if layer.own_sqnr_db is None else layer.own_sqnr_db)
+    return (
+        f"no operator stands out; the largest own error is that of {worst.where}: "
+        f"its SQNR with exact inputs is {_decibel(worst.own_sqnr_db)}"
+    )
+
+
+def _decibel(value: float | None) -> str:
+    return "infinite" if value is None else f"{value:.1f} dB"
