@@ -39,14 +39,13 @@ def _lines(report: LayerReport) -> Iterator[str]:
     if report.note:
         yield f"<p>{escape(report.note)}</p>"
     if report.layers:
-        yield f'<figure class="plot">{_plot(report.layers)}<figcaption>Signal to noise ratio of each operator'
-        yield f"'s output, in the file's order, run alone in {escape(report.runtime)}. Own: with the float network's values as"
-        yield "its inputs. Inherited: what the errors of its inputs change in it. Total: in the file. Higher is better."
-        yield "Crosses: here the two part.</figcaption></figure>"
+        yield f'<figure class="plot">{_plot(report.layers)}<figcaption>'
+        yield f"Signal to noise ratio of the output of each operator, run alone in {escape(report.runtime)}, in the file's"
+        yield "order; higher is better. Own: with the float network's values as its inputs. Inherited: what the errors of"
+        yield "its inputs change in it. Total: in the file. Crosses: here the two part.</figcaption></figure>"
         yield from _table(report.layers)
-    alone = report.without_counterpart
-    yield f'<p class="muted">{alone} operators have no counterpart in the float network; their errors are in the next one\'s.'
-    yield "Written by edgedeploy.</p>\n</body>\n</html>"
+    yield f'<p class="muted">{report.without_counterpart} operators have no counterpart in the float network; their errors'
+    yield "are in the next one's. Written by edgedeploy.</p>\n</body>\n</html>"
 
 
 def _plot(layers: Sequence[LayerError]) -> str:

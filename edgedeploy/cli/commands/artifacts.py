@@ -176,9 +176,10 @@ def verify(
 ) -> None:
     """Compare artifacts with the float network again.
 
-    Runs each artifact on its stored inputs and compares its outputs with the stored ones of the float network. With --layers
-    it runs the operators of a .tflite or .onnx artifact one by one: once with the float network's values, which shows the
-    operator's own error, and once with the artifact's. Two files are compared by `verify --layers FLOAT INT8`.
+    Runs each artifact on its stored inputs and compares its outputs with the stored ones of the float network.
+    With --layers it runs the operators of a .tflite or .onnx artifact one by one: once with the float network's
+    values, which shows each operator's own error, and once with the artifact's. `verify --layers FLOAT INT8`
+    compares two files of any origin.
     """
     from edgedeploy.pipeline.layers import NetworkSource
 

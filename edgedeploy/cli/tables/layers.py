@@ -28,11 +28,10 @@ def render_layers(report: LayerReport, layout: Layout = PLAIN, *, top: int = SHO
             )
     left = len(report.layers) - table.row_count
     title = f"{report.artifact} beside {report.reference} in float, operator by operator in {report.runtime}"
+    alone = report.without_counterpart
     notes = [
-        f"{left} operators with smaller own errors are left out; --json and --html have all." if left else "",
-        f"{report.without_counterpart} operators have no counterpart in the float network; their errors are in the next one's."
-        if report.without_counterpart
-        else "",
+        f"{left} operators with smaller own errors are left out; --json and --html have all" if left else "",
+        f"{alone} operators are none of the float network's; their errors are in the next one's" if alone else "",
         report.note,
     ]
     return render(f"{title}\n{first_line(report)}", table, *filter(None, notes), layout=layout)

@@ -1,8 +1,8 @@
 """The operators of an ONNX model, each as a model of its own that ONNX Runtime runs.
 
 In a quantized model QuantizeLinear and DequantizeLinear around an operator belong to its step, so that ONNX Runtime uses
-the same integer kernels as for the whole model. Models with operators that take integers themselves (QLinearConv) are run too;
-their tensors without DequantizeLinear are compared as they are.
+the same integer kernels as for the whole model. The integers of operators such as QLinearConv, whose scales are operands,
+are not compared.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ class OnnxSteps:
         self._declared = {
             value.name: onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type) for value in graph.input
         }
-        self.inputs = [value.name for value in graph.input if value.name not in self._constants]
-        self.input_shapes = [
+        self.inputs: Sequence[str] = [value.name for value in graph.input if value.name not in self._constants]
+        self.input_shapes: Sequence[tuple[int, ...]] = [
             tuple(side.dim_value or 1 for side in value.type.tensor_type.shape.dim)
             for value in graph.input
             if value.name in self.inputs
         ]
-        self.outputs = [self._base(value.name) for value in graph.output]
+        self.outputs: Sequence[str] = [self._base(value.name) for value in graph.output]
         self._node: dict[str, Any] = {}
         steps = []
         for node in graph.node:

@@ -13,6 +13,7 @@ import numpy as np
 
 from edgedeploy.core.artifact import NHWC, Artifact, Golden
 from edgedeploy.core.errors import ArtifactInvalid, UsageError
+from edgedeploy.core.parity import Array
 from edgedeploy.core.reporter import Reporter
 from edgedeploy.core.spec import TensorSpec
 from edgedeploy.pipeline.export import ExportOptions, stages
@@ -102,7 +103,7 @@ def _check_same(artifact: Artifact, stored: Golden, made: Golden) -> None:
         )
 
 
-def _differences(left: Sequence[np.ndarray], right: Sequence[np.ndarray]) -> float:  # type: ignore[type-arg]
+def _differences(left: Sequence[Array], right: Sequence[Array]) -> float:
     if [array.shape for array in left] != [array.shape for array in right]:
         return float("inf")
     pairs = zip(left, right, strict=True)

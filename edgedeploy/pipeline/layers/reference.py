@@ -46,7 +46,7 @@ class Reference:
     def save(self, folder: Path) -> None:
         """Writes two files into the folder."""
         (folder / "reference.json").write_text(encode(self.facts))
-        np.savez(folder / "reference.npz", **{str(index): value for index, value in enumerate(self.values)})
+        np.savez(folder / "reference.npz", **{str(index): value for index, value in enumerate(self.values)})  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, folder: Path) -> Reference:
@@ -67,7 +67,7 @@ def of_network(module: fx.GraphModule, sample: Sequence[Array]) -> Reference:
     values: list[Array] = []
     position: dict[fx.Node, tuple[int, ...]] = {}
 
-    class Recorder(fx.Interpreter):  # type: ignore[misc]
+    class Recorder(fx.Interpreter):
         def run_node(self, n: fx.Node) -> object:
             result = super().run_node(n)
             sources = tuple(dict.fromkeys(index for node in n.all_input_nodes for index in position.get(node, ())))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -56,7 +56,7 @@ class StepFile(Protocol):
         """The smallest and the largest number that a tensor can hold; None for float."""
 
 
-def quantized(values: Array, scale: float, zero_point: int, dtype: np.dtype) -> Array:  # type: ignore[type-arg]
+def quantized(values: Array, scale: float, zero_point: int, dtype: np.dtype[Any]) -> Array:
     """Real values as integers: round(x / scale) + zero_point, clamped."""
     limits = np.iinfo(dtype)
     stored: Array = np.clip(np.rint(values / scale) + zero_point, limits.min, limits.max).astype(dtype)
@@ -69,7 +69,7 @@ def dequantized(stored: Array, scale: float, zero_point: int) -> Array:
     return real
 
 
-def limits_of(scale: float, zero_point: int, dtype: np.dtype) -> tuple[float, float]:  # type: ignore[type-arg]
+def limits_of(scale: float, zero_point: int, dtype: np.dtype[Any]) -> tuple[float, float]:
     """The smallest and the largest real number that such integers stand for."""
     ends = np.iinfo(dtype)
     return (ends.min - zero_point) * scale, (ends.max - zero_point) * scale

@@ -39,9 +39,11 @@ class TfliteSteps:
             steps.append(Step(name, types[index], module, inputs, tuple(self._names[i] for i in op.outputs)))
             self._operator[name] = op
         self.steps: Sequence[Step] = tuple(steps)
-        self.inputs = [self._names[index] for index in self._graph.inputs]
-        self.outputs = [self._names[index] for index in self._graph.outputs]
-        self.input_shapes = [tuple(map(int, self._tensors[index].shape)) for index in self._graph.inputs]
+        self.inputs: Sequence[str] = [self._names[index] for index in self._graph.inputs]
+        self.outputs: Sequence[str] = [self._names[index] for index in self._graph.outputs]
+        self.input_shapes: Sequence[tuple[int, ...]] = [
+            tuple(map(int, self._tensors[index].shape)) for index in self._graph.inputs
+        ]
 
     def opened(self, step: Step, values: Sequence[Array]) -> RunStep:
         """See StepFile."""

@@ -77,7 +77,7 @@ def _answer(request: WorkerRequest, folder: Path) -> WorkerAnswer:
         found = analyse(file, reference, request.channels_last)
     except EdgedeployError as error:
         return WorkerAnswer(error=error.message, details=error.details, hint=error.hint)
-    np.savez(folder / OUTPUTS, **{str(index): value for index, value in enumerate(found.outputs)})
+    np.savez(folder / OUTPUTS, **{str(index): value for index, value in enumerate(found.outputs)})  # type: ignore[arg-type]
     return WorkerAnswer(found.layers, found.without_counterpart)
 
 
