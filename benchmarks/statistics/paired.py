@@ -46,7 +46,7 @@ class PairedDifferences:
         if not len(below):
             return None
         means = self._means()
-        return float(means[below[-1] + 1]), float(means[len(means) - 2 - below[-1]])
+        return float(means[below[-1]]), float(means[len(means) - 1 - below[-1]])
 
     def smallest_change(self, rate: float) -> float:
         """The smallest relative change that as many blocks with this spread would show, 95 times in 100."""
