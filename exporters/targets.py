@@ -90,6 +90,8 @@ HARD_SIGMOID_AS_CLIP = ("fold_hard_sigmoid_gate",)
 FLOAT_GELU = ("gelu_to_tanh",)
 # Float on channel-first runtimes only: in int8 a norm in single operators would be rounded at every step.
 CHANNELS_FIRST_NORM = ("channels_first_layer_norm",)
+# After it where both are asked for: what is left
+ROW_NORM = ("layer_norm_to_instance_norm",)
 TFLITE_OPERATORS = (
     "center_before_variance",
     "transposed_conv_to_shuffle",
@@ -120,12 +122,12 @@ _ONNX, _EXECUTORCH, _TFLITE = BACKENDS["onnx"], BACKENDS["executorch"], BACKENDS
 TARGETS: Registry[Target] = Registry(
     "target",
     (
-        Target("onnx-fp32", _ONNX, FP32, EVERYWHERE + CHANNELS_FIRST_NORM, FLOAT_PARITY),
+        Target("onnx-fp32", _ONNX, FP32, EVERYWHERE + CHANNELS_FIRST_NORM + ROW_NORM, FLOAT_PARITY),
         Target(
             "onnx-int8",
             _ONNX,
             STATIC_INT8,
-            EVERYWHERE + HARD_SIGMOID_AS_CLIP + FLOAT_GELU,
+            EVERYWHERE + HARD_SIGMOID_AS_CLIP + FLOAT_GELU + ROW_NORM,
             INT8_PARITY,
             x86_recipe=STATIC_UINT8_ACTIVATIONS,
         ),

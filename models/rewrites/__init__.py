@@ -14,6 +14,8 @@ The order matters for these:
 - `merge_patch_columns` and `pad_output_channels` after `linear_to_conv`: they look at the layers that are left;
 - `layer_norm_to_products` after `channels_first_layer_norm` and `linear_to_conv`, and after `pad_output_channels`, which
   would pad its means;
+- `layer_norm_to_instance_norm` after `channels_first_layer_norm`, `linear_to_conv` and `cancel_permutes`: it looks at the
+  layers that are left;
 - `pool1x1_to_stride` after `linear_to_conv`: the stride goes into a convolution;
 - `transposed_conv_to_shuffle` before `crop_transposed_conv`: the second takes what is left;
 - `resize_to_fixed_size` before `nearest_to_gather`: it drops resizes that change nothing;
@@ -44,6 +46,7 @@ from . import (
     fuse_hard_activations,
     gelu_to_tanh,
     l2_norm_to_rsqrt,
+    layer_norm_to_instance_norm,
     layer_norm_to_products,
     linear_to_conv,
     merge_patch_columns,
@@ -86,6 +89,7 @@ ALL: Registry[Rewrite] = Registry(
         merge_patch_columns.REWRITE,
         pad_output_channels.REWRITE,
         layer_norm_to_products.REWRITE,
+        layer_norm_to_instance_norm.REWRITE,
         center_before_variance.REWRITE,
         adaptive_pool_to_fixed.REWRITE,
         resize_to_fixed_size.REWRITE,
