@@ -3,15 +3,19 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
-from edgedeploy.models.rewrites.transposed_conv_to_shuffle import REWRITE
+from edgedeploy.models.rewrites.rewrite import Rewrite
+from edgedeploy.models.rewrites.transposed_conv_to_shuffle import CHANNELS_FIRST, CHANNELS_LAST
 
 from .tools import rewritten
 
+FORMS = pytest.mark.parametrize("form", [CHANNELS_FIRST, CHANNELS_LAST], ids=str)
 
+
+@FORMS
 @pytest.mark.parametrize("rate", [2, 3])
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no_bias"])
-def test_a_depthwise_spread_becomes_a_convolution_and_a_shuffle(rate: int, bias: bool) -> None:
-    done = rewritten(REWRITE, nn.Sequential(nn.ConvTranspose2d(6, 6, rate, rate, groups=6, bias=bias)), (2, 6, 4, 5))
+def test_a_depthwise_spread_becomes_a_convolution_and_a_shuffle(form: Rewrite, rate: int, bias: bool) -> None:
+    done = rewritten(form, nn.Sequential(nn.ConvTranspose2d(6, 6, rate, rate, groups=6, bias=bias)), (2, 6, 4, 5))
     assert (done.applied, done.count("conv_transpose2d"), done.count("conv2d")) == (1, 0, 1)
     assert done.error() < 1e-5
 
@@ -27,11 +31,11 @@ def test_a_depthwise_spread_becomes_a_convolution_and_a_shuffle(rate: int, bias:
     ids=["overlap", "gaps", "padding", "groups"],
 )
 def test_other_transposed_convolutions_are_declined(module: nn.Module, reason: str) -> None:
-    done = rewritten(REWRITE, nn.Sequential(module), (2, 6, 4, 5))
+    done = rewritten(CHANNELS_FIRST, nn.Sequential(module), (2, 6, 4, 5))
     assert done.applied == 0
     assert reason in done.declined[0].reason
 
 
 def test_without_groups_it_is_left_alone() -> None:
-    done = rewritten(REWRITE, nn.Sequential(nn.ConvTranspose2d(6, 6, 2, 2)), (2, 6, 4, 5))
+    done = rewritten(CHANNELS_FIRST, nn.Sequential(nn.ConvTranspose2d(6, 6, 2, 2)), (2, 6, 4, 5))
     assert (done.applied, done.count("conv_transpose2d")) == (0, 1)
