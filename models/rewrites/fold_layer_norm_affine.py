@@ -59,7 +59,7 @@ class FoldLayerNormAffine(Rewrite):
     def rewrite(self, graph: Graph, node: fx.Node, plan: Plan) -> None:
         for layer in plan.layers:
             change_layer(graph, layer, plan.gain, plan.bias, in_front=True)
-        bare = graph.call(node.target, node.args[0], node.args[1], None, None, *node.args[4:5], before=node)
+        bare = graph.call(aten.layer_norm.default, *node.args[:2], None, None, argument(node, 4), before=node)
         graph.replace(node, bare)
 
 
