@@ -134,7 +134,9 @@ def _report_outside(operators: Sequence[OperatorFact], name: str, reporter: Repo
     """Names the layers and matrix products that the runtime's delegate does not take: its own kernels are far slower."""
     outside = [op for op in operators if op.delegated is False and op.macs]
     if outside:
-        places = ", ".join(dict.fromkeys(f"{op.type} at {op.module or 'the top level'}" for op in outside[:3]))
+        places = "; ".join(
+            dict.fromkeys(f"{op.type} at {op.module or 'the top level'} ({op.outside_because})" for op in outside[:3])
+        )
         more = f" and {len(outside) - 3} more" if len(outside) > 3 else ""
         reporter.note(f"{name} has layers outside the delegate, which cost many times as much: {places}{more}")
 
