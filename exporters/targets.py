@@ -70,6 +70,7 @@ COMMON = (
     "window_shift_to_gather",
     "collapse_permute_dims",
     "decompose_sdpa",
+    "mask_by_where",
     "split_qkv_projection",
     "split_to_slices",
     "fold_attention_scale",
@@ -86,6 +87,8 @@ COMMON = (
 LABEL_SELECTION = ("argmax_over_candidates",)
 # No CPU delegate has an int8 hard sigmoid; as a clip it is part of the convolution before it.
 HARD_SIGMOID_AS_CLIP = ("fold_hard_sigmoid_gate",)
+# ONNX Runtime's quantizer fails at these.
+GROUPED_TRANSPOSED = ("grouped_transposed_conv_to_shuffle",)
 # ONNX Runtime has no int8 GELU; in float networks the difference would be the largest error.
 FLOAT_GELU = ("gelu_to_tanh",)
 # Float on channel-first runtimes only: in int8 a norm in single operators would be rounded at every step.
@@ -125,7 +128,7 @@ TARGETS: Registry[Target] = Registry(
             "onnx-int8",
             _ONNX,
             STATIC_INT8,
-            EVERYWHERE + HARD_SIGMOID_AS_CLIP + FLOAT_GELU,
+            EVERYWHERE + HARD_SIGMOID_AS_CLIP + FLOAT_GELU + GROUPED_TRANSPOSED,
             INT8_PARITY,
             x86_recipe=STATIC_UINT8_ACTIVATIONS,
         ),

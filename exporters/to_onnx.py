@@ -24,7 +24,7 @@ from edgedeploy.core.spec import TensorSpec
 from .job import ExportJob, Lowered, as_contiguous, example_outputs, tensor_specs
 from .onnx_operators import exported_paths, node_paths, operator_facts, operators_of
 from .recipes import Quantization, float_operators, quantization_of
-from .regions import DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
+from .regions import DistributionTypes, DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
 
 OPSET = 20
 OBSERVERS = {Observer.MIN_MAX: "MinMax"}  # names of onnxruntime.quantization.CalibrationMethod
@@ -47,6 +47,12 @@ REGION_TYPES = RegionTypes(
         multiplications=("Mul",),
         products=("MatMul", "Einsum"),
         layers=("Conv", "Gemm", "ConvTranspose"),
+        views=("Reshape", "Transpose", "Slice", "Unsqueeze", "Squeeze", "Expand"),
+    ),
+    DistributionTypes(
+        softmaxes=("Softmax", "LogSoftmax"),
+        selects=("Where",),
+        products=("MatMul", "Einsum"),
         views=("Reshape", "Transpose", "Slice", "Unsqueeze", "Squeeze", "Expand"),
     ),
 )
