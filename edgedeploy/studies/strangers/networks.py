@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Made = tuple[nn.Module, tuple[Tensor, ...]]
+Factory = Callable[[], Made]
 IMAGE = (1, 3, 64, 64)
 
 
@@ -282,8 +283,8 @@ def data_dependent() -> Made:
     return _DataDependent(), (_image(),)
 
 
-EXPORTED: tuple[Callable[[], Made], ...] = (
+EXPORTED: tuple[Factory, ...] = (
     segmentation, detection, two_inputs, decoder, recurrent, relative_attention, linear_attention, keypoints, upscaler,
     causal_tokens,
 )  # fmt: skip
-REFUSED: tuple[Callable[[], Made], ...] = (data_dependent,)
+REFUSED: tuple[Factory, ...] = (data_dependent,)
