@@ -70,6 +70,7 @@ COMMON = (
     "window_shift_to_gather",
     "collapse_permute_dims",
     "decompose_sdpa",
+    "mask_by_where",
     "split_qkv_projection",
     "split_to_slices",
     "fold_attention_scale",
@@ -88,6 +89,8 @@ COMMON = (
 LABEL_SELECTION = ("argmax_over_candidates",)
 # No CPU delegate has an int8 hard sigmoid; as a clip it is part of the convolution before it.
 HARD_SIGMOID_AS_CLIP = ("fold_hard_sigmoid_gate",)
+# ONNX Runtime's quantizer fails at these.
+GROUPED_TRANSPOSED = ("grouped_transposed_conv_to_shuffle",)
 # ONNX Runtime has no int8 GELU; in float networks the difference would be the largest error.
 FLOAT_GELU = ("gelu_to_tanh",)
 # Channel-first runtimes. In int8 such a norm stays in float as a region.
@@ -136,7 +139,7 @@ TARGETS: Registry[Target] = Registry(
             "onnx-int8",
             _ONNX,
             STATIC_INT8,
-            EVERYWHERE + HARD_SIGMOID_AS_CLIP + FLOAT_GELU + ROW_NORM,
+            EVERYWHERE + HARD_SIGMOID_AS_CLIP + FLOAT_GELU + ROW_NORM + GROUPED_TRANSPOSED,
             INT8_PARITY,
             x86_recipe=STATIC_UINT8_ACTIVATIONS,
         ),

@@ -7,6 +7,7 @@ The order matters for these:
 - `split_qkv_projection` before `split_to_slices`, which takes what is left, and before `fold_attention_scale`, which needs
   a layer for q;
 - `decompose_sdpa` before `fold_attention_scale`: it leaves a scale to fold;
+- `decompose_sdpa` before `mask_by_where`: it leaves masks;
 - `l2_norm_to_rsqrt` before `defer_l2_norm`: the second knows one spelling;
 - `channels_first_layer_norm` before `linear_to_conv`: it leaves the permute that the layers need;
 - `cancel_permutes` after both, which leave permutes behind;
@@ -55,6 +56,7 @@ from . import (
     layer_norm_to_instance_norm,
     layer_norm_to_products,
     linear_to_conv,
+    mask_by_where,
     matmul_to_bmm,
     merge_patch_columns,
     nearest_to_gather,
@@ -79,6 +81,7 @@ ALL: Registry[Rewrite] = Registry(
         drop_expand.REWRITE,
         window_shift_to_gather.REWRITE,
         decompose_sdpa.REWRITE,
+        mask_by_where.REWRITE,
         split_qkv_projection.REWRITE,
         split_to_slices.REWRITE,
         collapse_permute_dims.REWRITE,
@@ -94,6 +97,7 @@ ALL: Registry[Rewrite] = Registry(
         pool1x1_to_stride.REWRITE,
         depthwise_transposed_conv_to_shuffle.REWRITE,
         transposed_conv_to_shuffle.REWRITE,
+        transposed_conv_to_shuffle.GROUPED,
         crop_transposed_conv.REWRITE,
         split_large_depthwise.CUT_INPUTS,
         split_large_depthwise.CUT_OUTPUTS,
