@@ -6,7 +6,7 @@ JOBS ?= 2
 export ORT_DISABLE_TELEMETRY := 1
 
 .PHONY: help setup setup-arm demo docs lint test test-all gate gate-update studies overhead zoo strangers versus \
-        leave-one-out clean
+        leave-one-out explain-study clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -66,6 +66,9 @@ versus: setup setup-arm  ## the tools' documented path beside ours, into benchma
 
 leave-one-out: setup setup-arm  ## what each rewrite gains alone, into benchmarks/RESULTS.md; after make versus
 	$(BIN)/python -m edgedeploy.studies.versus --leave-one-out
+
+explain-study: setup  ## what explain predicts against what the runtimes report, for all artifacts below ./artifacts
+	$(BIN)/python -m edgedeploy.studies.delegates
 
 clean:  ## everything that make made
 	rm -rf $(VENV) build dist artifacts results *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -15,7 +15,7 @@ from edgedeploy.core.errors import EdgedeployError, ParityFailed, UsageError, co
 
 if TYPE_CHECKING:
     from edgedeploy.core.artifact import Artifact
-    from edgedeploy.pipeline.layers import NetworkSource
+    from edgedeploy.pipeline.layers.recreate import NetworkSource
 
 commands = typer.Typer()
 
@@ -181,7 +181,7 @@ def verify(
     values, which shows each operator's own error, and once with the artifact's. `verify --layers FLOAT INT8`
     compares two files of any origin.
     """
-    from edgedeploy.pipeline.layers import NetworkSource
+    from edgedeploy.pipeline.layers.recreate import NetworkSource
 
     if layers:
         _verify_layers(artifact, NetworkSource(model, weights, calib), html, as_json=as_json)
@@ -218,7 +218,8 @@ def _verify_layers(files: Sequence[Path], source: NetworkSource, html: Path | No
     from edgedeploy.cli.progress import RichReporter
     from edgedeploy.cli.tables.layers import render_layers
     from edgedeploy.core.storage.files import write_atomically
-    from edgedeploy.pipeline.layers import compare_files, render_layers_page, verify_layers
+    from edgedeploy.pipeline.layers import compare_files, render_layers_page
+    from edgedeploy.pipeline.layers.artifacts import verify_layers
 
     if len(files) > 2:
         raise UsageError("--layers takes one artifact, or a float file and one to compare with it")
