@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from edgedeploy.android_harness.protocol import RunnerAnswer, RunRequest
 from edgedeploy.benchmarks.conditions import MeasurementConditions
@@ -26,6 +26,9 @@ from edgedeploy.core.measurement import InstructionCount, InstructionProfile, La
 from edgedeploy.core.parity import Array
 from edgedeploy.core.provenance import OperatorFact
 from edgedeploy.core.reporter import Reporter
+
+if TYPE_CHECKING:
+    from edgedeploy.benchmarks.recording.recorder import Recorder
 
 LEGACY_RUNTIME = "tflite-runtime"
 PROFILE_RUNS = 20  # the mean of an operator settles soon
@@ -137,10 +140,12 @@ class ExecutorOptions:
     Attributes:
         conditions: the measurement conditions.
         runtime: "tflite-runtime" for the legacy TFLite runtime; None for the one that the artifact names.
+        recorder: keeps the dialogue with the device; None keeps nothing.
     """
 
     conditions: MeasurementConditions = field(default_factory=MeasurementConditions)
     runtime: str | None = None
+    recorder: Recorder | None = None
 
 
 def run_request(options: RunOptions, cpu_mask: int | None) -> RunRequest:

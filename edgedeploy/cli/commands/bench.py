@@ -84,6 +84,18 @@ def bench(
             "--profile", help="Run each row once more, for the time (on qemu: the instructions) of each operator."
         ),
     ] = False,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            "--record",
+            metavar="FILE",
+            help="Keep the whole dialogue with the device and the samples in this file; --device replay:FILE runs the "
+            "line again without the device.",
+        ),
+    ] = None,
+    record_names: Annotated[
+        bool, typer.Option("--record-names", help="Leave serial numbers and user names in the record.")
+    ] = False,
     require_trust: Annotated[
         bool, typer.Option("--require-trust", help="Exit with 4 if a row is not trustworthy.")
     ] = False,
@@ -106,6 +118,7 @@ def bench(
     from edgedeploy.core.measurement import ResultFile
     from edgedeploy.pipeline.bench import bench as run
     from edgedeploy.pipeline.measuring.interleaved import bench_interleaved
+    from edgedeploy.pipeline.measuring.recorded import recorded_line
 
     to_stdout = json_file is not None and str(json_file) == "-"
     rows: dict[int, Measurement] = {}
@@ -124,8 +137,13 @@ def bench(
         "runtime": runtime,
         "profile": profile,
         "require_trust": require_trust,
+        "record": record,
+        "record_names": record_names,
         "json_file": None if to_stdout else json_file,
     }
+    line = recorded_line(device)
+    if line is not None:
+        artifact, interleave, seed = artifact or [*line.artifacts], line.interleave, line.seed
     try:
         with unwinding():
             if interleave:

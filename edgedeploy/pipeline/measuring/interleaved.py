@@ -28,6 +28,7 @@ from edgedeploy.pipeline.bench import (
 from edgedeploy.pipeline.verification import HostReference, workload_of
 
 from .options import BenchKeywords, BenchOptions
+from .recorded import as_recorded, line_of
 
 if TYPE_CHECKING:
     from edgedeploy.benchmarks.executors import Executor, RunOptions, RunOutput, Workload
@@ -57,13 +58,13 @@ def bench_interleaved(
 
     Raises as `bench`, and UsageError where these are not two artifacts, or the device counts instructions.
     """
-    chosen = BenchOptions(**({"protocol": "interleaved"} | options))  # type: ignore[arg-type]
+    chosen = as_recorded(BenchOptions(**({"protocol": "interleaved"} | options)))  # type: ignore[arg-type]
     reporter = reporter or NullReporter()
     found = artifacts_for_runtime(_two(artifacts, reporter), chosen.runtime, reporter)
     if len(found) != 2:
         raise UsageError("--interleave takes two artifacts of this runtime")
     rows = Rows(chosen.json_file, on_row)
-    with open_for(chosen, rows) as executor, HostReference(reporter) as host:
+    with open_for(chosen, rows, line_of(chosen, found, seed)) as executor, HostReference(reporter) as host:
         if executor.info.kind == "qemu":
             raise UsageError(
                 "instructions are counted, and repeat: there is nothing to interleave",

@@ -14,6 +14,7 @@ from .protocols import Protocol, protocol_of
 
 if TYPE_CHECKING:
     from edgedeploy.benchmarks.executors import ExecutorOptions, RunOptions
+    from edgedeploy.benchmarks.recording.recorder import Recorder
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,9 @@ class BenchOptions:
         runtime: "tflite-runtime" for the legacy runtime 2.14 on this machine; None for the artifact's own.
         profile: run each row once more, for the time (on qemu: the instructions) of each operator.
         require_trust: raise NotTrustworthy at the end if a row is not trustworthy.
+        record: keep the dialogue with the device, the line and the samples in this file; "replay:FILE" as a device runs
+            the line again from it, whatever the other options say.
+        record_names: leave serial numbers and user names in it.
         json_file: written anew after every row, so that a failure loses none.
     """
 
@@ -53,6 +57,8 @@ class BenchOptions:
     runtime: str | None = None
     profile: bool = False
     require_trust: bool = False
+    record: str | Path | None = None
+    record_names: bool = False
     json_file: str | Path | None = None
 
     def __post_init__(self) -> None:
@@ -95,7 +101,7 @@ class BenchOptions:
         length = self.length
         return RunOptions(threads, self.warmup_runs, length.num_runs, length.min_secs, length.max_secs, length.launches)
 
-    def executor_options(self) -> ExecutorOptions:
+    def executor_options(self, recorder: Recorder | None = None) -> ExecutorOptions:
         """Under which conditions, and in which runtime."""
         from edgedeploy.benchmarks.conditions import MeasurementConditions
         from edgedeploy.benchmarks.executors import ExecutorOptions
@@ -103,7 +109,7 @@ class BenchOptions:
         conditions = MeasurementConditions(
             cores=self.cores, max_start_temperature_c=self.max_start_temp, cooldown_s=self.cooldown
         )
-        return ExecutorOptions(conditions, self.runtime)
+        return ExecutorOptions(conditions, self.runtime, recorder)
 
 
 class BenchKeywords(TypedDict, total=False):
@@ -123,4 +129,6 @@ class BenchKeywords(TypedDict, total=False):
     runtime: str | None
     profile: bool
     require_trust: bool
+    record: str | Path | None
+    record_names: bool
     json_file: str | Path | None
