@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from edgedeploy.android_harness.protocol import RunnerAnswer, RunRequest
 from edgedeploy.benchmarks.conditions import MeasurementConditions
-from edgedeploy.benchmarks.conditions.samples import Collected
+from edgedeploy.benchmarks.conditions.samples import REPEATS, Collected
 from edgedeploy.core.device import ConditionLogEntry, DeviceInfo, DeviceState
 from edgedeploy.core.measurement import InstructionCount, InstructionProfile, LaunchFigures, Profile
 from edgedeploy.core.parity import Array
@@ -68,6 +68,7 @@ class RunOptions:
         num_runs: least number of counted inferences of a launch; 0 runs the inputs once and measures nothing.
         min_secs, max_secs: measure at least and at most this long in a launch.
         launches: how often the runner is started.
+        keep_throttled: keep samples that were taken under throttling; else they are taken again.
     """
 
     threads: int = 1
@@ -76,6 +77,7 @@ class RunOptions:
     min_secs: float = 1.0
     max_secs: float = 150.0
     launches: int = 1
+    keep_throttled: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,11 @@ def run_request(options: RunOptions, cpu_mask: int | None) -> RunRequest:
         options.max_secs,
         cpu_mask=cpu_mask,
     )
+
+
+def repeats_of(options: RunOptions) -> int:
+    """How many more launches may take throttled samples again."""
+    return 0 if options.keep_throttled else REPEATS
 
 
 def profile_request(options: RunOptions, cpu_mask: int | None) -> RunRequest:

@@ -39,6 +39,7 @@ from .base import (
     output_from_samples,
     profile_from_answer,
     profile_request,
+    repeats_of,
     run_request,
 )
 
@@ -196,7 +197,7 @@ class DeviceExecutor:
             return self._attempt(workload, request, folder)
 
         request = run_request(options, conditions.mask)
-        collected = collect(attempt, request, self.info.cores, options.launches)
+        collected = collect(attempt, request, self.info.cores, options.launches, repeats_of(options))
         self.device.remove(WORK)
         return _Row(collected, conditions.log, conditions.mask)
 

@@ -44,6 +44,7 @@ class RecordedOptions:
     max_secs: float = 150.0
     launches: int = 3
     protocol: str = "default"
+    minutes: float | None = None
     cores: str = "all"
     max_start_temp: float | None = None
     cooldown: float = 0.0

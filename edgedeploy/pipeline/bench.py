@@ -78,7 +78,8 @@ def bench(
             for threads in threads_of(executor, chosen.threads, reporter):
                 run_options = chosen.run_options(threads)
                 try:
-                    rows.add(measure(artifact, executor, run_options, host, reporter))
+                    place = Place(executor, host, threads, chosen.protocol)
+                    rows.add(measure(artifact, run_options, place, reporter))
                     if chosen.profile:
                         rows.add_profile(profile_of(artifact, executor, run_options, reporter))
                 except ENDS_THE_BENCH:
@@ -199,26 +200,25 @@ def open_for(options: BenchOptions, rows: Rows, line: RecordedOptions) -> Iterat
             recorder.write(Path(options.record), line, rows.measurements)
 
 
-def measure(
-    artifact: Artifact, executor: Executor, options: RunOptions, host: HostReference, reporter: Reporter
-) -> Measurement:
+def measure(artifact: Artifact, options: RunOptions, place: Place, reporter: Reporter) -> Measurement:
     """Measures one artifact with one number of threads. Raises RunnerFailed, ArtifactInvalid or a DeviceError."""
     workload = workload_of(artifact, artifact.golden())
-    executor.prepare(workload, reporter)
+    place.executor.prepare(workload, reporter)
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     with reporter.stage(f"measure {artifact} with {options.threads} thread{'s' if options.threads > 1 else ''}"):
-        output = executor.run(workload, options, reporter)
-    return row_of(artifact, workload, output, Place(executor, host, options.threads, started))
+        output = place.executor.run(workload, options, reporter)
+    return row_of(artifact, workload, output, replace(place, started=started))
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where and when an output was measured."""
+    """Where, when and by which protocol an output was measured."""
 
     executor: Executor
     host: HostReference
     threads: int
-    started: str
+    protocol: str = "default"
+    started: str = ""
 
 
 def row_of(artifact: Artifact, workload: Workload, output: RunOutput, place: Place) -> Measurement:
@@ -248,6 +248,7 @@ def row_of(artifact: Artifact, workload: Workload, output: RunOutput, place: Pla
         parity=worst(parity),
         host_agreement=worst(agreement or ()),
         started_at=place.started,
+        protocol=place.protocol,
         input_shapes=tuple(spec.shape for spec in manifest.inputs),
         rewrites={found.rewrite: found.applied for found in manifest.provenance.rewrites},
         made_with=manifest.provenance.versions,

@@ -57,6 +57,17 @@ def bench(
             help="Start the runner this often for each row: processes differ, too. Default: 3; 12 with --interleave.",
         ),
     ] = None,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="default; mlperf: at least 1024 inferences and 60 s in one launch, judged by p90; or sustained: "
+            "--minutes without a pause, with the curve and the time to throttle.",
+        ),
+    ] = "default",
+    minutes: Annotated[
+        float | None, typer.Option(metavar="N", help="With --protocol sustained, how long. Default: 10.")
+    ] = None,
     interleave: Annotated[
         bool,
         typer.Option(
@@ -115,6 +126,7 @@ def bench(
     """
     from edgedeploy.cli.progress import RichReporter
     from edgedeploy.cli.tables.paired import render_pairs
+    from edgedeploy.core.errors import UsageError
     from edgedeploy.core.measurement import ResultFile
     from edgedeploy.pipeline.bench import bench as run
     from edgedeploy.pipeline.measuring.interleaved import bench_interleaved
@@ -131,6 +143,7 @@ def bench(
         "min_secs": min_secs,
         "max_secs": max_secs,
         "launches": launches,
+        "minutes": minutes,
         "cores": cores,
         "max_start_temp": max_start_temp,
         "cooldown": cooldown,
@@ -147,6 +160,8 @@ def bench(
     try:
         with unwinding():
             if interleave:
+                if protocol != "default":
+                    raise UsageError("--interleave has a protocol of its own", hint="leave --protocol out")
                 bench_interleaved(
                     artifact or (),
                     seed=seed,
@@ -156,6 +171,7 @@ def bench(
                     **options,
                 )
             else:
+                options["protocol"] = protocol
                 run(artifact or (), reporter=RichReporter(), on_row=rows.__setitem__, **options)
     finally:  # the rows that were measured are printed, whatever came after them
         measured = [rows[index] for index in sorted(rows)]
@@ -171,7 +187,11 @@ def bench(
 def _print_tables(rows: Sequence[Measurement], top: int) -> None:
     from edgedeploy.cli.tables.instruction_profiles import render_instruction_profiles
     from edgedeploy.cli.tables.measurements import render_measurements, render_profiles
+    from edgedeploy.cli.tables.sustained import render_sustained
 
     print_result(rows, render_measurements, as_json=False)
+    if any(row.sustained for row in rows):
+        print()
+        print_result(rows, render_sustained, as_json=False)
     print_result(rows, functools.partial(render_profiles, top=top), as_json=False)
     print_result(rows, functools.partial(render_instruction_profiles, top=top), as_json=False)

@@ -144,7 +144,7 @@ class _Turns:
         """The row of each artifact, over all blocks."""
         from edgedeploy.benchmarks.executors.base import merged
 
-        place = Place(self.executor, host, self.options.threads, self.started)
+        place = Place(self.executor, host, self.options.threads, "interleaved", self.started)
         return [
             row_of(artifact, workload, merged(outputs), place)
             for (artifact, workload), outputs in zip(self.artifacts, self.outputs, strict=True)

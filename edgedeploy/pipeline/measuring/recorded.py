@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from edgedeploy.core.artifact import Artifact
 
 from .options import BenchOptions
+from .protocols import protocol_of
 
 if TYPE_CHECKING:
     from edgedeploy.benchmarks.recording.records import RecordedOptions
@@ -31,6 +32,7 @@ def line_of(options: BenchOptions, artifacts: Sequence[Artifact], seed: int | No
         max_secs=length.max_secs,
         launches=length.launches,
         protocol=options.protocol,
+        minutes=options.minutes,
         cores=options.cores,
         max_start_temp=options.max_start_temp,
         cooldown=options.cooldown,
@@ -54,6 +56,7 @@ def as_recorded(options: BenchOptions) -> BenchOptions:
     line = recorded_line(options.device)
     if line is None:
         return options
-    names = ("threads", "warmup_runs", "num_runs", "min_secs", "max_secs", "launches", "protocol", "cores")
-    more = ("max_start_temp", "cooldown", "profile")
-    return replace(options, **{name: getattr(line, name) for name in (*names, *more)})
+    names = ["threads", "warmup_runs", "protocol", "minutes", "cores", "max_start_temp", "cooldown", "profile"]
+    if protocol_of(line.protocol).launches > 1:  # else the protocol says it itself
+        names += ["num_runs", "min_secs", "max_secs", "launches"]
+    return replace(options, **{name: getattr(line, name) for name in names})

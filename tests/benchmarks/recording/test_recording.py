@@ -1,4 +1,4 @@
-"""bench --record and --device replay: the same rows from a file, without names, and errors that say what is wrong with one."""
+"""bench --record and --device replay: the same rows from a file, without names; what is wrong with a file is said."""
 
 from __future__ import annotations
 
