@@ -45,10 +45,9 @@ def _curve(course: Sustained) -> str:
 def _order(courses: Sequence[tuple[Measurement, Sustained]]) -> list[str]:
     if len(courses) < 2:
         return []
-    orders = [
-        [f"{row.model}/{row.target}" for row, _ in sorted(courses, key=lambda found: level(found[1]))]
-        for level in (lambda course: course.first.p50_ns, lambda course: course.last.p50_ns)
-    ]
+    firsts = sorted(courses, key=lambda found: found[1].first.p50_ns)
+    lasts = sorted(courses, key=lambda found: found[1].last.p50_ns)
+    orders = [[f"{row.model}/{row.target}" for row, _ in found] for found in (firsts, lasts)]
     if orders[0] == orders[1]:
         return [f"the fastest first, at minute 1 and at the end: {', '.join(orders[0])}"]
     return [

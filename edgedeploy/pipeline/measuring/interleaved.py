@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from edgedeploy.core.artifact import Artifact
 from edgedeploy.core.errors import NotTrustworthy, UsageError
-from edgedeploy.core.measurement import Measurement
+from edgedeploy.core.measurement import Measurement, Profile
 from edgedeploy.core.reporter import NullReporter, Reporter
 from edgedeploy.core.results.paired import PairedComparison
 from edgedeploy.pipeline.bench import (
@@ -32,6 +32,8 @@ from .recorded import as_recorded, line_of
 
 if TYPE_CHECKING:
     from edgedeploy.benchmarks.executors import Executor, RunOptions, RunOutput, Workload
+
+PROFILES = 5  # launches of each artifact
 
 OnPair = Callable[[PairedComparison], object]
 
@@ -75,7 +77,7 @@ def bench_interleaved(
             turns.launch_all(found, seed)
             measured = turns.rows(host)
             if chosen.profile:
-                measured = [turns.profiled(row, artifact) for row, artifact in zip(measured, found, strict=True)]
+                measured = turns.profiled(measured)
             pair = turns.judge(measured[0], measured[1], seed)
             rows.add_pair(measured, pair)
             if on_pair:
@@ -104,6 +106,24 @@ def _two(artifacts: Sequence[str | Path | Artifact], reporter: Reporter) -> list
             hint="edgedeploy bench artifacts/topformer-tiny/tflite-fp32 artifacts/topformer-tiny/tflite-int8 --interleave",
         )
     return found
+
+
+def least_disturbed(profiles: Sequence[Profile]) -> Profile | None:
+    """Of each operator the launch in which it took least: other load reaches some operators of each launch, not all.
+
+    Launches whose operators are not those of the first one are left out.
+    """
+    if not profiles:
+        return None
+    first = profiles[0]
+    names = [operator.name for operator in first.operators]
+    alike = [
+        found
+        for found in profiles
+        if found.runs == first.runs and [operator.name for operator in found.operators] == names
+    ]
+    columns = zip(*(found.operators for found in alike), strict=True)
+    return replace(first, operators=tuple(min(column, key=lambda operator: operator.total_ns) for column in columns))
 
 
 @dataclass
@@ -150,12 +170,15 @@ class _Turns:
             for (artifact, workload), outputs in zip(self.artifacts, self.outputs, strict=True)
         ]
 
-    def profiled(self, row: Measurement, artifact: Artifact) -> Measurement:
-        """The row with the time of each operator."""
-        from edgedeploy.core.measurement import Profile
-
-        profile = profile_of(artifact, self.executor, self.options, self.reporter)
-        return replace(row, profile=profile) if isinstance(profile, Profile) else row
+    def profiled(self, rows: Sequence[Measurement]) -> list[Measurement]:
+        """The rows with the time of each operator, from several launches in turns."""
+        profiles: tuple[list[Profile], list[Profile]] = ([], [])
+        for _ in range(PROFILES):
+            for side, (artifact, _) in enumerate(self.artifacts):
+                found = profile_of(artifact, self.executor, self.options, self.reporter)
+                if isinstance(found, Profile):
+                    profiles[side].append(found)
+        return [replace(row, profile=least_disturbed(found)) for row, found in zip(rows, profiles, strict=True)]
 
     def judge(self, base: Measurement, head: Measurement, seed: int) -> PairedComparison:
         """The verdict."""
