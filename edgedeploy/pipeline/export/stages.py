@@ -38,6 +38,7 @@ from edgedeploy.data.photographs import calibration_from_photographs, held_out_i
 from edgedeploy.pipeline.verification import check_reference, constant_outputs, in_file_form, parity_of
 
 from .conversion_errors import explain_capture, explain_lowering
+from .failing_operator import first_failing
 from .options import NUM_CALIB, ExportOptions
 
 if TYPE_CHECKING:
@@ -262,7 +263,14 @@ def lower(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target,
     except (EdgedeployError, OSError, KeyboardInterrupt):
         raise
     except Exception as error:  # a converter may raise anything; it is reported in the user's words
-        raise explain_lowering(error, target.name, prepared.network.name, options.shared.log, job.module) from error
+        raise explain_lowering(
+            error,
+            target.name,
+            prepared.network.name,
+            options.shared.log,
+            job.module,
+            lambda: first_failing(job, target.exporter()),
+        ) from error
 
 
 def verify(prepared: PreparedNetwork, target: Target, lowered: LoweredFile) -> tuple[Parity, ...]:
@@ -273,6 +281,17 @@ def verify(prepared: PreparedNetwork, target: Target, lowered: LoweredFile) -> t
     inputs = in_file_form(prepared.golden.inputs, lowered.record.inputs)
     ran = run_in_python(target.runtime, lowered.path, inputs, RunOptions(warmup_runs=0, num_runs=0))
     return parity_of(prepared.golden, ran.outputs, lowered.record.outputs)
+
+
+def first_difference(
+    prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target, lowered: LoweredFile
+) -> str:
+    """Where a file and the float network part first, in a line; "" where its runtime does not show that."""
+    from edgedeploy.pipeline.layers import first_difference as search
+    from edgedeploy.pipeline.layers.reference import of_network
+
+    reference = of_network(rewritten.module, prepared.golden.inputs[0])
+    return search(reference, target.runtime, lowered.path, lowered.record.operators, lowered.record.inputs)
 
 
 def write(
