@@ -14,11 +14,13 @@ the export itself is killed.
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 __all__ = ["can_fork", "export_side_by_side", "jobs_for"]
 
 WORKER = "edgedeploy.pipeline.export.side_by_side.worker"
+LOCKS_END_S = 1.0
 LAST_LINES = 4  # of what a worker that crashed has printed
 
 
@@ -117,9 +120,22 @@ class _Worker:
         finished = self._process.poll() == 0
         self._process.wait()
         if not finished and self.network:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Removes what killed processes left. Their locks may end a moment after their last sign of life."""
+        folder = Path(self._request.options.output) / self.network
+        deadline = time.monotonic() + LOCKS_END_S
+        while True:
             for target in self._request.targets:
-                recover(Path(self._request.options.output) / self.network / target, files_of_artifact)
+                recover(folder / target, files_of_artifact)
             remove_abandoned_private()
+            left = [path for target in self._request.targets for path in folder.glob(f".{glob.escape(target)}.*")]
+            if not left or time.monotonic() > deadline:
+                break
+            time.sleep(0.02)
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # where nothing was there before
 
     def crashed(self) -> ExportFailed:
         """Why the worker ended before it said that it was done."""
