@@ -72,7 +72,7 @@ from . import (
     window_shift_to_gather,
 )
 from .graph import capture, seeded_inputs
-from .rewrite import Rewrite, RewrittenModule, apply
+from .rewrite import Rewrite, Rewriter, RewrittenModule, apply
 
 ALL: Registry[Rewrite] = Registry(
     "rewrite",
@@ -121,4 +121,4 @@ ALL: Registry[Rewrite] = Registry(
     hint="`edgedeploy targets --json` lists each target's rewrites",
 )
 
-__all__ = ["ALL", "Rewrite", "RewrittenModule", "apply", "capture", "seeded_inputs"]
+__all__ = ["ALL", "Rewrite", "Rewriter", "RewrittenModule", "apply", "capture", "seeded_inputs"]

@@ -95,6 +95,16 @@ def export(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Write artifacts below this folder.")
     ] = Path("artifacts"),
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            metavar="N",
+            help="Make N targets at a time, each in a process of its own. Default: as many as cores and memory allow.",
+        ),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show what each rewrite did, and where it was not applied.")
     ] = False,
@@ -131,6 +141,7 @@ def export(
             min_runtime=min_runtime,
             without_rewrites=tuple(without_rewrite or ()),
             output=output,
+            jobs=jobs,
             reporter=RichReporter(verbose=verbose),
         )
     except EdgedeployError as error:  # what was exported is shown, whatever else failed
