@@ -26,11 +26,11 @@ from .recipes import Quantization, float_operators, quantization_of
 from .regions import DistributionTypes, DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
 
 OBSERVERS = {Observer.MIN_MAX: "MinMaxObserver"}  # classes of torchao.quantization.pt2e
-# layer_norm is one operator, which the quantizer leaves in float; without it a mean is a linear layer
+# layer_norm is one operator, which the quantizer leaves in float; without it a mean is a layer
 REGION_TYPES = RegionTypes(
     NormalizationTypes(
         roots=("aten.rsqrt.default",),
-        sums=("aten.sum.dim_IntList", "aten.mean.dim", "aten.linear.default"),
+        sums=("aten.sum.dim_IntList", "aten.mean.dim", "aten.linear.default", "aten.conv2d.default"),
         squares=("aten.mul.Tensor",),
         differences=("aten.sub.Tensor",),
         products=("aten.mul.Tensor",),

@@ -23,6 +23,8 @@ from edgedeploy.core.spec import TensorSpec
 
 from .job import ExportJob, Lowered, as_contiguous, example_outputs, tensor_specs
 from .onnx_operators import exported_paths, node_paths, operator_facts, operators_of
+from .onnx_passes.float_parameters import restore_float_parameters
+from .onnx_passes.gelu_to_gate import gelu_to_gate
 from .recipes import Quantization, float_operators, quantization_of
 from .regions import DistributionTypes, DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
 
@@ -157,8 +159,13 @@ def _quantize(
             calibrate_method=CalibrationMethod[method],
             nodes_to_exclude=in_float,
         )
-    record = {name: str(value) for name, value in settings.items()}
-    return onnx.load(str(target)), {**record, "calibrate_method": method, "float_nodes": in_float}
+    record: dict[str, Any] = {name: str(value) for name, value in settings.items()}
+    record |= {"calibrate_method": method, "float_nodes": in_float}
+    quantized = onnx.load(str(target))
+    restore_float_parameters(quantized, model)
+    if quantization.format is NumberFormat.STATIC_INT8:
+        record["gelu_error_steps"] = gelu_to_gate(quantized)
+    return quantized, record
 
 
 def _integer_io(

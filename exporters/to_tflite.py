@@ -185,13 +185,15 @@ def _describe(job: ExportJob, settings: Any) -> Lowered:
         interpreter.allocate_tensors()
         # the interpreter has no public way to list what its delegates took
         plan = interpreter._get_ops_details()
+    quantized = ((tensor["index"], tensor["quantization_parameters"]) for tensor in interpreter.get_tensor_details())
+    zero_points = {index: int(values["zero_points"][0]) for index, values in quantized if len(values["scales"]) == 1}
     # of all operators, whether delegated or not: nodes that a delegate replaces stay in the plan
     types = Counter(str(node["op_name"]) for node in plan)
     delegates = types.pop("DELEGATE", 0)
     return Lowered(
         _specs(interpreter.get_input_details(), job.input_names, job.layout),
         _specs(interpreter.get_output_details(), job.output_names, job.layout),
-        operator_facts(graph, module_paths(graph, job.module), delegated_operators(graph, plan)),
+        operator_facts(graph, module_paths(graph, job.module), delegated_operators(graph, plan), zero_points),
         GraphSummary(dict(types.most_common()), delegates=delegates),
         settings,
     )

@@ -52,6 +52,23 @@ def from_factory(name: ModelName, *, num_classes: int | None, seed: int) -> User
     )
 
 
+def load_function(text: str) -> tuple[Callable[..., Any], Path]:
+    """The function of the user's that `file.py:function` or `package.module:function` names, and the folder of its code.
+
+    Naming it runs the file. Raises ModelInvalid, UnknownName, UsageError.
+    """
+    source, _, attribute = text.rpartition(":")
+    if not source or not attribute:
+        raise UsageError(f"'{text}' does not name a function", hint="FILE.py:FUNCTION")
+    is_file = source.endswith(".py") or "/" in source
+    folder = Path(source).parent if is_file else Path.cwd()
+    name = ModelName("factory", text, source, attribute)
+    function = _attribute(_import(name, Path(source) if is_file else None, folder), name)
+    if not callable(function):
+        raise ModelInvalid(f"{text} is a {type(function).__name__}", hint="a function")
+    return function, folder.resolve()
+
+
 def _import(name: ModelName, path: Path | None, folder: Path) -> ModuleType:
     """The Python module of the file `path`, or where that is None the one called `name.source`."""
     source = name.source

@@ -108,9 +108,12 @@ class _Run:
             try:
                 check_threshold(name, target.threshold, parities)
             except ParityFailed as error:
+                with reporter.stage(f"look for the operator where {target.name} parts from the network"):
+                    where = stages.first_difference(self._prepared, rewritten, target, lowered)
+                details = [*error.details, *([where] if where else [])]
                 if not options.allow_low_parity:
-                    raise
-                reporter.note(f"{name} is kept below its threshold: {'; '.join(error.details)}")
+                    raise ParityFailed(error.message, details=details, hint=error.hint) from None
+                reporter.note(f"{name} is kept below its threshold: {'; '.join(details)}")
             with output_errors(final):
                 manifest = stages.write(self._prepared, rewritten, target, lowered, parities)
         return Artifact(final, manifest)
@@ -131,7 +134,9 @@ def _report_outside(operators: Sequence[OperatorFact], name: str, reporter: Repo
     """Names the layers and matrix products that the runtime's delegate does not take: its own kernels are far slower."""
     outside = [op for op in operators if op.delegated is False and op.macs]
     if outside:
-        places = ", ".join(dict.fromkeys(f"{op.type} at {op.module or 'the top level'}" for op in outside[:3]))
+        places = "; ".join(
+            dict.fromkeys(f"{op.type} at {op.module or 'the top level'} ({op.outside_because})" for op in outside[:3])
+        )
         more = f" and {len(outside) - 3} more" if len(outside) > 3 else ""
         reporter.note(f"{name} has layers outside the delegate, which cost many times as much: {places}{more}")
 
