@@ -136,7 +136,8 @@ def _means(
     while (op := producer.get(mean)) is not None and op.type in (*types.views, *types.sums):
         path.append(op)
         if op.type in types.sums:
-            return path if op.inputs[0] in _views_of(value, producer, types) else []
+            same = _views_of(op.inputs[0], producer, types) & _views_of(value, producer, types)
+            return path if same else []
         mean = op.inputs[0]
     return []
 
