@@ -30,13 +30,14 @@ OBSERVERS = {Observer.MIN_MAX: "MinMaxObserver"}  # classes of torchao.quantizat
 REGION_TYPES = RegionTypes(
     NormalizationTypes(
         roots=("aten.rsqrt.default",),
-        sums=("aten.sum.dim_IntList", "aten.mean.dim", "aten.linear.default", "aten.conv2d.default"),
+        sums=("aten.sum.dim_IntList", "aten.mean.dim"),
         squares=("aten.mul.Tensor",),
         differences=("aten.sub.Tensor",),
         products=("aten.mul.Tensor",),
         between=("aten.clamp_min.default", "aten.add.Tensor"),
         views=("aten.reshape.default", "aten.permute.default", "aten.transpose.int"),
         after=("aten.mul.Tensor", "aten.add.Tensor", "aten.sub.Tensor", "aten.reshape.default"),
+        layers=("aten.linear.default", "aten.conv2d.default"),
     ),
     LabelSelectionTypes(
         selectors=("aten.argmax.default", "aten.topk.default"),
