@@ -61,6 +61,7 @@ class Backend:
         packages: what exporting and running need.
         native: the runtime's libraries.
         channels_last: images are NHWC in the format's own operators.
+        mixes_formats: a file may hold more than one quantized number format.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Backend:
     packages: tuple[Package, ...]
     native: NativeLibraries
     channels_last: bool = False
+    mixes_formats: bool = False
 
     def __str__(self) -> str:
         return self.name
@@ -171,6 +173,7 @@ BACKENDS: Registry[Backend] = Registry(
                 licences=("{info}/licenses/LICENSE",),
             ),
             channels_last=True,
+            mixes_formats=True,
         ),
     ),
     name_of=str,
