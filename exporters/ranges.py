@@ -77,12 +77,13 @@ class RangeEstimator:
             self._width = width
         elif width > self._width:
             merged = np.floor_divide(np.arange(-BINS, BINS), int(width / self._width)) + BINS
-            self._counts = np.bincount(merged, self._counts, minlength=2 * BINS)
+            self._counts = np.bincount(merged, self._counts, minlength=2 * BINS).astype(np.float64)
             self._width = width
 
     @property
     def _centres(self) -> Floats:
-        return (np.arange(-BINS, BINS) + 0.5) * self._width
+        centres: Floats = (np.arange(-BINS, BINS) + 0.5) * self._width
+        return centres
 
     def _percentile(self) -> Range:
         cut = (1 - PERCENTILE / 100) / 2 * self._counts.sum()

@@ -105,7 +105,7 @@ def _set_observers(prepared: Any, assignment: Assignment, default: Observer) -> 
     """Puts an observer of ranges.py where a rule asks for one. A shared observer follows the first of its values."""
     from torchao.quantization.pt2e import MinMaxObserver
 
-    class RangeObserver(MinMaxObserver):  # type: ignore[misc]
+    class RangeObserver(MinMaxObserver):
         """Keeps the range of an estimator as minimum and maximum, which the scale is computed from."""
 
         estimator: RangeEstimator
@@ -121,7 +121,7 @@ def _set_observers(prepared: Any, assignment: Assignment, default: Observer) -> 
             return super().calculate_qparams()
 
     for node in prepared.graph.nodes:
-        observer = prepared.get_submodule(node.target) if node.op == "call_module" else None
+        observer: Any = prepared.get_submodule(node.target) if node.op == "call_module" else None
         if type(observer) is not MinMaxObserver:
             continue
         rule = assignment.rules.get(node.args[0].name)

@@ -84,7 +84,8 @@ def to_onnx(job: ExportJob) -> Lowered:
     model = onnx.load_from_string(source.content)
     inputs = tensor_specs(job.example_inputs, job.input_names)
     outputs = tensor_specs(example_outputs(job), job.output_names)
-    settings, warnings = None, ()
+    settings: dict[str, Any] | None = None
+    warnings: tuple[str, ...] = ()
     if quantization is not None:
         assignment = assign(operators_of(model, source.modules), job.recipe, REGION_TYPES)
         warnings = assignment.unmatched

@@ -161,7 +161,8 @@ class RecipeSearch:
         goal: in words.
         met: whether it was reached.
         path: the steps that are in the recipe, in order.
-        sensitivity: each block of the network that was measured, as the only one in float32, the most helpful first.
+        base_sqnr_db: of the recipe that exceptions are added to.
+        sensitivity: each block of the network that helps as the only exception, the most helpful first.
         costs: where the instructions come from: an emulated CPU's name, or "bound" for the fewest that the arithmetic
             could take.
         plain_instructions: of the recipe without exceptions.
@@ -171,6 +172,7 @@ class RecipeSearch:
     goal: str
     met: bool
     path: tuple[RecipeStep, ...]
+    base_sqnr_db: float | None
     sensitivity: tuple[RecipeStep, ...]
     costs: str
     plain_instructions: int

@@ -58,7 +58,7 @@ def test_the_order_and_the_size_of_batches_do_not_matter(observer: Observer) -> 
 
 
 @pytest.mark.parametrize("observer", Observer)
-@pytest.mark.parametrize("values", [np.zeros(4, np.float32), np.full(3, 5, np.float32), np.float32([-2])])
+@pytest.mark.parametrize("values", [np.zeros(4, np.float32), np.full(3, 5, np.float32), np.full(1, -2, np.float32)])
 def test_a_range_includes_zero_and_constants_have_one(observer: Observer, values: NDArray[np.float32]) -> None:
     found = estimated(observer, values)
     assert found.low <= 0 <= found.high

@@ -12,7 +12,9 @@ from edgedeploy.core.parity import Parity, worst
 from edgedeploy.core.provenance import RecipeSearch, RecipeStep
 
 from .layout import PLAIN, Layout
-from .text import NOTHING, mebibytes, new_table, parity_cells, render, render_table, sqnr_cell
+from .text import NOTHING, fold, mebibytes, new_table, parity_cells, render, render_table, sqnr_cell
+
+SHOWN_BLOCKS = 5
 
 
 @dataclass(frozen=True)
@@ -52,35 +54,30 @@ def _search_parts(artifact: Artifact) -> list[Table | str]:
     search = artifact.manifest.provenance.search
     if search is None:
         return []
-    counted = f"instructions: {search.costs}" if search.costs else "no exception was needed"
-    title = (
-        f"{artifact}: {search.goal}, {'met' if search.met else 'not met'}; {search.exports} artifacts tried; {counted}"
-    )
-    parts: list[Table | str] = [f"\n{title}", _steps_table(search.path, search, cumulative=True)]
+    title = f"{artifact}: {search.goal}, {'met' if search.met else 'not met'}; {search.exports} artifacts tried"
+    path = _steps_table("change", search.path, [None, *(step.sqnr_db for step in search.path)], search)
+    parts: list[Table | str] = [f"\n{title}", path]
     if search.sensitivity:
-        parts += [
-            "\nalone in float32, the most helpful",
-            _steps_table(search.sensitivity[:5], search, cumulative=False),
-        ]
+        shown = search.sensitivity[:SHOWN_BLOCKS]
+        parts.append(f"\nblocks alone in float32, the most helpful; instructions of {search.costs}")
+        parts.append(_steps_table("block", shown, [search.base_sqnr_db] * len(shown), search))
     return parts
 
 
-def _steps_table(steps: Sequence[RecipeStep], search: RecipeSearch, *, cumulative: bool) -> Table:
-    table = new_table("exception", ">cost M", ">cost %", ">SQNR dB", ">gain dB")
-    before = search.path[-1 if not cumulative else 0].sqnr_db
-    if not cumulative:  # sensitivities are those beside the preparations
-        before = [step for step in search.path if not step.instructions][-1].sqnr_db
-    for step in steps:
-        cost = (f"{step.instructions / 1e6:.3f}", f"{100 * step.instructions / search.plain_instructions:.1f}")
-        known = step.sqnr_db is not None and before is not None
+def _steps_table(
+    title: str, steps: Sequence[RecipeStep], before: Sequence[float | None], search: RecipeSearch
+) -> Table:
+    """Steps with what each gains over the SQNR before it."""
+    table = new_table(title, ">cost M", ">cost %", ">SQNR dB", ">gain dB")
+    fold(table, 0)
+    for step, base in zip(steps, before, strict=False):
+        cost = (f"{step.instructions / 1e6:.3f}", f"{100 * step.instructions / max(search.plain_instructions, 1):.1f}")
         table.add_row(
             step.change,
             *(cost if step.instructions else ("", "")),
             "equal" if step.sqnr_db is None else f"{step.sqnr_db:.1f}",
-            f"{(step.sqnr_db or 0) - (before or 0):+.1f}" if known and step is not search.path[0] else "",
+            "" if step.sqnr_db is None or base is None else f"{step.sqnr_db - base:+.1f}",
         )
-        if cumulative:
-            before = step.sqnr_db
     return table
 
 

@@ -90,8 +90,12 @@ def search_recipe(trials: Trials, options: SearchOptions, reporter: Reporter) ->
     return _Search(trials, options, reporter).run()
 
 
-def _without_correction(recipe: QuantRecipe) -> QuantRecipe:
-    return replace(recipe, prepare=tuple(step for step in recipe.prepare if step is not Preparation.CORRECT_BIAS))
+def _with(step: Preparation, recipe: QuantRecipe) -> QuantRecipe:
+    return replace(recipe, prepare=(*recipe.prepare, step))
+
+
+def _without(step: Preparation, recipe: QuantRecipe) -> QuantRecipe:
+    return replace(recipe, prepare=tuple(other for other in recipe.prepare if other is not step))
 
 
 class _Search:
@@ -106,24 +110,37 @@ class _Search:
         with self._reporter.stage("try the plain recipe"):
             plain = self._trials(replace(self._trials.target.recipe, name=NAME))
         self._note("plain", plain)
-        best = plain
+        self._base = best = plain
         if not self._options.is_met(best):
             best = self._with_preparations(best)
         if not self._options.is_met(best):
             self._costs = measured_costs(self._trials, plain, self._reporter)
-            base = self._trials(_without_correction(best.recipe))
-            self._measure_blocks(base)
-            best = self._with_exceptions(base, best)
+            self._measure_blocks(self._base)
+            best = self._with_exceptions(self._base, best)
         return Found(best.recipe, best.parity, self._record(best))
 
-    def _with_preparations(self, base: Trial) -> Trial:
+    def _with_preparations(self, plain: Trial) -> Trial:
+        """The recipe with those preparations that help."""
+        best = plain
         for step in Preparation:
+            if self._options.is_met(best):
+                break
             with self._reporter.stage(f"try {step.value}"):
-                tried = self._trials(replace(base.recipe, prepare=(*base.recipe.prepare, step)))
-            if tried.noise < (1 - HELPFUL) * base.noise:
-                base = tried
-                self._note(step.value, tried)
-        return base
+                tried = self._trials(_with(step, best.recipe))
+            if tried.noise < (1 - HELPFUL) * best.noise:
+                best = tried
+        self._base = self._trials(_without(Preparation.CORRECT_BIAS, best.recipe))
+        self._corrects = best is not self._base
+        self._note_preparations(plain, best)
+        return best
+
+    def _note_preparations(self, plain: Trial, last: Trial) -> None:
+        """Writes the path up to a recipe without exceptions, with the preparations that it has."""
+        self._path.clear()
+        self._note("plain", plain)
+        steps = last.recipe.prepare
+        for count, step in enumerate(steps, start=1):
+            self._note(step.value, self._trials(replace(last.recipe, prepare=steps[:count])))
 
     def _measure_blocks(self, base: Trial) -> None:
         """Fills in the sensitivities, from the outermost blocks inwards."""
@@ -151,7 +168,6 @@ class _Search:
 
     def _with_exceptions(self, base: Trial, best: Trial) -> Trial:
         """Adds exceptions until the goal is met, or none helps any more."""
-        self._corrects = base.recipe != best.recipe
         chosen: list[Sensitivity] = []
         for candidate in self._candidates(base):
             if any(is_within(candidate.block, other.block) for other in chosen):
@@ -164,6 +180,8 @@ class _Search:
                 break
         if self._options.is_met(best):
             best, chosen = self._without_needless(base, best, chosen)
+        if chosen and Preparation.CORRECT_BIAS not in best.recipe.prepare:
+            self._path = [step for step in self._path if step.change != Preparation.CORRECT_BIAS.value]
         for index, one in enumerate(chosen):
             self._note(f"float32 {one.block}", self._try_exceptions(base, chosen[: index + 1]), one.cost)
         return best
@@ -190,7 +208,7 @@ class _Search:
         with self._reporter.stage(f"try {len(blocks)} exception{'s' if len(blocks) > 1 else ''}"):
             tried = self._trials(recipe)
             if self._corrects and not self._options.is_met(tried):
-                corrected = self._trials(replace(recipe, prepare=(*recipe.prepare, Preparation.CORRECT_BIAS)))
+                corrected = self._trials(_with(Preparation.CORRECT_BIAS, recipe))
                 tried = min(tried, corrected, key=lambda trial: trial.noise)
         return tried
 
@@ -203,11 +221,13 @@ class _Search:
         self._path.append(RecipeStep(change, trial.parity.sqnr_db, cost))
 
     def _record(self, best: Trial) -> RecipeSearch:
-        ordered = sorted(self._sensitivity.values(), key=lambda found: -found.gain)
+        helpful = [found for found in self._sensitivity.values() if found.gain > HELPFUL * self._base.noise]
+        ordered = sorted(helpful, key=lambda found: -found.gain)
         return RecipeSearch(
             goal=f"SQNR ≥ {self._options.min_sqnr_db:g} dB",
             met=self._options.is_met(best),
             path=tuple(self._path),
+            base_sqnr_db=self._base.parity.sqnr_db,
             sensitivity=tuple(
                 RecipeStep(f"{NumberFormat.FLOAT32.value} {found.block}", found.trial.parity.sqnr_db, found.cost)
                 for found in ordered

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
@@ -34,7 +35,8 @@ class Permuted(nn.Module):
 
 def with_a_wild_channel(net: nn.Module, layer: str, reader: str) -> nn.Module:
     """A channel scaled by 1000 and back: the network computes the same."""
-    first, second = net.get_submodule(layer), net.get_submodule(reader)
+    first: Any = net.get_submodule(layer)
+    second: Any = net.get_submodule(reader)
     with torch.no_grad():
         first.weight[1] *= 1000
         first.bias[1] *= 1000
@@ -75,10 +77,10 @@ def spread(module: nn.Module, layers: tuple[object, ...]) -> float:
             if n.target in layers:
                 axis = result.ndim - 1 if n.target == torch.ops.aten.linear.default else 1
                 largest = result.abs().movedim(axis, 0).flatten(1).amax(1)
-                ratios.append(float(largest.max() / largest.min()))
+                ratios.append(float(largest.detach().max() / largest.detach().min()))
             return result
 
-    Watcher(module).run(*samples()[0])  # type: ignore[arg-type]
+    Watcher(module).run(*samples()[0])
     return max(ratios[:-1])
 
 
