@@ -60,6 +60,7 @@ class Target:
 # For every target. Which of them apply depends on the network.
 COMMON = (
     "fold_constants",
+    "drop_expand",
     "window_shift_to_gather",
     "collapse_permute_dims",
     "decompose_sdpa",
@@ -83,14 +84,18 @@ HARD_SIGMOID_AS_CLIP = ("fold_hard_sigmoid_gate",)
 FLOAT_GELU = ("gelu_to_tanh",)
 # Float on channel-first runtimes only: in int8 a norm in single operators would be rounded at every step.
 CHANNELS_FIRST_NORM = ("channels_first_layer_norm",)
+# After it where both are asked for: what is left
+ROW_NORM = ("layer_norm_to_instance_norm",)
 TFLITE_OPERATORS = (
     "center_before_variance",
     "transposed_conv_to_shuffle",
+    "crop_transposed_conv",
+    "nearest_to_gather",
     "split_large_depthwise",
     "merge_patch_columns",
 )
 # XNNPACK's partitioner takes no quantized pad, so the parts pad themselves.
-EXECUTORCH_OPERATORS = ("transposed_conv_to_shuffle", "split_large_depthwise_cut_outputs")
+EXECUTORCH_OPERATORS = ("transposed_conv_to_shuffle", "softmax_over_rows", "split_large_depthwise_cut_outputs")
 # Sums of many terms by XNNPACK's linear layer round more than native_layer_norm does: in a float Swin-T the largest error
 # went from 3e-5 to 1.2e-4 σ. Beside int8 this is nothing.
 INT8_NORM = ("layer_norm_to_products",)
@@ -111,12 +116,12 @@ _ONNX, _EXECUTORCH, _TFLITE = BACKENDS["onnx"], BACKENDS["executorch"], BACKENDS
 TARGETS: Registry[Target] = Registry(
     "target",
     (
-        Target("onnx-fp32", _ONNX, FP32, EVERYWHERE + CHANNELS_FIRST_NORM, FLOAT_PARITY),
+        Target("onnx-fp32", _ONNX, FP32, EVERYWHERE + CHANNELS_FIRST_NORM + ROW_NORM, FLOAT_PARITY),
         Target(
             "onnx-int8",
             _ONNX,
             STATIC_INT8,
-            EVERYWHERE + HARD_SIGMOID_AS_CLIP + FLOAT_GELU,
+            EVERYWHERE + HARD_SIGMOID_AS_CLIP + FLOAT_GELU + ROW_NORM,
             INT8_PARITY,
             x86_recipe=STATIC_UINT8_ACTIVATIONS,
         ),

@@ -80,24 +80,36 @@ def read_graph(model: bytes) -> FileGraph:
 def operators(model: bytes) -> list[str]:
     """The main graph's operators in their order: type, and the module whose output they compute."""
     graph = read_graph(model)
-    return [f"{op.type} at {_module_from(graph.tensors[op.outputs[0]].name)}" for op in graph.operators]
+    return [f"{op.type} at {module_of_tensor(graph.tensors[op.outputs[0]].name)}" for op in graph.operators]
 
 
 def first_operators(model: bytes, count: int) -> bytes:
     """The file cut after its first `count` operators, 1 or more; the last one's outputs are its outputs."""
-    import flatbuffers  # type: ignore[import-untyped]
-    from ai_edge_litert import schema_py_generated as schema
-
-    tree = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0))
+    tree = read_tree(model)
     graph = tree.subgraphs[0]
     graph.operators = graph.operators[:count]
     graph.outputs = graph.operators[-1].outputs
     tree.signatureDefs = None
+    return written(tree)
+
+
+def read_tree(model: bytes) -> Any:
+    """The file as a tree of objects (the format's `ModelT`) that can be changed and written again."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    tree = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0))
     for buffer in tree.buffers:
-        if buffer.offset > 1:  # its data lies behind the tree, which is about to change its length
+        if buffer.offset > 1:  # its data lies behind the tree, which may change its length
             buffer.data = np.frombuffer(model, np.uint8, buffer.size, buffer.offset)
             buffer.offset = buffer.size = 0
-    builder = flatbuffers.Builder(len(model))
+    return tree
+
+
+def written(tree: Any) -> bytes:
+    """The inverse of `read_tree`."""
+    import flatbuffers  # type: ignore[import-untyped]
+
+    builder = flatbuffers.Builder(1024)
     builder.Finish(tree.Pack(builder), b"TFL3")
     return bytes(builder.Output())
 
@@ -111,7 +123,7 @@ def _text(name: Any) -> str:
     return "" if name is None else bytes(name).decode(errors="replace")
 
 
-def _module_from(tensor: str) -> str:
+def module_of_tensor(tensor: str) -> str:
     """`net.Top/net.Stage_trans/net.Block_0;3`, as litert_torch names a tensor, is trans.0.
 
     An approximation for files whose network is not at hand: containers that are never called, such as ModuleList, are

@@ -25,7 +25,7 @@ from .executorch_operators import graph_summary, operator_facts, operators_of
 from .job import ExportJob, Lowered, example_outputs, tensor_specs
 from .ranges import RangeEstimator
 from .recipes import Assignment, assign, quantization_of
-from .regions import LabelSelectionTypes, NormalizationTypes, RegionTypes
+from .regions import DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
 
 # layer_norm is one operator, which the quantizer leaves in float; without it a mean is a linear layer
 REGION_TYPES = RegionTypes(
@@ -42,6 +42,22 @@ REGION_TYPES = RegionTypes(
     LabelSelectionTypes(
         selectors=("aten.argmax.default", "aten.topk.default"),
         layers=("aten.conv2d.default", "aten.linear.default", "aten.matmul.default"),
+    ),
+    DivisionTypes(
+        divisions=("aten.div.Tensor",),
+        reciprocals=("aten.reciprocal.default",),
+        multiplications=("aten.mul.Tensor",),
+        products=("aten.matmul.default", "aten.bmm.default", "aten.einsum.default"),
+        layers=("aten.conv2d.default", "aten.linear.default", "aten.conv_transpose2d.input"),
+        views=(
+            "aten.reshape.default",
+            "aten.view.default",
+            "aten.permute.default",
+            "aten.transpose.int",
+            "aten.slice.Tensor",
+            "aten.unsqueeze.default",
+            "aten.expand.default",
+        ),
     ),
 )
 

@@ -25,9 +25,11 @@ from edgedeploy.core.spec import TensorSpec
 
 from .job import ExportJob, Lowered, as_contiguous, example_outputs, tensor_specs
 from .onnx_operators import exported_paths, node_paths, operator_facts, operators_of
+from .onnx_passes.float_parameters import restore_float_parameters
+from .onnx_passes.gelu_to_gate import gelu_to_gate
 from .ranges import RangeEstimator
 from .recipes import Assignment, Quantization, assign, quantization_of
-from .regions import LabelSelectionTypes, NormalizationTypes, RegionTypes
+from .regions import DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
 
 OPSET = 20
 # LayerNormalization is one operator, with a float kernel
@@ -43,6 +45,14 @@ REGION_TYPES = RegionTypes(
         after=("Mul", "Add", "Sub", "Reshape"),
     ),
     LabelSelectionTypes(selectors=("ArgMax", "TopK"), layers=("Conv", "Gemm", "MatMul")),
+    DivisionTypes(
+        divisions=("Div",),
+        reciprocals=("Reciprocal",),
+        multiplications=("Mul",),
+        products=("MatMul", "Einsum"),
+        layers=("Conv", "Gemm", "ConvTranspose"),
+        views=("Reshape", "Transpose", "Slice", "Unsqueeze", "Squeeze", "Expand"),
+    ),
 )
 
 
@@ -149,8 +159,13 @@ def _quantize(
             nodes_to_exclude=in_float,
             extra_options={"TensorQuantOverrides": ranges} if ranges else None,
         )
-    record = {name: str(value) for name, value in settings.items()}
-    return onnx.load(str(target)), {**record, "calibrate_method": "MinMax", "float_nodes": in_float}
+    record: dict[str, Any] = {name: str(value) for name, value in settings.items()}
+    record |= {"calibrate_method": "MinMax", "float_nodes": in_float}
+    quantized = onnx.load(str(target))
+    restore_float_parameters(quantized, model)
+    if quantization.format is NumberFormat.STATIC_INT8:
+        record["gelu_error_steps"] = gelu_to_gate(quantized)
+    return quantized, record
 
 
 def _ranges(job: ExportJob, model: Any, assignment: Assignment) -> dict[str, list[dict[str, Any]]]:

@@ -27,7 +27,7 @@ from edgedeploy.core.spec import TensorSpec
 from .job import ExportJob, Lowered, as_contiguous
 from .ranges import Range, RangeEstimator
 from .recipes import Assignment, Quantization, assign, quantization_of
-from .regions import LabelSelectionTypes, NormalizationTypes, RegionTypes
+from .regions import DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
 from .tflite_file import FileGraph, FileOperator, read_graph
 from .tflite_operators import delegated_operators, module_paths, operator_facts, operators_of
 from .tflite_ranges import adjusted_ranges
@@ -48,6 +48,14 @@ REGION_TYPES = RegionTypes(
     LabelSelectionTypes(
         selectors=("ARG_MAX", "TOPK_V2"),
         layers=("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL"),
+    ),
+    DivisionTypes(
+        divisions=("DIV",),
+        reciprocals=(),
+        multiplications=("MUL",),
+        products=("BATCH_MATMUL",),
+        layers=("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"),
+        views=("RESHAPE", "TRANSPOSE", "SLICE", "STRIDED_SLICE"),
     ),
 )
 

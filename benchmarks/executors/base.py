@@ -14,7 +14,7 @@ qemu.py      the executed instructions of one inference
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -185,6 +185,37 @@ def output_from_samples(collected: Collected, runtime: str, bundle_version: str)
         slowed_samples=collected.slowed_samples,
         discarded_ns=collected.discarded_ns,
         notes=tuple(collected.notes()),
+    )
+
+
+def merged(outputs: Sequence[RunOutput]) -> RunOutput:
+    """The runs of one workload, such as those of several blocks, as one run of as many launches."""
+    first, last = outputs[0], outputs[-1]
+    starts = [sum(len(output.samples_ns) for output in outputs[:index]) for index in range(len(outputs))]
+    counts = [len(set(output.sample_launches)) for output in outputs]
+
+    def moved(marks: Sequence[tuple[int, ...] | None]) -> tuple[int, ...] | None:
+        if all(found is None for found in marks):
+            return None
+        return tuple(start + index for start, found in zip(starts, marks, strict=True) for index in found or ())
+
+    return replace(
+        first,
+        samples_ns=tuple(ns for output in outputs for ns in output.samples_ns),
+        sample_launches=tuple(
+            sum(counts[:index]) + launch for index, output in enumerate(outputs) for launch in output.sample_launches
+        ),
+        load_ns=middle([output.load_ns for output in outputs]),
+        first_inference_ns=middle([output.first_inference_ns for output in outputs]),
+        peak_rss_bytes=max((output.peak_rss_bytes for output in outputs if output.peak_rss_bytes), default=None),
+        launches=tuple(launch for output in outputs for launch in output.launches),
+        throttled_samples=moved([output.throttled_samples for output in outputs]),
+        slowed_samples=moved([output.slowed_samples for output in outputs]),
+        discarded_ns=tuple(ns for output in outputs for ns in output.discarded_ns),
+        interruptions=sum(output.interruptions for output in outputs),
+        state_during=tuple(state for output in outputs for state in output.state_during),
+        state_after=last.state_after,
+        notes=tuple(dict.fromkeys(note for output in outputs for note in output.notes)),
     )
 
 

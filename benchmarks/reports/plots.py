@@ -60,10 +60,11 @@ def draw_plots(report: Report) -> list[Plot]:
     return plots
 
 
-def _axes(height: float) -> tuple[Figure, Axes]:
+def new_axes(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
+    """A figure of this size in inches, in the page's colours."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     axes.tick_params(colors=TEXT, labelcolor=TEXT)
     axes.xaxis.label.set_color(TEXT)
@@ -78,7 +79,7 @@ def _axes(height: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _svg(figure: Figure, label: str) -> str:
+def page_svg(figure: Figure, label: str) -> str:
     """The figure as an element of a page: its identifiers are its own, its colours the page's."""
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
@@ -99,7 +100,7 @@ def _distributions(rows: Sequence[Measurement], report: Report) -> Plot:
     """Quartiles, the 5th and 95th percentile, and the median of each row, above those of its base."""
     shown = rows[:SHOWN_ROWS]
     base = {row_name(row): row for row in report.base_rows if row.samples_ns}
-    figure, axes = _axes(0.8 + 0.34 * len(shown))
+    figure, axes = new_axes(0.8 + 0.34 * len(shown))
     for position, row in enumerate(reversed(shown)):
         older = base.get(row_name(row))
         if older is not None:
@@ -110,7 +111,7 @@ def _distributions(rows: Sequence[Measurement], report: Report) -> Plot:
     axes.set_xlim(left=0)
     text = "Line: 5th to 95th percentile; box: quartiles; point: median of all samples."
     text += " The second colour is the base." if base else ""
-    return Plot("Latency", text, _svg(figure, "latency"))
+    return Plot("Latency", text, page_svg(figure, "latency"))
 
 
 def _box(axes: Axes, row: Measurement, position: float, colour: str) -> None:
@@ -139,7 +140,7 @@ def _pareto(rows: Sequence[Measurement]) -> Plot:
         for cost, accuracy, _ in found
         if not any(c <= cost and a >= accuracy and (c, a) != (cost, accuracy) for c, a, _ in found)
     )
-    figure, axes = _axes(3.4)
+    figure, axes = new_axes(3.4)
     axes.plot(*zip(*front, strict=True), color=SECOND, linewidth=1.2, marker="o", markersize=9, alpha=0.5)
     for number, (cost, accuracy, row) in enumerate(sorted(found, key=lambda point: point[:2])):
         axes.plot([cost], [accuracy], "o", color=FIRST, markersize=5)
@@ -155,12 +156,12 @@ def _pareto(rows: Sequence[Measurement]) -> Plot:
     axes.set_ylabel("SQNR, dB")
     axes.margins(x=0.2, y=0.15)
     text = "Signal to quantization noise over cost. On the line: the rows that no other one beats in both."
-    return Plot("Accuracy against cost", text, _svg(figure, "pareto"))
+    return Plot("Accuracy against cost", text, page_svg(figure, "pareto"))
 
 
 def _course(series: Series) -> Plot:
     """A row over time, with its change points."""
-    figure, axes = _axes(2.2)
+    figure, axes = new_axes(2.2)
     values = np.array([point.value for point in series.points]) / 1e6
     trusted = np.array([point.trustworthy is not False for point in series.points])
     numbers = np.arange(len(values))
@@ -181,7 +182,7 @@ def _course(series: Series) -> Plot:
     title = f"{series.key} on {series.device}"
     text = f"Change points: {changes}." if changes else "No change point."
     text += "" if trusted.all() else " Crosses were not trustworthy."
-    return Plot(title, text, _svg(figure, f"course-{title}"))
+    return Plot(title, text, page_svg(figure, f"course-{title}"))
 
 
 def _operators(row: Measurement, report: Report) -> Plot | None:
@@ -191,7 +192,7 @@ def _operators(row: Measurement, report: Report) -> Plot | None:
         return None
     older = next((_costs(base) for base in report.base_rows if row_name(base) == row_name(row)), {})
     names = sorted(costs, key=lambda name: -costs[name])[:SHOWN_OPERATORS][::-1]
-    figure, axes = _axes(0.8 + 0.26 * len(names))
+    figure, axes = new_axes(0.8 + 0.26 * len(names))
     positions = np.arange(len(names))
     axes.barh(positions, [costs[name] / 1e6 for name in names], height=0.4, color=FIRST)
     if older:
@@ -199,7 +200,7 @@ def _operators(row: Measurement, report: Report) -> Plot | None:
     axes.set_yticks(positions, names)
     axes.set_xlabel("M instructions" if row.instruction_profile else "ms of one inference")
     text = "The most expensive types of operators." + (" The second colour is the base." if older else "")
-    return Plot(f"Operators of {row_name(row)}", text, _svg(figure, f"operators-{row_name(row)}"))
+    return Plot(f"Operators of {row_name(row)}", text, page_svg(figure, f"operators-{row_name(row)}"))
 
 
 def _costs(row: Measurement) -> dict[str, float]:

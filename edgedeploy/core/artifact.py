@@ -13,7 +13,7 @@ on this machine or on a device, without torch.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from .backends import BACKENDS
 from .errors import ArtifactInvalid
 from .parity import Parity, Threshold
 from .provenance import OperatorFact, Provenance
+from .results.evaluation import Evaluation
 from .spec import Preprocessing, TensorSpec
 from .storage.files import sha256_of
 from .storage.json_records import RecordInvalid, decode, encode, write_record
@@ -61,6 +62,7 @@ class Manifest:
         task: "classification", "segmentation", "features" or "".
         preprocessing: how an image becomes the input; None where the network takes no image.
         more_files: files that must lie beside `file`, such as external weights.
+        evaluations: what it reached on labelled data, the newest last; one for each data set, device and metric.
     """
 
     schema_version: int = field(default=SCHEMA_VERSION, kw_only=True)
@@ -79,6 +81,7 @@ class Manifest:
     task: str = ""
     preprocessing: Preprocessing | None = None
     more_files: tuple[ArtifactFile, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
 
     @property
     def files(self) -> tuple[ArtifactFile, ...]:
@@ -206,6 +209,21 @@ def write_manifest(folder: Path, manifest: Manifest, operators: tuple[OperatorFa
     """Writes what describes an artifact's file beside it. Raises OutputFailed."""
     write_record(folder / MANIFEST, manifest)
     write_record(folder / OPERATORS, operators)
+
+
+def add_evaluation(folder: Path, made: Evaluation) -> None:
+    """Writes an evaluation into an artifact's manifest, in the place of an older one of the same kind.
+
+    The manifest is read anew, since an evaluation may take hours. Raises ArtifactInvalid where the artifact was replaced
+    meanwhile, OutputFailed.
+    """
+    manifest = Artifact.load(folder).manifest
+    if manifest.sha256 != made.artifact_sha256:
+        raise ArtifactInvalid(
+            f"{folder} was exported again while it was evaluated", hint="evaluate it again; what was done is kept"
+        )
+    kept = tuple(other for other in manifest.evaluations if other.kind != made.kind)
+    write_record(folder / MANIFEST, replace(manifest, evaluations=(*kept, made)))
 
 
 def files_of_artifact(folder: Path) -> set[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from .device import ConditionLogEntry, DeviceInfo, DeviceState
 from .parity import Parity
+from .results.paired import PairedComparison
 from .results.verdict import LatencyStatistics, Trust
 from .storage.json_records import decode, encode
 from .versions import EDGEDEPLOY_VERSION, versions
@@ -243,16 +244,17 @@ class ToolInfo:
 
 @dataclass(frozen=True)
 class ResultFile:
-    """What `bench --json FILE` writes."""
+    """What `bench --json FILE` writes; `pairs` has what `--interleave` found."""
 
     schema_version: int = field(default=SCHEMA_VERSION, kw_only=True)
     measurements: tuple[Measurement, ...]
     tool: ToolInfo = field(default_factory=ToolInfo)
+    pairs: tuple[PairedComparison, ...] = ()
 
     @classmethod
-    def of(cls, measurements: Sequence[Measurement]) -> ResultFile:
+    def of(cls, measurements: Sequence[Measurement], pairs: Sequence[PairedComparison] = ()) -> ResultFile:
         """The file of these measurements, written by this edgedeploy."""
-        return cls(tuple(measurements))
+        return cls(tuple(measurements), pairs=tuple(pairs))
 
     def to_json(self) -> str:
         """As the file has it."""

@@ -56,6 +56,7 @@ class Region(Enum):
     """Parts of a graph that belong together; exporters/regions finds them."""
 
     NORMALIZATION = "normalization"  # from the squares of an L2 norm or a LayerNorm to the last product with its scale
+    DIVISION = "division"  # quotients of computed values, their divisors, and the matrix products that are divided
     LABEL_SELECTION = "label_selection"  # from the last layer with weights to the class labels
 
 

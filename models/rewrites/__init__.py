@@ -14,7 +14,11 @@ The order matters for these:
 - `merge_patch_columns` and `pad_output_channels` after `linear_to_conv`: they look at the layers that are left;
 - `layer_norm_to_products` after `channels_first_layer_norm` and `linear_to_conv`, and after `pad_output_channels`, which
   would pad its means;
+- `layer_norm_to_instance_norm` after `channels_first_layer_norm`, `linear_to_conv` and `cancel_permutes`: it looks at the
+  layers that are left;
 - `pool1x1_to_stride` after `linear_to_conv`: the stride goes into a convolution;
+- `transposed_conv_to_shuffle` before `crop_transposed_conv`: the second takes what is left;
+- `resize_to_fixed_size` before `nearest_to_gather`: it drops resizes that change nothing;
 - `fold_batch_norm` before `split_large_depthwise`: a norm folds into one convolution;
 - `fold_batch_norm` before `linear_to_conv`: a norm beside a linear layer folds into it before the layer changes;
 - `fuse_hard_activations` before `fold_hard_sigmoid_gate`: the second knows one spelling.
@@ -31,8 +35,10 @@ from . import (
     center_before_variance,
     channels_first_layer_norm,
     collapse_permute_dims,
+    crop_transposed_conv,
     decompose_sdpa,
     defer_l2_norm,
+    drop_expand,
     fold_attention_scale,
     fold_batch_norm,
     fold_constants,
@@ -40,12 +46,15 @@ from . import (
     fuse_hard_activations,
     gelu_to_tanh,
     l2_norm_to_rsqrt,
+    layer_norm_to_instance_norm,
     layer_norm_to_products,
     linear_to_conv,
     merge_patch_columns,
+    nearest_to_gather,
     pad_output_channels,
     pool1x1_to_stride,
     resize_to_fixed_size,
+    softmax_over_rows,
     split_large_depthwise,
     split_qkv_projection,
     split_to_slices,
@@ -59,6 +68,7 @@ ALL: Registry[Rewrite] = Registry(
     "rewrite",
     (
         fold_constants.REWRITE,
+        drop_expand.REWRITE,
         window_shift_to_gather.REWRITE,
         decompose_sdpa.REWRITE,
         split_qkv_projection.REWRITE,
@@ -73,14 +83,18 @@ ALL: Registry[Rewrite] = Registry(
         cancel_permutes.REWRITE,
         pool1x1_to_stride.REWRITE,
         transposed_conv_to_shuffle.REWRITE,
+        crop_transposed_conv.REWRITE,
         split_large_depthwise.CUT_INPUTS,
         split_large_depthwise.CUT_OUTPUTS,
         merge_patch_columns.REWRITE,
         pad_output_channels.REWRITE,
         layer_norm_to_products.REWRITE,
+        layer_norm_to_instance_norm.REWRITE,
         center_before_variance.REWRITE,
         adaptive_pool_to_fixed.REWRITE,
         resize_to_fixed_size.REWRITE,
+        nearest_to_gather.REWRITE,
+        softmax_over_rows.REWRITE,
         fuse_hard_activations.REWRITE,
         fold_hard_sigmoid_gate.REWRITE,
         gelu_to_tanh.REWRITE,

@@ -67,7 +67,7 @@ class FoldBatchNorm(Rewrite):
             reasons.append(f"what follows is {operator_name(user)}, not a convolution or linear layer")
         elif graph.constant(argument(user, 1)) is None:
             reasons.append("the weight of the layer after it is computed")
-        elif not _unpadded(user):
+        elif not unpadded(user):
             reasons.append("the convolution after it pads with zeros, which would miss the norm's shift")
         else:
             return Fold(user, scale, shift, norm_comes_first=True)
@@ -79,17 +79,9 @@ class FoldBatchNorm(Rewrite):
         bias = graph.constant(argument(layer, 2))
         assert weight is not None
         w, b = fold(weight.double(), None if bias is None else bias.double(), plan, groups=_groups(layer))
-        args = list(layer.args) + [None] * (3 - len(layer.args))
-        args[1] = graph.add_constant(w.to(weight.dtype), "folded_weight", before=layer)
-        args[2] = graph.add_constant(b.to(weight.dtype), "folded_bias", before=layer)
+        set_parameters(graph, layer, w, b)
         if plan.norm_comes_first:
-            args[0] = node.args[0]
-        old = tuple(layer.args[1:3])
-        layer.args, layer.kwargs = tuple(args), {k: v for k, v in layer.kwargs.items() if k not in ("weight", "bias")}
-        for argument_node in old:
-            if isinstance(argument_node, fx.Node):
-                graph.erase_if_unused(argument_node)
-        if plan.norm_comes_first:
+            layer.args = (node.args[0], *layer.args[1:])
             graph.erase_if_unused(node)
         else:
             graph.replace(node, layer)
@@ -110,11 +102,25 @@ def fold(weight: Tensor, bias: Tensor | None, plan: Fold, *, groups: int) -> tup
     return weight * scale, bias + (weight * shift).flatten(1).sum(1)
 
 
+def set_parameters(graph: Graph, layer: fx.Node, weight: Tensor, bias: Tensor) -> None:
+    """Gives a linear layer or convolution other parameters, in the dtype of its weight."""
+    dtype = argument(layer, 1).meta["val"].dtype
+    old = (argument(layer, 1), argument(layer, 2))
+    args = list(layer.args) + [None] * (3 - len(layer.args))
+    args[1] = graph.add_constant(weight.to(dtype), "folded_weight", before=layer)
+    args[2] = graph.add_constant(bias.to(dtype), "folded_bias", before=layer)
+    layer.args, layer.kwargs = tuple(args), {k: v for k, v in layer.kwargs.items() if k not in ("weight", "bias")}
+    for argument_node in old:
+        if isinstance(argument_node, fx.Node):
+            graph.erase_if_unused(argument_node)
+
+
 def _groups(layer: fx.Node) -> int:
     return 1 if layer.target == aten.linear.default else int(argument(layer, 6))
 
 
-def _unpadded(layer: fx.Node) -> bool:
+def unpadded(layer: fx.Node) -> bool:
+    """Whether a layer sees nothing but its input: a linear layer, or a convolution without padding."""
     if layer.target == aten.linear.default:
         return True
     padding = argument(layer, 4)

@@ -11,10 +11,11 @@ import typer
 from edgedeploy.cli.interrupts import unwinding
 from edgedeploy.cli.options import DeviceOption, JsonOption
 from edgedeploy.cli.output import print_json, print_result
-from edgedeploy.core.errors import EdgedeployError, combined
+from edgedeploy.core.errors import EdgedeployError, ParityFailed, UsageError, combined
 
 if TYPE_CHECKING:
     from edgedeploy.core.artifact import Artifact
+    from edgedeploy.pipeline.layers import NetworkSource
 
 commands = typer.Typer()
 
@@ -170,12 +171,43 @@ def verify(
     ],
     device: DeviceOption = "local",
     threads: Annotated[int, typer.Option(min=1, metavar="N", help="Threads of the runtime.")] = 1,
+    layers: Annotated[
+        bool,
+        typer.Option(
+            "--layers",
+            help="Show the operators where one artifact, or the second of two files, parts from the float one.",
+        ),
+    ] = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --layers: write a page with a plot and all operators.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="With --layers: the network, where it is your own. Naming code runs it."),
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(metavar="WEIGHTS", help="With --layers: the checkpoint, if it was moved.")
+    ] = None,
+    calib: Annotated[
+        str | None, typer.Option(metavar="DIR", help="With --layers: the images of an export with random weights.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare artifacts with the float network again.
 
     Runs each artifact on its stored inputs and compares its outputs with the stored ones of the float network.
+    With --layers it runs the operators of a .tflite or .onnx artifact one by one: once with the float network's
+    values, which shows each operator's own error, and once with the artifact's. `verify --layers FLOAT INT8`
+    compares two files of any origin.
     """
+    from edgedeploy.pipeline.layers import NetworkSource
+
+    if layers:
+        _verify_layers(artifact, NetworkSource(model, weights, calib), html, as_json=as_json)
+        return
+    for option, value in (("--html", html), ("--model", model), ("--weights", weights), ("--calib", calib)):
+        if value is not None:
+            raise UsageError(f"{option} is for --layers")
     from edgedeploy.cli.progress import RichReporter
     from edgedeploy.cli.tables.artifacts import VerifiedRow, render_verified
     from edgedeploy.pipeline.verify import verify_outputs
@@ -198,3 +230,24 @@ def verify(
         print_result(rows, render_verified, as_json=as_json)
     if failures:
         raise combined(failures, f"{len(failures)} of {len(artifact)} artifacts failed") from None
+
+
+def _verify_layers(files: Sequence[Path], source: NetworkSource, html: Path | None, *, as_json: bool) -> None:
+    """`verify --layers`. Raises ParityFailed where an operator stands out."""
+    from edgedeploy.cli.progress import RichReporter
+    from edgedeploy.cli.tables.layers import render_layers
+    from edgedeploy.core.storage.files import write_atomically
+    from edgedeploy.pipeline.layers import compare_files, render_layers_page, verify_layers
+
+    if len(files) > 2:
+        raise UsageError("--layers takes one artifact, or a float file and one to compare with it")
+    with unwinding():
+        if len(files) == 2:
+            report = compare_files(files[0], files[1], reporter=RichReporter())
+        else:
+            report = verify_layers(files[0], source=source, reporter=RichReporter())
+    if html is not None:
+        write_atomically(html, render_layers_page(report))
+    print_result(report, render_layers, as_json=as_json)
+    if report.first is not None:
+        raise ParityFailed(f"{report.artifact} parts from {report.reference} at {report.first.where}")

@@ -15,6 +15,8 @@ from edgedeploy.cli.output import print_json, print_result
 
 if TYPE_CHECKING:
     from edgedeploy.core.measurement import Measurement
+    from edgedeploy.core.results.paired import PairedComparison
+    from edgedeploy.pipeline.measuring.options import BenchKeywords
 
 commands = typer.Typer()
 
@@ -34,13 +36,35 @@ def bench(
     ] = "1",
     warmup_runs: Annotated[int, typer.Option(metavar="N", help="Inferences before the first measured one.")] = 3,
     num_runs: Annotated[
-        int, typer.Option(metavar="N", help="Measure at least this many inferences in each launch.")
-    ] = 50,
-    min_secs: Annotated[float, typer.Option(metavar="SECS", help="Measure at least this long in each launch.")] = 1.0,
-    max_secs: Annotated[float, typer.Option(metavar="SECS", help="Measure at most this long in each launch.")] = 150.0,
+        int | None,
+        typer.Option(
+            metavar="N", help="Measure at least this many inferences in each launch. Default: 50; 15 with --interleave."
+        ),
+    ] = None,
+    min_secs: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECS", help="Measure at least this long in each launch. Default: 1; 0.2 with --interleave."
+        ),
+    ] = None,
+    max_secs: Annotated[
+        float | None, typer.Option(metavar="SECS", help="Measure at most this long in each launch. Default: 150.")
+    ] = None,
     launches: Annotated[
-        int, typer.Option(metavar="N", help="Start the runner this often for each row: processes differ, too.")
-    ] = 3,
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Start the runner this often for each row: processes differ, too. Default: 3; 12 with --interleave.",
+        ),
+    ] = None,
+    interleave: Annotated[
+        bool,
+        typer.Option(
+            "--interleave",
+            help="Launch two artifacts in turns, in random order, with a canary between, and say which is faster.",
+        ),
+    ] = False,
+    seed: Annotated[int, typer.Option(metavar="N", help="With --interleave, the seed of the order.")] = 0,
     cores: Annotated[
         str, typer.Option(metavar="CORES", help="big, little, all, or a hexadecimal mask such as f0.")
     ] = "all",
@@ -78,38 +102,52 @@ def bench(
     executed Arm instructions instead of time, with --profile operator by operator.
     """
     from edgedeploy.cli.progress import RichReporter
+    from edgedeploy.cli.tables.paired import render_pairs
     from edgedeploy.core.measurement import ResultFile
     from edgedeploy.pipeline.bench import bench as run
+    from edgedeploy.pipeline.measuring.interleaved import bench_interleaved
 
     to_stdout = json_file is not None and str(json_file) == "-"
     rows: dict[int, Measurement] = {}
+    pairs: list[PairedComparison] = []
+    options: BenchKeywords = {
+        "device": device,
+        "threads": parse_threads(threads),
+        "warmup_runs": warmup_runs,
+        "num_runs": num_runs,
+        "min_secs": min_secs,
+        "max_secs": max_secs,
+        "launches": launches,
+        "cores": cores,
+        "max_start_temp": max_start_temp,
+        "cooldown": cooldown,
+        "runtime": runtime,
+        "profile": profile,
+        "require_trust": require_trust,
+        "json_file": None if to_stdout else json_file,
+    }
     try:
         with unwinding():
-            run(
-                artifact or (),
-                device=device,
-                threads=parse_threads(threads),
-                warmup_runs=warmup_runs,
-                num_runs=num_runs,
-                min_secs=min_secs,
-                max_secs=max_secs,
-                launches=launches,
-                cores=cores,
-                max_start_temp=max_start_temp,
-                cooldown=cooldown,
-                runtime=runtime,
-                profile=profile,
-                require_trust=require_trust,
-                json_file=None if to_stdout else json_file,
-                reporter=RichReporter(),
-                on_row=rows.__setitem__,
-            )
+            if interleave:
+                bench_interleaved(
+                    artifact or (),
+                    seed=seed,
+                    reporter=RichReporter(),
+                    on_row=rows.__setitem__,
+                    on_pair=pairs.append,
+                    **options,
+                )
+            else:
+                run(artifact or (), reporter=RichReporter(), on_row=rows.__setitem__, **options)
     finally:  # the rows that were measured are printed, whatever came after them
         measured = [rows[index] for index in sorted(rows)]
         if to_stdout:
-            print_json(ResultFile.of(measured))
+            print_json(ResultFile.of(measured, pairs))
         elif measured:
             _print_tables(measured, top)
+            if pairs:
+                print()
+                print_result(pairs, render_pairs, as_json=False)
 
 
 def _print_tables(rows: Sequence[Measurement], top: int) -> None:

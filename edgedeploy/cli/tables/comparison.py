@@ -65,5 +65,5 @@ def _rates(found: Comparison) -> str:
     source = "the default noise model" if learned == [0] else f"noise learned from {learned[-1]} measurements"
     return (
         f"of {1 / found.false_alarm_rate:.0f} comparisons of equal artifacts 1 has a false alarm ({source}); "
-        f"same means within {found.margin:.0%}, with 95 % confidence"
+        f"same means within {found.margin:.0%}, as sure as that"
     )

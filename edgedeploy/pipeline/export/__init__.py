@@ -112,9 +112,12 @@ class _Run:
             try:
                 check_threshold(name, target.threshold, parities)
             except ParityFailed as error:
+                with reporter.stage(f"look for the operator where {target.name} parts from the network"):
+                    where = stages.first_difference(self._prepared, rewritten, target, lowered)
+                details = [*error.details, *([where] if where else [])]
                 if not options.allow_low_parity:
-                    raise
-                reporter.note(f"{name} is kept below its threshold: {'; '.join(error.details)}")
+                    raise ParityFailed(error.message, details=details, hint=error.hint) from None
+                reporter.note(f"{name} is kept below its threshold: {'; '.join(details)}")
             with output_errors(final):
                 manifest = stages.write(self._prepared, rewritten, target, lowered, parities)
         return Artifact(final, manifest)

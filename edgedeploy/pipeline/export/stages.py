@@ -295,6 +295,17 @@ def verify(prepared: PreparedNetwork, target: Target, lowered: LoweredFile) -> t
     return parity_of(prepared.golden, ran.outputs, lowered.record.outputs)
 
 
+def first_difference(
+    prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target, lowered: LoweredFile
+) -> str:
+    """Where a file and the float network part first, in a line; "" where its runtime does not show that."""
+    from edgedeploy.pipeline.layers import first_difference as search
+    from edgedeploy.pipeline.layers.reference import of_network
+
+    reference = of_network(rewritten.module, prepared.golden.inputs[0])
+    return search(reference, target.runtime, lowered.path, lowered.record.operators, lowered.record.inputs)
+
+
 def write(
     prepared: PreparedNetwork,
     rewritten: RewrittenModule,
