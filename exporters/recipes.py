@@ -12,8 +12,7 @@ from enum import Enum
 
 from edgedeploy.core.backends import BACKENDS, Backend
 from edgedeploy.core.errors import RecipeInvalid
-from edgedeploy.core.operator_kinds import KINDS
-from edgedeploy.core.recipe import NumberFormat, Observer, QuantRecipe, RecipeRule
+from edgedeploy.core.recipe import OPERATOR_KINDS, NumberFormat, Observer, QuantRecipe, RecipeRule
 
 from .regions import Operator, RegionTypes, find_regions
 
@@ -120,7 +119,7 @@ def _unmatched(rule: RecipeRule, operators: Sequence[Operator]) -> str:
         near += get_close_matches(rule.scope.module, sorted(paths), n=3, cutoff=0.6)
     if rule.scope.operator:
         near += get_close_matches(
-            rule.scope.operator, sorted({op.type for op in operators} | set(KINDS)), n=3, cutoff=0.6
+            rule.scope.operator, sorted({op.type for op in operators} | set(OPERATOR_KINDS)), n=3, cutoff=0.6
         )
     question = f"; did you mean {' or '.join(near)}?" if near else ""
     return f"the rule {rule.format.value} for {rule.scope} matches no operator of this network{question}"

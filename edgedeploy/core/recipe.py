@@ -8,11 +8,48 @@ A recipe's rules are read in order and the last one that matches an operator dec
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from fnmatch import fnmatchcase
 
-from .operator_kinds import kind_of
+# One word for what the formats name differently, so that one recipe serves all. What is one operator in one format may be
+# several in another: a LayerNorm is one in ONNX and ExecuTorch, and a dozen in TFLite, where the region "normalization"
+# means them. kind -> types in ONNX, in TFLite, and in a network captured by torch.export
+OPERATOR_KINDS: Mapping[str, tuple[str, ...]] = {
+    "convolution": (
+        *("Conv", "ConvTranspose", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"),
+        *("aten.conv1d.*", "aten.conv2d.*", "aten.conv_transpose2d.*", "aten.convolution.*"),
+    ),
+    "linear": ("Gemm", "FULLY_CONNECTED", "aten.linear.*", "aten.addmm.*"),
+    "matrix_product": ("MatMul", "BATCH_MATMUL", "aten.matmul.*", "aten.bmm.*", "aten.mm.*"),
+    "softmax": ("Softmax", "SOFTMAX", "aten.softmax.*", "aten._softmax.*"),
+    "normalization": ("LayerNormalization", "aten.layer_norm.*", "aten.native_layer_norm.*"),
+    "add": ("Add", "ADD", "aten.add.*", "aten.add_.*"),
+    "subtract": ("Sub", "SUB", "aten.sub.*"),
+    "multiply": ("Mul", "MUL", "aten.mul.*", "aten.mul_.*"),
+    "divide": ("Div", "DIV", "aten.div.*"),
+    "gelu": ("Gelu", "GELU", "aten.gelu.*"),
+    "sigmoid": ("Sigmoid", "LOGISTIC", "aten.sigmoid.*"),
+    "tanh": ("Tanh", "TANH", "aten.tanh.*"),
+    "hard_swish": ("HardSwish", "HARD_SWISH", "aten.hardswish.*", "aten.hardswish_.*"),
+    "hard_sigmoid": ("HardSigmoid", "aten.hardsigmoid.*"),
+    "relu": ("Relu", "RELU", "RELU6", "aten.relu.*", "aten.relu_.*", "aten.hardtanh.*"),
+    "resize": ("Resize", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "aten.upsample*"),
+    "pooling": (
+        *("AveragePool", "MaxPool", "GlobalAveragePool", "AVERAGE_POOL_2D", "MAX_POOL_2D"),
+        *("aten.avg_pool2d.*", "aten.max_pool2d.*", "aten.adaptive_avg_pool2d.*"),
+    ),
+    "mean": ("ReduceMean", "MEAN", "aten.mean.*"),
+    "concatenation": ("Concat", "CONCATENATION", "aten.cat.*"),
+}
+
+
+def operator_kind(operator: str) -> str:
+    """The kind of an operator type; "" for one of no kind."""
+    return next(
+        (kind for kind, types in OPERATOR_KINDS.items() if any(fnmatchcase(operator, pattern) for pattern in types)), ""
+    )
 
 
 class NumberFormat(Enum):
@@ -67,7 +104,7 @@ class Scope:
     Attributes:
         module: pattern of module paths, such as "backbone.stages.3" (`*` and `?` as in file names); it also matches
             everything inside of what it matches.
-        operator: a kind of operator_kinds.py, such as "convolution", or the operator's type as the format names it:
+        operator: a kind of OPERATOR_KINDS, such as "convolution", or the operator's type as the format names it:
             "Conv", "BATCH_MATMUL", "aten.bmm*"; with the same wildcards.
         region: a part of the graph.
     """
@@ -80,7 +117,7 @@ class Scope:
         """Whether an operator of this type, from this module and in this region, is meant."""
         return (
             (not self.module or _matches_path(module, self.module))
-            and (not self.operator or any(fnmatchcase(n, self.operator) for n in (operator, kind_of(operator))))
+            and (not self.operator or any(fnmatchcase(n, self.operator) for n in (operator, operator_kind(operator))))
             and (self.region is None or self.region == region)
         )
 

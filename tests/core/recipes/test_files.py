@@ -41,7 +41,7 @@ def test_common_use_is_one_line_beside_the_base(tmp_path: Path) -> None:
 def test_the_order_is_base_rules_exclude(tmp_path: Path) -> None:
     text = 'base = "static_wi8_ai8"\nexclude = ["head"]\n[[rules]]\nmodule = "head"\nformat = "static_int8"'
     recipe = load_recipe(written(tmp_path, text))
-    assert [rule.scope.module for rule in recipe.rules] == ["", "", "", "head", "head"]
+    assert [rule.scope.module for rule in recipe.rules[-3:]] == ["", "head", "head"]
     assert recipe.format_of("Conv", "head") is FLOAT32
 
 
