@@ -70,17 +70,20 @@ COMMON = (
     "l2_norm_to_rsqrt",
     "defer_l2_norm",
     "fold_batch_norm",
-    "linear_to_conv",
     "cancel_permutes",
     "pool1x1_to_stride",
     "adaptive_pool_to_fixed",
     "resize_to_fixed_size",
     "fuse_hard_activations",
 )
+LINEAR_TO_CONV = ("linear_to_conv",)
+# ONNX Runtime's float convolution of a vector takes six times what its matrix product takes.
+LINEAR_ON_MAPS_TO_CONV = ("linear_to_conv_on_maps",)
 LABEL_SELECTION = ("argmax_over_candidates",)
 # No CPU delegate has an int8 hard sigmoid; as a clip it is part of the convolution before it.
 HARD_SIGMOID_AS_CLIP = ("fold_hard_sigmoid_gate",)
-# ONNX Runtime has no int8 GELU; in float networks the difference would be the largest error.
+# For the GELUs that onnx_passes/gelu_to_gate.py leaves in float; in float networks the difference would be the largest
+# error.
 FLOAT_GELU = ("gelu_to_tanh",)
 # Float on channel-first runtimes only: in int8 a norm in single operators would be rounded at every step.
 CHANNELS_FIRST_NORM = ("channels_first_layer_norm",)
@@ -101,11 +104,11 @@ EXECUTORCH_OPERATORS = ("transposed_conv_to_shuffle", "softmax_over_rows", "spli
 INT8_NORM = ("layer_norm_to_products",)
 
 EVERYWHERE = COMMON + LABEL_SELECTION
-EXECUTORCH = EVERYWHERE + EXECUTORCH_OPERATORS
+EXECUTORCH = EVERYWHERE + LINEAR_TO_CONV + EXECUTORCH_OPERATORS
 # XNNPACK's int8 kernels have no narrow tiles.
 FLOAT_XNNPACK = ("pad_output_channels",)
 
-TFLITE = EVERYWHERE + HARD_SIGMOID_AS_CLIP + TFLITE_OPERATORS
+TFLITE = EVERYWHERE + LINEAR_TO_CONV + HARD_SIGMOID_AS_CLIP + TFLITE_OPERATORS
 
 FLOAT_PARITY = Threshold(relative_error=1e-4, label_agreement=0.99)
 HALF_PARITY = Threshold(sqnr_db=50, label_agreement=0.98)  # 11 bits of mantissa in the weights
@@ -116,12 +119,18 @@ _ONNX, _EXECUTORCH, _TFLITE = BACKENDS["onnx"], BACKENDS["executorch"], BACKENDS
 TARGETS: Registry[Target] = Registry(
     "target",
     (
-        Target("onnx-fp32", _ONNX, FP32, EVERYWHERE + CHANNELS_FIRST_NORM + ROW_NORM, FLOAT_PARITY),
+        Target(
+            "onnx-fp32",
+            _ONNX,
+            FP32,
+            EVERYWHERE + LINEAR_ON_MAPS_TO_CONV + CHANNELS_FIRST_NORM + ROW_NORM,
+            FLOAT_PARITY,
+        ),
         Target(
             "onnx-int8",
             _ONNX,
             STATIC_INT8,
-            EVERYWHERE + HARD_SIGMOID_AS_CLIP + FLOAT_GELU + ROW_NORM,
+            EVERYWHERE + LINEAR_TO_CONV + HARD_SIGMOID_AS_CLIP + FLOAT_GELU + ROW_NORM,
             INT8_PARITY,
             x86_recipe=STATIC_UINT8_ACTIVATIONS,
         ),
