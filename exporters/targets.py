@@ -6,14 +6,8 @@ from dataclasses import dataclass, replace
 
 from edgedeploy.core.backends import BACKENDS, Backend, load_object
 from edgedeploy.core.parity import Threshold
-from edgedeploy.core.recipe import (
-    DYNAMIC_INT8,
-    FP32,
-    STATIC_INT8,
-    STATIC_UINT8_ACTIVATIONS,
-    WEIGHT_ONLY_FP16,
-    QuantRecipe,
-)
+from edgedeploy.core.recipe import QuantRecipe
+from edgedeploy.core.recipes import DYNAMIC_INT8, FP32, STATIC_INT8, STATIC_UINT8_ACTIVATIONS, WEIGHT_ONLY_FP16
 from edgedeploy.core.registry import Registry
 
 from .job import Exporter
