@@ -1,0 +1,88 @@
+"""Trains, exports and evaluates, one network after the other, and writes docs/accuracy.md anew after every artifact."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgedeploy.core.errors import EdgedeployError
+from edgedeploy.core.reporter import NullReporter
+from edgedeploy.core.storage.files import write_atomically
+from edgedeploy.studies.results import Origin, RecordFile
+
+from .cells import TARGETS, Outcome, Study
+from .networks import NETWORKS, TrainedNetwork
+from .page import LARGEST_DROP, drop_of, render
+from .train import train
+
+
+class LineReporter(NullReporter):
+    """Prints notes; a study runs for hours and its output is read afterwards."""
+
+    def note(self, text: str) -> None:
+        print(text, flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns 1 where an artifact failed or lost more than it may."""
+    parser = argparse.ArgumentParser(prog="python -m edgedeploy.studies.accuracy", description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path("build/accuracy"), help="images, weights and artifacts")
+    parser.add_argument("--results", type=Path, default=Path("docs/accuracy.json"), help="the outcome of each artifact")
+    parser.add_argument("--page", type=Path, default=Path("docs/accuracy.md"), help="the page that is written")
+    parser.add_argument("--only", default="", help="only networks whose name contains this")
+    parser.add_argument("--train-only", action="store_true", help="train, and neither export nor evaluate")
+    options = parser.parse_args(arguments)
+    wanted = [network for network in NETWORKS if options.only in str(network)]
+    if not wanted:
+        parser.error(f"no network's name contains {options.only!r}")
+    study = Study(options.folder, Origin.here(written=("docs/accuracy.md", "docs/accuracy.json")))
+    reporter, bad = LineReporter(), 0
+    records = RecordFile(options.results, Outcome)
+    for network in wanted:
+        checkpoint = train(network, study.weights, reporter)
+        for target in () if options.train_only else TARGETS:
+            name = f"{network}/{target}"
+            outcome = records.read().get(name)
+            if (
+                outcome is None
+                or outcome.error
+                or outcome.fingerprint != study.fingerprint(network, target, checkpoint)
+            ):
+                outcome = study.outcome(network, target, checkpoint, reporter)
+                records.add(name, outcome)
+                write_atomically(options.page, render(_in_order(records.read(), list(NETWORKS))))
+            bad += _is_bad(outcome)
+            print(f"{name}  {_text(outcome)}", flush=True)
+    return 1 if bad else 0
+
+
+def _in_order(outcomes: dict[str, Outcome], networks: Sequence[TrainedNetwork]) -> dict[str, Outcome]:
+    names = [f"{network}/{target}" for network in networks for target in TARGETS]
+    return {name: outcomes[name] for name in names if name in outcomes}
+
+
+def _is_bad(outcome: Outcome) -> bool:
+    drop = drop_of(outcome.evaluation.main_score) if outcome.evaluation else None
+    return drop is None or drop.value > LARGEST_DROP
+
+
+def _text(outcome: Outcome) -> str:
+    if outcome.evaluation is None:
+        return f"failed: {outcome.error}"
+    score = outcome.evaluation.main_score
+    drop = drop_of(score)
+    lost = "" if drop is None else f", drop {100 * drop.value:.2f} ({100 * drop.low:.2f} to {100 * drop.high:.2f})"
+    return f"{score.metric} {100 * score.value.value:.2f} %{lost}, {outcome.seconds:.0f} s"
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on", file=sys.stderr)
+        sys.exit(130)
+    except EdgedeployError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
