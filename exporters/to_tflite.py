@@ -22,6 +22,7 @@ from edgedeploy.core.backends import BACKENDS
 from edgedeploy.core.provenance import GraphSummary
 from edgedeploy.core.recipe import NumberFormat, Observer
 from edgedeploy.core.spec import TensorSpec
+from edgedeploy.core.storage.arrays import Mapped
 
 from .job import ExportJob, Lowered, as_contiguous
 from .recipes import Quantization, float_operators, quantization_of
@@ -148,7 +149,7 @@ def _ranges(job: ExportJob, source: FloatFile, rules: Any, observer: Observer) -
     manager = recipe_manager.RecipeManager()
     manager.load_quantization_recipe(rules)
     inputs = _signature_inputs(source.path)
-    samples = [dict(zip(inputs, as_contiguous(sample), strict=True)) for sample in job.calibration]
+    samples = Mapped(lambda sample: dict(zip(inputs, as_contiguous(sample), strict=True)), job.calibration)
     update = getattr(qsv_utils, OBSERVERS[observer])
     worker = calibrator.Calibrator(source.path.read_bytes(), num_threads=os.cpu_count() or 1, qsv_update_func=update)
     worker.calibrate({SIGNATURE: samples}, manager)

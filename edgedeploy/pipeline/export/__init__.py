@@ -3,6 +3,7 @@
 options.py             what an export can be asked for
 artifact_folder.py     whose folder an artifact would be written to
 stages.py              load, calibrate, prepare, rewrite, lower, verify, write: functions that can be called one by one
+activation_checks.py   what the network's activations say about the calibration images
 conversion_errors.py   what torch.export and the converters raise, in the user's words
 minimum_runtime.py     `--min-runtime`: older runtimes that a file must still load in
 
@@ -64,6 +65,7 @@ def export(
     with process_state_kept(), private_folder() as scratch:
         network = stages.load(model, chosen, reporter)
         calibration = stages.calibrate(network, wanted, chosen, reporter)
+        calibration = stages.check_calibration(network, calibration, reporter)
         prepared = stages.prepare(network, calibration, chosen, reporter)
         run = _Run(prepared, chosen, SharedWork(scratch, scratch / "converters.log"), reporter)
         artifacts: list[Artifact] = []
