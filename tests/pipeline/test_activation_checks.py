@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,6 +46,12 @@ def trained(act: nn.Module | None = None) -> Network:
     return Network("small", module.eval(), (spec,), PREPROCESSING, "", WeightsInfo("checkpoint"), {})
 
 
+def layer(network: Network, index: int) -> Any:
+    """One of the small network's layers."""
+    assert isinstance(network.module, nn.Sequential)
+    return network.module[index]
+
+
 def plain(image: Array) -> Array:
     mean, std = (np.array(values, np.float32).reshape(1, 3, 1, 1) for values in (PREPROCESSING.mean, PREPROCESSING.std))
     return image * std + mean
@@ -77,14 +84,14 @@ def test_images_that_were_prepared_otherwise_are_noticed(spoil: Callable[[Array]
 
 def test_norms_that_were_never_trained_say_nothing() -> None:
     network = trained()
-    network.module[1].reset_running_stats()  # type: ignore[operator, index, union-attr]
+    layer(network, 1).reset_running_stats()
     assert range_warnings(network, photographs()) == []
 
 
 def test_a_channel_that_is_a_thousand_times_the_others_is_named() -> None:
     network = trained()
     with torch.no_grad():
-        network.module[3].weight[2] *= 1000  # type: ignore[index, operator]
+        layer(network, 3).weight[2] *= 1000
     (found,) = layer_warnings(network, photographs())
     assert found.startswith("one channel takes the int8 range from the others: channel 2 of 3 (")
 
@@ -92,14 +99,14 @@ def test_a_channel_that_is_a_thousand_times_the_others_is_named() -> None:
 def test_channels_that_never_change_are_named() -> None:
     network = trained()
     with torch.no_grad():
-        network.module[3].weight[:2] = 0  # type: ignore[index, operator]
+        layer(network, 3).weight[:2] = 0
     assert any("the same for every image: 3 (50%)" in found for found in layer_warnings(network, photographs()))
 
 
 def test_gates_that_saturate_are_named() -> None:
     network = trained(nn.Sigmoid())
     with torch.no_grad():
-        network.module[1].bias += 20  # type: ignore[index, operator]
+        layer(network, 1).bias += 20
     assert any("at the ends of their range: 2 (100%)" in found for found in layer_warnings(network, photographs()))
 
 

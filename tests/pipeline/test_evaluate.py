@@ -18,7 +18,7 @@ from edgedeploy.core.errors import ModelInvalid, UsageError
 from edgedeploy.core.results.evaluation import Evaluation
 from edgedeploy.data.preprocessing import preprocess
 from edgedeploy.models.loading import LoadOptions, Network, load_network
-from edgedeploy.pipeline.evaluate import EvaluatedArtifact
+from edgedeploy.pipeline.evaluate.networks import EvaluatedArtifact
 from edgedeploy.pipeline.models import list_exported
 from tests.labelled_data import CLASSES, INPUT, NETWORK, SIDE, artifact_of, exported_with_data
 from tests.reporters import NoteReporter

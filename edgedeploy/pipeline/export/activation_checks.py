@@ -110,7 +110,7 @@ def _distance(network: Network, images: torch.Tensor) -> _Fit | None:
     hooks = [norm.register_forward_pre_hook(reached) for norm in norms]
     try:
         with torch.no_grad(), network.running():
-            for image in images.split(1):
+            for image in images[:, None]:
                 try:
                     network.module(image)
                 except _Reached:

@@ -270,7 +270,7 @@ def lower(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target,
 
     calibrated = target.recipe.needs_calibration
     module, example = rewritten.module, tuple(prepared.golden.inputs[0])
-    calibration: Sequence[Sequence[Array]] = prepared.calibration.samples if calibrated else ()
+    calibration: Sequence[tuple[Array, ...]] = prepared.calibration.samples if calibrated else ()
     layout = "NHWC" if options.layout == "nhwc" and target.backend.channels_last else "NCHW"
     if layout == "NHWC":
         module = options.shared.once("channels last", module, lambda: with_channels_last_images(rewritten.module))
