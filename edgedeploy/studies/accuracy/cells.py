@@ -24,6 +24,7 @@ from edgedeploy.pipeline.evaluate import evaluate
 from edgedeploy.studies.results import Origin
 from edgedeploy.studies.zoo_matrix.cells import Cell, fingerprint
 
+from . import efficientnet_lite0
 from .digits import Split, write_class_folders, write_images_and_masks
 from .networks import CALIBRATION_IMAGES, HELD_OUT_IMAGES, VERSION, TrainedNetwork
 
@@ -54,6 +55,17 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class _Request:
+    """One export and the data of its evaluation; `own` networks come from code that is named."""
+
+    model: str
+    target: str
+    options: tuple[str, ...]
+    data: Path
+    own: bool = False
+
+
+@dataclass(frozen=True)
 class Study:
     """Where the study keeps its files."""
 
@@ -77,13 +89,45 @@ class Study:
                 write(stage, split, network.side, count, SEED)
         return final
 
+    def photographs(self) -> Path:
+        """The images without labels, for the network with ImageNet weights."""
+        final = self.folder / "data" / f"photographs-{VERSION}"
+        if not final.is_dir():
+            with staged_folder(final, lambda folder: set()) as stage:
+                efficientnet_lite0.write_photographs(stage)
+        return final
+
     def outcome(self, network: TrainedNetwork, target: str, checkpoint: Path, reporter: Reporter) -> Outcome:
-        """Exports and evaluates one cell; an error is recorded and not raised."""
+        """Exports and evaluates one trained network; an error is recorded and not raised."""
+        options = (
+            "--weights", str(checkpoint), "--input-size", str(network.side),
+            "--calib", str(self.data(network, "train")), "--num-calib", str(CALIBRATION_IMAGES),
+        )  # fmt: skip
+        request = _Request(network.model, target, options, self.data(network, "held-out"))
+        return self._outcome(request, self.fingerprint(network, target, checkpoint), reporter)
+
+    def pretrained_outcome(self, target: str, reporter: Reporter) -> Outcome:
+        """The same for the network with ImageNet weights, which goes through the door for the user's own networks."""
+        model = f"{efficientnet_lite0.__name__}:make"
+        side = f"1x3x{efficientnet_lite0.SIDE}x{efficientnet_lite0.SIDE}"
+        request = _Request(model, target, ("--input", side), self.photographs(), own=True)
+        return self._outcome(request, self.pretrained_fingerprint(target), reporter)
+
+    def fingerprint(self, network: TrainedNetwork, target: str, checkpoint: Path) -> str:
+        """Of all that decides a cell."""
+        family = ZOO[network.model].family
+        return key_of([fingerprint(Cell(network.model, family, target)), sha256_of(checkpoint), network.key])
+
+    def pretrained_fingerprint(self, target: str) -> str:
+        """Of all that decides a cell of the network with ImageNet weights."""
+        return key_of([fingerprint(Cell(efficientnet_lite0.NAME, efficientnet_lite0.NAME, target)), str(VERSION)])
+
+    def _outcome(self, request: _Request, code: str, reporter: Reporter) -> Outcome:
         start = time.monotonic()
-        code = self.fingerprint(network, target, checkpoint)
         try:
-            artifact = self._export(network, target, checkpoint, reporter)
-            evaluation = evaluate(artifact.folder, self.data(network, "held-out"), reporter=reporter)
+            artifact = self._export(request, reporter)
+            model = request.model if request.own else None
+            evaluation = evaluate(artifact.folder, request.data, model=model, reporter=reporter)
         except EdgedeployError as error:
             made = Outcome(code, 0.0, error.message)
         else:
@@ -92,24 +136,19 @@ class Study:
         seconds = round(time.monotonic() - start, 1)
         return replace(made, seconds=seconds, commit=self.origin.commit, machine=self.origin.machine)
 
-    def fingerprint(self, network: TrainedNetwork, target: str, checkpoint: Path) -> str:
-        """Of all that decides a cell."""
-        family = ZOO[network.model].family
-        return key_of([fingerprint(Cell(network.model, family, target)), sha256_of(checkpoint), network.key])
-
-    def _export(self, network: TrainedNetwork, target: str, checkpoint: Path, reporter: Reporter) -> Artifact:
+    def _export(self, request: _Request, reporter: Reporter) -> Artifact:
         """In a process of its own, so that a converter that crashes costs one cell. Raises EdgedeployError."""
-        output = self.folder / "artifacts"
+        output = self.folder / "artifacts" / request.target
         command = module_command(
-            "edgedeploy", "export", network.model, "--target", target, "--weights", str(checkpoint),
-            "--input-size", str(network.side), "--calib", str(self.data(network, "train")),
+            "edgedeploy", "export", request.model, "--target", request.target, *request.options,
             "--allow-low-parity", "--output", str(output),
         )  # fmt: skip
-        with reporter.stage(f"export {network} to {target}"):
+        with reporter.stage(f"export {request.model} to {request.target}"):
             done = subprocess.run(
                 command, capture_output=True, text=True, env=child_environment(), stdin=subprocess.DEVNULL, check=False
             )
         if done.returncode != 0:
             lines = [line for line in done.stderr.splitlines() if line.startswith("error:")]
             raise EdgedeployError(lines[0].removeprefix("error: ") if lines else f"exit code {done.returncode}")
-        return Artifact.load(output / network.model / target)
+        name = efficientnet_lite0.FOLDER if request.own else request.model
+        return Artifact.load(output / name / request.target)

