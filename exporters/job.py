@@ -16,6 +16,7 @@ from edgedeploy.core.provenance import GraphSummary, OperatorFact
 from edgedeploy.core.recipe import QuantRecipe
 from edgedeploy.core.spec import TensorSpec
 
+from .process.provenance import provenance_shared
 from .process.quiet import quiet
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class SharedWork:
     @contextlib.contextmanager
     def quietly(self) -> Iterator[None]:
         """Wraps a call into a converter: what it prints goes to the log."""
-        with quiet(self.log):
+        with quiet(self.log), provenance_shared():
             yield
 
     @contextlib.contextmanager

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from .tflite_file import FileGraph
+from .tflite_file import FileGraph, FileOperator
 
 # Operators whose output has the scale and zero point of their first input.
 VIEWS = ("RESHAPE", "TRANSPOSE", "SLICE", "STRIDED_SLICE", "SPLIT", "GATHER", "GATHER_ND", "PAD", "BROADCAST_TO")
@@ -36,32 +36,36 @@ def adjusted_ranges(graph: FileGraph, ranges: Ranges) -> dict[str, dict[str, Any
         ranges: `min` and `max` of tensors by name, as ai-edge-quantizer's calibrator gives them.
     """
     adjusted = {name: dict(values) for name, values in ranges.items()}
+    producers = {output: op for op in graph.operators for output in op.outputs}
+
+    def of_views(value: int) -> Iterator[dict[str, Any]]:
+        """The ranges of a value, and of those that it is a view of."""
+        for viewed in _viewed(value, producers):
+            values = adjusted.get(graph.tensors[viewed].name)
+            if values and "min" in values and "max" in values:
+                yield values
+
     for product in (op for op in graph.operators if op.type == PRODUCT):
-        for values in _of_views(graph, product.inputs[1], adjusted):
+        for values in of_views(product.inputs[1]):
             largest = np.maximum(np.abs(values["min"]), np.abs(values["max"]))
             # int8 reaches one step further below 0 than above it
             values["min"], values["max"] = -largest * 128 / 127, largest
     for total in (op for op in graph.operators if op.type in SUMS):
         least = LEAST_RATIO * _scale(adjusted.get(graph.tensors[total.outputs[0]].name))
         for operand in total.inputs:
-            for values in _of_views(graph, operand, adjusted):
+            for values in of_views(operand):
                 scale = _scale(values)
                 if 0 < scale < least:
                     values["min"], values["max"] = values["min"] * least / scale, values["max"] * least / scale
     return adjusted
 
 
-def _of_views(graph: FileGraph, value: int, ranges: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The ranges of a value, and of those that it is a view of."""
-    producer = {output: op for op in graph.operators for output in op.outputs}
-    while True:
-        values = ranges.get(graph.tensors[value].name)
-        if values and "min" in values and "max" in values:
-            yield values
-        op = producer.get(value)
-        if op is None or op.type not in VIEWS:
-            return
+def _viewed(value: int, producers: Mapping[int, FileOperator]) -> Iterator[int]:
+    """A value, and those that it is a view of."""
+    yield value
+    while (op := producers.get(value)) is not None and op.type in VIEWS:
         value = op.inputs[1] if op.type == "SPLIT" else op.inputs[0]  # SPLIT's first input is the axis
+        yield value
 
 
 def _scale(values: Mapping[str, Any] | None) -> float:

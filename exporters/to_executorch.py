@@ -23,14 +23,14 @@ from edgedeploy.core.spec import TensorSpec
 from .executorch_operators import graph_summary, operator_facts, operators_of
 from .job import ExportJob, Lowered, example_outputs, tensor_specs
 from .recipes import Quantization, float_operators, quantization_of
-from .regions import DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
+from .regions import DistributionTypes, DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
 
 OBSERVERS = {Observer.MIN_MAX: "MinMaxObserver"}  # classes of torchao.quantization.pt2e
-# layer_norm is one operator, which the quantizer leaves in float; without it a mean is a linear layer
+# layer_norm is one operator, which the quantizer leaves in float; without it a mean is a layer
 REGION_TYPES = RegionTypes(
     NormalizationTypes(
         roots=("aten.rsqrt.default",),
-        sums=("aten.sum.dim_IntList", "aten.mean.dim", "aten.linear.default"),
+        sums=("aten.sum.dim_IntList", "aten.mean.dim", "aten.linear.default", "aten.conv2d.default"),
         squares=("aten.mul.Tensor",),
         differences=("aten.sub.Tensor",),
         products=("aten.mul.Tensor",),
@@ -57,6 +57,12 @@ REGION_TYPES = RegionTypes(
             "aten.unsqueeze.default",
             "aten.expand.default",
         ),
+    ),
+    DistributionTypes(
+        softmaxes=("aten.softmax.int", "aten._softmax.default", "aten.log_softmax.int"),
+        selects=("aten.where.self",),
+        products=("aten.matmul.default", "aten.bmm.default", "aten.einsum.default"),
+        views=("aten.reshape.default", "aten.permute.default", "aten.transpose.int", "aten.slice.Tensor"),
     ),
 )
 

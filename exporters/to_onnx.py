@@ -26,7 +26,7 @@ from .onnx_operators import exported_paths, node_paths, operator_facts, operator
 from .onnx_passes.float_parameters import restore_float_parameters
 from .onnx_passes.gelu_to_gate import gelu_to_gate
 from .recipes import Quantization, float_operators, quantization_of
-from .regions import DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
+from .regions import DistributionTypes, DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
 
 OPSET = 20
 OBSERVERS = {Observer.MIN_MAX: "MinMax"}  # names of onnxruntime.quantization.CalibrationMethod
@@ -49,6 +49,12 @@ REGION_TYPES = RegionTypes(
         multiplications=("Mul",),
         products=("MatMul", "Einsum"),
         layers=("Conv", "Gemm", "ConvTranspose"),
+        views=("Reshape", "Transpose", "Slice", "Unsqueeze", "Squeeze", "Expand"),
+    ),
+    DistributionTypes(
+        softmaxes=("Softmax", "LogSoftmax"),
+        selects=("Where",),
+        products=("MatMul", "Einsum"),
         views=("Reshape", "Transpose", "Slice", "Unsqueeze", "Squeeze", "Expand"),
     ),
 )

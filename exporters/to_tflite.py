@@ -26,7 +26,7 @@ from edgedeploy.core.storage.arrays import Mapped
 
 from .job import ExportJob, Lowered, as_contiguous
 from .recipes import Quantization, float_operators, quantization_of
-from .regions import DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
+from .regions import DistributionTypes, DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
 from .tflite_file import FileGraph, read_graph
 from .tflite_operators import delegated_operators, module_paths, operator_facts, operators_of
 from .tflite_ranges import adjusted_ranges
@@ -55,6 +55,12 @@ REGION_TYPES = RegionTypes(
         multiplications=("MUL",),
         products=("BATCH_MATMUL",),
         layers=("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"),
+        views=("RESHAPE", "TRANSPOSE", "SLICE", "STRIDED_SLICE"),
+    ),
+    DistributionTypes(
+        softmaxes=("SOFTMAX",),
+        selects=("SELECT_V2", "SELECT"),
+        products=("BATCH_MATMUL",),
         views=("RESHAPE", "TRANSPOSE", "SLICE", "STRIDED_SLICE"),
     ),
 )
@@ -149,17 +155,25 @@ def _ranges(job: ExportJob, source: FloatFile, rules: Any, observer: Observer) -
     manager = recipe_manager.RecipeManager()
     manager.load_quantization_recipe(rules)
     inputs = _signature_inputs(source.path)
-    samples = Mapped(lambda sample: dict(zip(inputs, as_contiguous(sample), strict=True)), job.calibration)
+
+    def sample_by_name(sample: Sequence[Any]) -> dict[str, Any]:
+        arrays = zip(inputs, as_contiguous(sample), strict=True)
+        return {name: array.astype(dtype, copy=False) for (name, dtype), array in arrays}
+
+    samples = Mapped(sample_by_name, job.calibration)
     update = getattr(qsv_utils, OBSERVERS[observer])
     worker = calibrator.Calibrator(source.path.read_bytes(), num_threads=os.cpu_count() or 1, qsv_update_func=update)
     worker.calibrate({SIGNATURE: samples}, manager)
     return adjusted_ranges(source.graph, worker.get_model_qsvs())
 
 
-def _signature_inputs(path: Path) -> list[str]:
+def _signature_inputs(path: Path) -> list[tuple[str, Any]]:
+    """Name and type of each input; the converter turns int64 into int32."""
     from ai_edge_litert.interpreter import Interpreter
 
-    return list(Interpreter(str(path)).get_signature_list()[SIGNATURE]["inputs"])
+    interpreter = Interpreter(str(path))
+    details = interpreter.get_signature_runner(SIGNATURE).get_input_details()
+    return [(name, details[name]["dtype"]) for name in interpreter.get_signature_list()[SIGNATURE]["inputs"]]
 
 
 def _describe(job: ExportJob, settings: Any) -> Lowered:
@@ -171,13 +185,15 @@ def _describe(job: ExportJob, settings: Any) -> Lowered:
         interpreter.allocate_tensors()
         # the interpreter has no public way to list what its delegates took
         plan = interpreter._get_ops_details()
+    quantized = ((tensor["index"], tensor["quantization_parameters"]) for tensor in interpreter.get_tensor_details())
+    zero_points = {index: int(values["zero_points"][0]) for index, values in quantized if len(values["scales"]) == 1}
     # of all operators, whether delegated or not: nodes that a delegate replaces stay in the plan
     types = Counter(str(node["op_name"]) for node in plan)
     delegates = types.pop("DELEGATE", 0)
     return Lowered(
         _specs(interpreter.get_input_details(), job.input_names, job.layout),
         _specs(interpreter.get_output_details(), job.output_names, job.layout),
-        operator_facts(graph, module_paths(graph, job.module), delegated_operators(graph, plan)),
+        operator_facts(graph, module_paths(graph, job.module), delegated_operators(graph, plan), zero_points),
         GraphSummary(dict(types.most_common()), delegates=delegates),
         settings,
     )

@@ -61,6 +61,8 @@ class Backend:
         packages: what exporting and running need.
         native: the runtime's libraries.
         channels_last: images are NHWC in the format's own operators.
+        converts_once: the exporter makes a float model once, and all number formats from it.
+        lowering_time: roughly how long the exporter takes, compared with others; what takes longest starts first.
     """
 
     name: str
@@ -75,6 +77,8 @@ class Backend:
     packages: tuple[Package, ...]
     native: NativeLibraries
     channels_last: bool = False
+    converts_once: bool = True
+    lowering_time: int = 1
 
     def __str__(self) -> str:
         return self.name
@@ -147,6 +151,8 @@ BACKENDS: Registry[Backend] = Registry(
                 licences=("{info}/licenses/LICENSE",),
                 headers="executorch/include",
             ),
+            converts_once=False,
+            lowering_time=5,
         ),
         Backend(
             name="tflite",
@@ -171,6 +177,7 @@ BACKENDS: Registry[Backend] = Registry(
                 licences=("{info}/licenses/LICENSE",),
             ),
             channels_last=True,
+            lowering_time=2,
         ),
     ),
     name_of=str,

@@ -116,6 +116,8 @@ class OperatorFact:
         macs: multiply-accumulates of one inference; None for an artifact that was written without them.
         int8: these are of int8 values, as the file has it.
         depthwise: these are of a convolution with one input channel for each output channel.
+        outside_because: why no delegate runs a layer or matrix product; "" for what a delegate runs, for other operators,
+            and where the format has no delegates.
     """
 
     name: str
@@ -127,6 +129,7 @@ class OperatorFact:
     macs: int | None = None
     int8: bool = False
     depthwise: bool = False
+    outside_because: str = ""
 
 
 @dataclass(frozen=True)

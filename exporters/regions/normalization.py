@@ -117,24 +117,34 @@ def _up_to_squares(root: Operator, producer: dict[Hashable, Operator], types: No
     if not squares:
         return []
     path += squares
-    for value in squares[0].inputs:
-        centered = producer.get(value)
-        if centered is not None and centered.type in types.differences:
-            means = [op for side in centered.inputs for op in _mean(side, producer, types)]
-            path += [centered, *means] if means else []
-        else:
-            path += _mean(value, producer, types)
+    squared = tuple(dict.fromkeys(squares[0].inputs))
+    difference = producer.get(squared[0])
+    if len(squared) == 1 and difference is not None and difference.type in types.differences:
+        means = _means(difference.inputs, producer, types)
+        path += [difference, *means] if means else []
+    elif len(squared) > 1:  # a squared difference, one operator
+        path += _means(squared, producer, types)
     return path
 
 
-def _mean(value: Hashable, producer: dict[Hashable, Operator], types: NormalizationTypes) -> list[Operator]:
-    """The reduction that computes a value, and the views between; empty where another operator computes it."""
+def _means(
+    operands: tuple[Hashable, ...], producer: dict[Hashable, Operator], types: NormalizationTypes
+) -> list[Operator]:
+    """The reduction of the first operand of a difference that is the second, and the views between; else nothing."""
+    value, mean = operands[0], operands[-1]
     path: list[Operator] = []
-    while (op := producer.get(value)) is not None:
+    while (op := producer.get(mean)) is not None and op.type in (*types.views, *types.sums):
         path.append(op)
         if op.type in types.sums:
-            return path
-        if op.type not in types.views:
-            return []
-        value = op.inputs[0]
+            return path if op.inputs[0] in _views_of(value, producer, types) else []
+        mean = op.inputs[0]
     return []
+
+
+def _views_of(value: Hashable, producer: dict[Hashable, Operator], types: NormalizationTypes) -> set[Hashable]:
+    """A value, and those that it is a view of."""
+    found = {value}
+    while (op := producer.get(value)) is not None and op.type in types.views:
+        value = op.inputs[0]
+        found.add(value)
+    return found

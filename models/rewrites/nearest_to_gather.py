@@ -31,7 +31,8 @@ class NearestToGather(Rewrite):
         if node.target not in NEAREST:
             return False
         old, new = shape(source(node))[2:], shape(node)[2:]
-        return any(after % before for before, after in zip(old, new, strict=True))
+        # `resize_to_fixed_size` leaves the factors that torch samples by instead of the ratio of sizes
+        return argument(node, 2) is not None or any(after % before for before, after in zip(old, new, strict=True))
 
     def check(self, graph: Graph, node: fx.Node) -> tuple[Tensor, Tensor]:
         """The row and the column that each row and column of the output is."""

@@ -43,11 +43,20 @@ class Phases:
 
 
 class TransposedConvToShuffle(Rewrite):
-    name = "transposed_conv_to_shuffle"
-    reason = "TFLite has no transposed convolution with groups: its converter makes one operator a channel"
+    """Of all transposed convolutions with groups.
+
+    Args:
+        name, reason: see Rewrite.
+        least_outputs: only those whose groups have so many outputs.
+    """
+
+    def __init__(self, name: str, reason: str, least_outputs: int = 1) -> None:
+        self.name, self.reason, self._least_outputs = name, reason, least_outputs
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
-        return node.target == aten.conv_transpose2d.input and argument(node, 6) > 1
+        if node.target != aten.conv_transpose2d.input or argument(node, 6) == 1:
+            return False
+        return shape(source(node, 1))[1] >= self._least_outputs
 
     def check(self, graph: Graph, node: fx.Node) -> Phases:
         weight = graph.constant(argument(node, 1))
@@ -99,4 +108,12 @@ def _phases(weight: Tensor, groups: int, plan: Phases) -> Tensor:
     return spread.reshape(groups * outputs * rate**2, inputs // groups, taps, taps)
 
 
-REWRITE = TransposedConvToShuffle()
+REWRITE = TransposedConvToShuffle(
+    "transposed_conv_to_shuffle",
+    "TFLite has no transposed convolution with groups: its converter makes one operator a channel",
+)
+GROUPED = TransposedConvToShuffle(
+    "grouped_transposed_conv_to_shuffle",
+    "ONNX Runtime's quantizer has one scale for each output of a group, where each output needs its own",
+    least_outputs=2,
+)

@@ -15,7 +15,7 @@ from edgedeploy.core.errors import EdgedeployError, ParityFailed, UsageError, co
 
 if TYPE_CHECKING:
     from edgedeploy.core.artifact import Artifact
-    from edgedeploy.pipeline.layers import NetworkSource
+    from edgedeploy.pipeline.layers.recreate import NetworkSource
 
 commands = typer.Typer()
 
@@ -95,6 +95,16 @@ def export(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Write artifacts below this folder.")
     ] = Path("artifacts"),
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            metavar="N",
+            help="Make N targets at a time, each in a process of its own. Default: as many as cores and memory allow.",
+        ),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show what each rewrite did, and where it was not applied.")
     ] = False,
@@ -131,6 +141,7 @@ def export(
             min_runtime=min_runtime,
             without_rewrites=tuple(without_rewrite or ()),
             output=output,
+            jobs=jobs,
             reporter=RichReporter(verbose=verbose),
         )
     except EdgedeployError as error:  # what was exported is shown, whatever else failed
@@ -181,7 +192,7 @@ def verify(
     values, which shows each operator's own error, and once with the artifact's. `verify --layers FLOAT INT8`
     compares two files of any origin.
     """
-    from edgedeploy.pipeline.layers import NetworkSource
+    from edgedeploy.pipeline.layers.recreate import NetworkSource
 
     if layers:
         _verify_layers(artifact, NetworkSource(model, weights, calib), html, as_json=as_json)
@@ -218,7 +229,8 @@ def _verify_layers(files: Sequence[Path], source: NetworkSource, html: Path | No
     from edgedeploy.cli.progress import RichReporter
     from edgedeploy.cli.tables.layers import render_layers
     from edgedeploy.core.storage.files import write_atomically
-    from edgedeploy.pipeline.layers import compare_files, render_layers_page, verify_layers
+    from edgedeploy.pipeline.layers import compare_files, render_layers_page
+    from edgedeploy.pipeline.layers.artifacts import verify_layers
 
     if len(files) > 2:
         raise UsageError("--layers takes one artifact, or a float file and one to compare with it")

@@ -40,13 +40,14 @@ from edgedeploy.data.photographs import calibration_from_photographs, held_out_i
 from edgedeploy.pipeline.verification import check_reference, constant_outputs, in_file_form, parity_of
 
 from .conversion_errors import explain_capture, explain_lowering
+from .failing_operator import first_failing
 from .options import NUM_CALIB, ExportOptions
 
 if TYPE_CHECKING:
     from edgedeploy.exporters.job import Lowered, SharedWork
     from edgedeploy.exporters.targets import Target
     from edgedeploy.models.loading import Network
-    from edgedeploy.models.rewrites import RewrittenModule
+    from edgedeploy.models.rewrites import Rewriter, RewrittenModule
 
 NUM_VERIFICATION_SAMPLES = 4  # held-out samples that parity is measured on; the first is stored beside the artifact
 NUM_NORM_IMAGES = 16  # images that a random network's norms are estimated from
@@ -233,30 +234,45 @@ def _golden(network: Network, head: str) -> Golden:
     return golden
 
 
-def rewrite(prepared: PreparedNetwork, names: Sequence[str]) -> RewrittenModule:
-    """Applies the rewrites of these names to the bare network, so that each is verified on real-valued outputs; then
-    adds the head, if there is one, and rewrites that.
+def rewriter_of(prepared: PreparedNetwork) -> Rewriter:
+    """Captures the bare network, for any number of calls of `rewrite`.
 
-    Raises ExportFailed where torch.export cannot capture the network, RewriteMismatch where a rewrite is wrong.
+    Raises ExportFailed where torch.export cannot capture the network.
     """
     import torch
 
     from edgedeploy.models import rewrites
-    from edgedeploy.models.adapters.heads import with_head
 
-    network, head = prepared.network, prepared.head
+    network = prepared.network
     examples = tuple(torch.from_numpy(array) for array in network.draw(np.random.default_rng(0)))
     samples = [examples, tuple(torch.from_numpy(array) for array in prepared.golden.inputs[0])]
-    chosen = [rewrite for rewrite in rewrites.ALL if rewrite.name in names]
     with network.running():
         try:
             captured = rewrites.capture(network.module, examples)
         except Exception as error:  # torch.export raises many kinds
             raise explain_capture(error, network.name, network.module, examples) from error
-    done = rewrites.apply(chosen, captured, samples)
+    return rewrites.Rewriter(captured, samples)
+
+
+def rewrite(prepared: PreparedNetwork, names: Sequence[str], rewriter: Rewriter | None = None) -> RewrittenModule:
+    """Applies the rewrites of these names to the bare network, so that each is verified on real-valued outputs; then
+    adds the head, if there is one, and rewrites that.
+
+    Args:
+        rewriter: of this network, where several targets share one.
+
+    Raises ExportFailed where torch.export cannot capture the network, RewriteMismatch where a rewrite is wrong.
+    """
+    from edgedeploy.models import rewrites
+    from edgedeploy.models.adapters.heads import with_head
+
+    rewriter, head = rewriter or rewriter_of(prepared), prepared.head
+    chosen = [rewrite for rewrite in rewrites.ALL if rewrite.name in names]
+    done = rewriter.apply(chosen)
     if head in ("logits", "features"):  # features are taken in the network itself
         return done
-    tail = rewrites.apply(chosen, rewrites.capture(with_head(done.module, head), examples), samples)
+    samples = rewriter.verification_inputs
+    tail = rewrites.apply(chosen, rewrites.capture(with_head(done.module, head), samples[0]), samples)
     applied = tuple(outcome for outcome in tail.outcomes if outcome.applied)
     return rewrites.RewrittenModule(tail.module, done.outcomes + applied, done.rounding_error)
 
@@ -293,7 +309,14 @@ def lower(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target,
     except (EdgedeployError, OSError, KeyboardInterrupt):
         raise
     except Exception as error:  # a converter may raise anything; it is reported in the user's words
-        raise explain_lowering(error, target.name, prepared.network.name, options.shared.log, job.module) from error
+        raise explain_lowering(
+            error,
+            target.name,
+            prepared.network.name,
+            options.shared.log,
+            job.module,
+            lambda: first_failing(job, target.exporter()),
+        ) from error
 
 
 def verify(prepared: PreparedNetwork, target: Target, lowered: LoweredFile) -> tuple[Parity, ...]:

@@ -27,9 +27,9 @@ from .steps import Step, StepFile
 LEAST_FLOAT, LEAST_QUANTIZED = 0.9999, 0.99
 # An operator parts from the float network where its largest own error is above this, in σ, ...
 FLOAT_LIMIT = 1e-4
-# ... or in int8 where its worst channel has this much more noise than half of all operators, in dB, and at least that much;
-# or where so large a share of its values lies outside of what its tensor can hold.
-OUTLIER_DB, NOISE_FLOOR_DB, CLIPPED = 12.0, 20.0, 0.02
+# ... or in int8 where its worst channel has this much more noise than half of all operators, in dB, and a ratio below the
+# first bound, or below the second one whatever the others have; or where so large a share of its values does not fit.
+OUTLIER_DB, NOISE_FLOOR_DB, BROKEN_DB, CLIPPED = 12.0, 20.0, 8.0, 0.02
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def _judged(layers: Sequence[LayerError], *, quantized: bool) -> list[LayerError
         return [dataclasses.replace(layer, parts=layer.own_error > FLOAT_LIMIT) for layer in layers]
     noisy = [_decibel(layer.own_channel_sqnr_db) for layer in layers if layer.own_channel_sqnr_db is not None]
     usual = float(np.median(noisy)) if noisy else math.inf
-    bound = min(usual - OUTLIER_DB, NOISE_FLOOR_DB)
+    bound = max(min(usual - OUTLIER_DB, NOISE_FLOOR_DB), BROKEN_DB)
     return [
         dataclasses.replace(layer, parts=_decibel(layer.own_channel_sqnr_db) < bound or layer.clipped > CLIPPED)
         for layer in layers

@@ -21,8 +21,14 @@ class Resize(nn.Module):
 @pytest.mark.parametrize("mode", ["nearest", "nearest-exact"])
 @pytest.mark.parametrize(
     ("options", "gathers"),
-    [({"size": (7, 9)}, 2), ({"size": (3, 8)}, 1), ({"scale_factor": 1.7}, 2), ({"size": (2, 3)}, 2)],
-    ids=["rows and columns", "columns alone", "factor", "smaller"],
+    [
+        ({"size": (7, 9)}, 2),
+        ({"size": (3, 8)}, 1),
+        ({"scale_factor": 1.7}, 2),
+        ({"scale_factor": 2.2}, 2),
+        ({"size": (2, 3)}, 2),
+    ],
+    ids=["rows and columns", "columns alone", "factor", "factor near a whole one", "smaller"],
 )
 def test_a_ratio_that_is_no_whole_number_becomes_gathers(mode: str, options: dict[str, object], gathers: int) -> None:
     done = rewritten(REWRITE, Resize(mode=mode, **options), (2, 4, 3, 5))

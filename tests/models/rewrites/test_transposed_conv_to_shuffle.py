@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
-from edgedeploy.models.rewrites.transposed_conv_to_shuffle import REWRITE
+from edgedeploy.models.rewrites.transposed_conv_to_shuffle import GROUPED, REWRITE
 
 from .tools import rewritten
 
@@ -52,3 +52,10 @@ def test_other_transposed_convolutions_are_declined(module: nn.Module, reason: s
 def test_without_groups_it_is_left_alone() -> None:
     done = rewritten(REWRITE, nn.Sequential(nn.ConvTranspose2d(6, 6, 2, 2)), (2, 6, 4, 5))
     assert (done.applied, done.count("conv_transpose2d")) == (0, 1)
+
+
+def test_for_onnx_runtime_only_groups_of_several_outputs_change() -> None:
+    assert rewritten(GROUPED, nn.Sequential(nn.ConvTranspose2d(6, 6, 2, 2, groups=6)), (2, 6, 4, 5)).applied == 0
+    done = rewritten(GROUPED, nn.Sequential(nn.ConvTranspose2d(6, 4, 3, 2, 1, groups=2)), (2, 6, 4, 5))
+    assert done.applied == 1
+    assert done.error() < 1e-5
