@@ -23,6 +23,7 @@ from edgedeploy.core.backends import BACKENDS
 from edgedeploy.core.provenance import GraphSummary
 from edgedeploy.core.recipe import NumberFormat, Observer, RecipeRule
 from edgedeploy.core.spec import TensorSpec
+from edgedeploy.core.storage.arrays import Mapped
 
 from .job import ExportJob, Lowered, as_contiguous
 from .ranges import Range, RangeEstimator
@@ -171,13 +172,12 @@ def _ranges(job: ExportJob, source: FloatFile, rules: Any, assignment: Assignmen
     manager = recipe_manager.RecipeManager()
     manager.load_quantization_recipe(rules)
     inputs = _signature_inputs(source.path)
-    samples = [
-        {
-            name: array.astype(dtype, copy=False)
-            for (name, dtype), array in zip(inputs, as_contiguous(sample), strict=True)
-        }
-        for sample in job.calibration
-    ]
+
+    def sample_by_name(sample: Sequence[Any]) -> dict[str, Any]:
+        arrays = zip(inputs, as_contiguous(sample), strict=True)
+        return {name: array.astype(dtype, copy=False) for (name, dtype), array in arrays}
+
+    samples = Mapped(sample_by_name, job.calibration)
     worker = calibrator.Calibrator(
         source.path.read_bytes(), num_threads=os.cpu_count() or 1, qsv_update_func=qsv_utils.min_max_update
     )

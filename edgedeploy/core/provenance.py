@@ -45,13 +45,19 @@ class SkippedImage:
 
 @dataclass(frozen=True)
 class CalibrationInfo:
-    """Which inputs the activation ranges come from; `sha256` is of all values, in order."""
+    """Which inputs the activation ranges come from.
+
+    Attributes:
+        sha256: of all values, in order.
+        warnings: what seems wrong with them, and what to do.
+    """
 
     name: str
     count: int
     files: int
     sha256: str
     skipped: tuple[SkippedImage, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

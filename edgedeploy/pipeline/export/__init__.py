@@ -5,6 +5,7 @@ run.py                 from a prepared network to the artifact of each target
 artifact_folder.py     whose folder an artifact would be written to
 side_by_side/          several targets at a time, each in a process of its own
 stages.py              load, calibrate, prepare, rewrite, lower, verify, write: functions that can be called one by one
+activation_checks.py   what the network's activations say about the calibration images
 conversion_errors.py   what torch.export and the converters raise, in the user's words
 minimum_runtime.py     `--min-runtime`: older runtimes that a file must still load in
 
@@ -94,6 +95,7 @@ def _one_after_another(
     with process_state_kept(), private_folder() as scratch:
         network = stages.load(model, options, reporter)
         calibration = stages.calibrate(network, targets, options, reporter)
+        calibration = stages.check_calibration(network, calibration, reporter)
         prepared = stages.prepare(network, calibration, options, reporter)
         run = Run(prepared, options, SharedWork(scratch, scratch / "converters.log"), reporter)
         for target in targets:

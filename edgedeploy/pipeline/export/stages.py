@@ -1,6 +1,6 @@
 """The stages of an export, each a function that takes the result of the ones before it and returns a new one.
 
-    load -> calibrate -> prepare -> rewrite -> adjust -> lower -> verify -> write
+    load -> calibrate -> check_calibration -> prepare -> rewrite -> adjust -> lower -> verify -> write
 
 `prepare` completes what does not depend on a target; `rewrite` runs once for each set of rewrites, the rest once for each
 target; `adjust` is for recipes that change the float network. They can be called one by one:
@@ -8,7 +8,7 @@ target; `adjust` is for recipes that change the float network. They can be calle
     options = ExportOptions(output="out")
     targets = options.targets("tflite-int8")
     network = load("topformer-tiny", options, reporter)
-    calibration = calibrate(network, targets, options, reporter)
+    calibration = check_calibration(network, calibrate(network, targets, options, reporter), reporter)
     prepared = prepare(network, calibration, options, reporter)
     rewritten = rewrite(prepared, options.rewrites_of(targets[0]))
     rewritten = adjust(prepared, rewritten, targets[0].recipe)
@@ -34,9 +34,11 @@ from edgedeploy.core.parity import Array, Parity
 from edgedeploy.core.provenance import Provenance
 from edgedeploy.core.recipes.files import format_recipe
 from edgedeploy.core.reporter import Reporter
+from edgedeploy.core.storage.arrays import Mapped
 from edgedeploy.core.storage.files import sha256_of, write_atomically
 from edgedeploy.core.versions import EDGEDEPLOY_VERSION, versions
 from edgedeploy.data.calibration import CalibrationSet, calibration_from_folder
+from edgedeploy.data.image_checks import facts_of, warnings_of
 from edgedeploy.data.photographs import calibration_from_photographs, held_out_images
 from edgedeploy.pipeline.verification import check_reference, constant_outputs, in_file_form, parity_of
 
@@ -62,11 +64,13 @@ class Calibration:
 
     Attributes:
         images: None where the network takes no image, or nothing needs images.
-        samples: one tuple of inputs each; empty where no target needs them.
+        samples: one tuple of inputs each, read when they are asked for; empty where no target needs them.
+        warnings: what seems wrong with the images.
     """
 
     images: CalibrationSet | None
-    samples: tuple[tuple[Array, ...], ...]
+    samples: Sequence[tuple[Array, ...]]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,12 @@ def calibrate(network: Network, targets: Sequence[Target], options: ExportOption
             )
     else:
         return Calibration(None, ())
-    return Calibration(images, tuple((image,) for image in images) if quantized else ())
+    return Calibration(images, Mapped(_alone, images.images) if quantized else ())
+
+
+def _alone(image: Array) -> tuple[Array, ...]:
+    """The inputs of a network that takes one image."""
+    return (image,)
 
 
 def _images_from_folder(
@@ -164,6 +173,28 @@ def _images_from_folder(
     return images
 
 
+def check_calibration(network: Network, calibration: Calibration, reporter: Reporter) -> Calibration:
+    """Looks for what is wrong with the images that int8 ranges come from, and reports it.
+
+    The images alone are looked at where they are the user's, the network's activations where its weights are not random.
+    """
+    from .activation_checks import layer_warnings, range_warnings
+
+    images = calibration.images
+    if images is None or not calibration.samples:
+        return calibration
+    found = []
+    with reporter.stage("check the calibration images"):
+        if images.is_of_the_user:
+            found += warnings_of([facts_of(image) for image in images])
+        if not network.random:
+            found += range_warnings(network, images.images)
+            found += layer_warnings(network, images.images)
+    for warning in found:
+        reporter.note(f"calibration: {warning}")
+    return replace(calibration, warnings=tuple(found))
+
+
 def prepare(network: Network, calibration: Calibration, options: ExportOptions, reporter: Reporter) -> PreparedNetwork:
     """Completes random weights, then runs the eager network once on held-out inputs and counts its MACs."""
     import torch
@@ -175,7 +206,7 @@ def prepare(network: Network, calibration: Calibration, options: ExportOptions, 
         reporter.note(
             f"{network.name} has random weights (seed {network.weights.seed}); give trained ones with --weights FILE"
         )
-        images = None if calibration.images is None else np.concatenate(list(calibration.images)[:NUM_NORM_IMAGES])
+        images = None if calibration.images is None else np.concatenate(calibration.images.images[:NUM_NORM_IMAGES])
         with reporter.stage("estimate the norms' statistics"):
             network = with_random_weights_settled(network, images)
     inputs = [torch.from_numpy(array) for array in network.draw(np.random.default_rng(0))]
@@ -275,12 +306,12 @@ def lower(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target,
 
     calibrated = target.recipe.needs_calibration
     module, example = rewritten.module, tuple(prepared.golden.inputs[0])
-    calibration = prepared.calibration.samples if calibrated else ()
+    calibration: Sequence[tuple[Array, ...]] = prepared.calibration.samples if calibrated else ()
     layout = "NHWC" if options.layout == "nhwc" and target.backend.channels_last else "NCHW"
     if layout == "NHWC":
         module = options.shared.once("channels last", module, lambda: with_channels_last_images(rewritten.module))
         example = channels_last_sample(example)
-        calibration = tuple(map(channels_last_sample, calibration))
+        calibration = Mapped(channels_last_sample, calibration)
     job = ExportJob(
         module=module,
         example_inputs=tuple(torch.from_numpy(array) for array in example),
@@ -373,7 +404,7 @@ def _manifest(
             recipe=target.recipe,
             source=network.source,
             head=prepared.head,
-            calibration=images.info if images else None,
+            calibration=replace(images.info, warnings=prepared.calibration.warnings) if images else None,
             rewrites=rewritten.outcomes,
             rounding_error=rewritten.rounding_error,
             quantizer_settings=record.quantizer_settings,
