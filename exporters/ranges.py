@@ -82,8 +82,7 @@ class RangeEstimator:
 
     @property
     def _centres(self) -> Floats:
-        centres: Floats = (np.arange(-BINS, BINS) + 0.5) * self._width
-        return centres
+        return np.asarray((np.arange(-BINS, BINS) + 0.5) * self._width, np.float64)
 
     def _percentile(self) -> Range:
         cut = (1 - PERCENTILE / 100) / 2 * self._counts.sum()
