@@ -25,10 +25,10 @@ from edgedeploy.pipeline.verification import check_threshold
 from . import stages
 from .artifact_folder import check_folder
 from .minimum_runtime import require_loads
-from .options import DEFAULT_MIN_SQNR_DB, ExportKeywords, ExportOptions, parse_input_size, parse_targets
+from .options import DEFAULT_MIN_SQNR_DB, ExportKeywords, ExportOptions, parse_drop, parse_input_size, parse_targets
 
 if TYPE_CHECKING:
-    from edgedeploy.core.provenance import OperatorFact, RecipeSearch, RewriteOutcome
+    from edgedeploy.core.provenance import OperatorFact, RecipeSearch, RecipeStep, RewriteOutcome
     from edgedeploy.exporters.job import SharedWork
     from edgedeploy.exporters.targets import Target
     from edgedeploy.models.rewrites import RewrittenModule
@@ -128,19 +128,30 @@ class _Run:
         """The target with the recipe that was searched for, if one was, and the network as the recipe prepares it."""
         if not self._options.is_searched:
             return target, stages.adjust(self._prepared, rewritten, target.recipe), None
-        from edgedeploy.pipeline.recipe_search import SearchOptions, Trials, search_recipe
+        from edgedeploy.pipeline.recipe_search import SearchOptions, Trials, read_labelled, search_recipe
 
-        goal = DEFAULT_MIN_SQNR_DB if self._options.min_sqnr_db is None else self._options.min_sqnr_db
-        trials = Trials(self._prepared, rewritten, target, self._shared)
-        found = search_recipe(trials, SearchOptions(goal), self._reporter)
+        options = self._options
+        labelled, goal = (
+            None,
+            SearchOptions(DEFAULT_MIN_SQNR_DB if options.min_sqnr_db is None else options.min_sqnr_db),
+        )
+        if options.data is not None and options.max_drop is not None:
+            with self._reporter.stage(f"read labelled images from {options.data}"):
+                labelled = read_labelled(Path(options.data), self._prepared)
+            count, drop = len(labelled.labels), parse_drop(options.max_drop)
+            self._reporter.note(f"the float network has {labelled.float_accuracy:.2%} of {count} labelled images right")
+            goal = replace(goal, least_accuracy=labelled.float_accuracy - drop)
+        trials = Trials(self._prepared, rewritten, target, self._shared, labelled)
+        found = search_recipe(trials, goal, self._reporter)
         if not found.record.met:
             message = f"no recipe was found for {name} that reaches {found.record.goal}"
-            closest = f"the closest one reaches {found.parity.sqnr:.1f} dB, the plain one {_first_db(found.record)}"
+            plain, *_, last = (_reached(step) for step in (found.record.path[0], *found.record.path))
+            closest = f"the closest one reaches {last}, the plain one {plain}"
             if not self._options.allow_low_parity:
                 raise ParityFailed(
                     message,
                     details=[closest, f"{found.record.exports} artifacts were tried"],
-                    hint="a lower --min-sqnr, --allow-low-parity to keep the closest, or more --calib images",
+                    hint="an easier goal, --allow-low-parity to keep the closest, or more --calib images",
                 )
             self._reporter.note(f"{message}; {closest}")
         return replace(target, recipe=found.recipe), trials.adjusted(found.recipe), found.record
@@ -157,9 +168,9 @@ class _Run:
         return self._rewritten[names]
 
 
-def _first_db(search: RecipeSearch) -> str:
-    plain = search.path[0].sqnr_db
-    return "an infinite one" if plain is None else f"{plain:.1f} dB"
+def _reached(step: RecipeStep) -> str:
+    sqnr = "equal outputs" if step.sqnr_db is None else f"{step.sqnr_db:.1f} dB"
+    return sqnr if step.accuracy is None else f"{step.accuracy:.2%} ({sqnr})"
 
 
 def _report_outside(operators: Sequence[OperatorFact], name: str, reporter: Reporter) -> None:
