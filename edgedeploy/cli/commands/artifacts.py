@@ -108,6 +108,13 @@ def export(
         float | None,
         typer.Option(metavar="DB", help="With --recipe auto: the SQNR to reach, in dB. Default: 25."),
     ] = None,
+    max_drop: Annotated[
+        str | None,
+        typer.Option(metavar="PERCENT", help="With --recipe auto and --data: how far top-1 may fall, such as 0.5%."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="For --max-drop: labelled images, a folder for each class.")
+    ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Write artifacts below this folder.")
     ] = Path("artifacts"),
@@ -159,6 +166,8 @@ def export(
             recipe=recipe,
             exclude=tuple(exclude or ()),
             min_sqnr_db=min_sqnr,
+            max_drop=max_drop,
+            data=data,
             output=output,
             jobs=jobs,
             reporter=RichReporter(verbose=verbose),

@@ -3,8 +3,11 @@
 options.py             what an export can be asked for
 run.py                 from a prepared network to the artifact of each target
 artifact_folder.py     whose folder an artifact would be written to
+searched_recipe.py     `--recipe auto`: the recipe that meets a goal
 side_by_side/          several targets at a time, each in a process of its own
-stages.py              load, calibrate, prepare, rewrite, lower, verify, write: functions that can be called one by one
+stages.py              load, calibrate, prepare, rewrite, lower, verify: functions that can be called one by one
+first_difference.py    which operator makes a verification fail
+writing.py             the files beside the artifact's
 activation_checks.py   what the network's activations say about the calibration images
 conversion_errors.py   what torch.export and the converters raise, in the user's words
 minimum_runtime.py     `--min-runtime`: older runtimes that a file must still load in
