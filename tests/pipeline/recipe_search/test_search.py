@@ -193,7 +193,7 @@ def test_with_labels_the_goal_is_the_accuracy() -> None:
     found = search_recipe(trials, SearchOptions(60, least_accuracy=0.895), NullReporter())  # type: ignore[arg-type]
     assert exceptions_of(found) == ["head"]
     assert found.record.goal == "top-1 ≥ 89.50 %"
-    assert found.record.path[-1].accuracy == pytest.approx(0.8953, abs=1e-4)
+    assert found.record.path[-1].accuracy == pytest.approx(0.8955, abs=1e-4)
 
 
 @pytest.mark.parametrize(
