@@ -24,7 +24,7 @@ from edgedeploy.core.recipe import NumberFormat, Observer
 from edgedeploy.core.spec import TensorSpec
 from edgedeploy.core.storage.arrays import Mapped
 
-from .job import ExportJob, Lowered, as_contiguous
+from .job import ExportJob, Lowered, Sample, as_contiguous
 from .recipes import Quantization, float_operators, quantization_of
 from .regions import DistributionTypes, DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
 from .tflite_file import FileGraph, read_graph
@@ -156,7 +156,7 @@ def _ranges(job: ExportJob, source: FloatFile, rules: Any, observer: Observer) -
     manager.load_quantization_recipe(rules)
     inputs = _signature_inputs(source.path)
 
-    def sample_by_name(sample: Sequence[Any]) -> dict[str, Any]:
+    def sample_by_name(sample: Sample) -> dict[str, Any]:
         arrays = zip(inputs, as_contiguous(sample), strict=True)
         return {name: array.astype(dtype, copy=False) for (name, dtype), array in arrays}
 
