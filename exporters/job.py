@@ -103,6 +103,7 @@ class Lowered:
         graph: the file's graph in numbers.
         quantizer_settings: the quantizer's own settings, as JSON; None for float32.
         more_files: names of further files that the exporter wrote beside `job.path` and that belong to the artifact.
+        warnings: what the user should know, such as a rule of the recipe that is about no operator.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -111,6 +112,7 @@ class Lowered:
     graph: GraphSummary
     quantizer_settings: Any = None
     more_files: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class Exporter(Protocol):

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgedeploy.core.artifact import GOLDEN, Artifact, Golden, Manifest, write_manifest
 from edgedeploy.core.parity import Threshold
 from edgedeploy.core.provenance import Provenance, WeightsInfo
-from edgedeploy.core.recipe import FP32
+from edgedeploy.core.recipes import FP32
 from edgedeploy.core.spec import TensorSpec
 from edgedeploy.core.storage.files import sha256_of
 from tests.android_harness import tiny_models

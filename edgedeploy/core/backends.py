@@ -63,6 +63,7 @@ class Backend:
         channels_last: images are NHWC in the format's own operators.
         converts_once: the exporter makes a float model once, and all number formats from it.
         lowering_time: roughly how long the exporter takes, compared with others; what takes longest starts first.
+        mixes_formats: a file may hold more than one quantized number format.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Backend:
     channels_last: bool = False
     converts_once: bool = True
     lowering_time: int = 1
+    mixes_formats: bool = False
 
     def __str__(self) -> str:
         return self.name
@@ -178,6 +180,7 @@ BACKENDS: Registry[Backend] = Registry(
             ),
             channels_last=True,
             lowering_time=2,
+            mixes_formats=True,
         ),
     ),
     name_of=str,

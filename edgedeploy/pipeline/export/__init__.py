@@ -59,7 +59,7 @@ def export(
     artifacts of the others as `completed`.
     """
     chosen = ExportOptions(**options)
-    wanted = [target.tuned_for(chosen.tune_for) for target in parse_targets(targets)]
+    wanted = chosen.targets(targets)
     if jobs is not None:
         check_bounds("--jobs", jobs, 1, MAX_JOBS)
     chosen.check_rewrites()

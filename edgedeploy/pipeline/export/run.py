@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,10 @@ from edgedeploy.pipeline.verification import check_threshold
 from . import stages
 from .artifact_folder import check_folder
 from .minimum_runtime import require_loads
-from .options import ExportOptions
+from .options import DEFAULT_MIN_SQNR_DB, ExportOptions
 
 if TYPE_CHECKING:
-    from edgedeploy.core.provenance import OperatorFact, RewriteOutcome
+    from edgedeploy.core.provenance import OperatorFact, RecipeSearch, RewriteOutcome
     from edgedeploy.exporters.job import SharedWork
     from edgedeploy.exporters.targets import Target
     from edgedeploy.models.rewrites import Rewriter, RewrittenModule
@@ -42,15 +43,18 @@ class Run:
 
     def make(self, target: Target) -> Artifact:
         """Rewrites, lowers, verifies and writes; the artifact's folder appears whole or not at all."""
-        rewritten = self.rewrite(target)
+        plain = self.rewrite(target)
         reporter, options = self._reporter, self._options
         final = Path(options.output) / self._prepared.network.name / target.name
         name = f"{self._prepared.network.name}/{target.name}"
         check_folder(final, self._prepared.network.source, target.file)
+        target, rewritten, search = self._with_recipe(target, plain, name)
         with staged_folder(final, files_of_artifact) as stage:
             with reporter.stage(f"lower to {target.name}"), output_errors(final):
                 lower_options = stages.LowerOptions(stage, self._shared, options.int8_io, options.layout)
-                lowered = stages.lower(self._prepared, rewritten, target, lower_options)
+                lowered = replace(stages.lower(self._prepared, rewritten, target, lower_options), search=search)
+            for warning in lowered.record.warnings:
+                reporter.note(f"{name}: {warning}")
             _report_outside(lowered.record.operators, name, reporter)
             require_loads(options.min_runtime, target.runtime, lowered.path, name)
             with reporter.stage(f"verify {target.name} in {target.runtime}"):
@@ -68,6 +72,29 @@ class Run:
                 manifest = stages.write(self._prepared, rewritten, target, lowered, parities)
         return Artifact(final, manifest)
 
+    def _with_recipe(
+        self, target: Target, rewritten: RewrittenModule, name: str
+    ) -> tuple[Target, RewrittenModule, RecipeSearch | None]:
+        """The target with the recipe that was searched for, if one was, and the network as the recipe prepares it."""
+        if not self._options.is_searched:
+            return target, stages.adjust(self._prepared, rewritten, target.recipe), None
+        from edgedeploy.pipeline.recipe_search import SearchOptions, Trials, search_recipe
+
+        goal = DEFAULT_MIN_SQNR_DB if self._options.min_sqnr_db is None else self._options.min_sqnr_db
+        trials = Trials(self._prepared, rewritten, target, self._shared)
+        found = search_recipe(trials, SearchOptions(goal), self._reporter)
+        if not found.record.met:
+            message = f"no recipe was found for {name} that reaches {found.record.goal}"
+            closest = f"the closest one reaches {found.parity.sqnr:.1f} dB, the plain one {_first_db(found.record)}"
+            if not self._options.allow_low_parity:
+                raise ParityFailed(
+                    message,
+                    details=[closest, f"{found.record.exports} artifacts were tried"],
+                    hint="a lower --min-sqnr, --allow-low-parity to keep the closest, or more --calib images",
+                )
+            self._reporter.note(f"{message}; {closest}")
+        return replace(target, recipe=found.recipe), trials.adjusted(found.recipe), found.record
+
     def rewrite(self, target: Target) -> RewrittenModule:
         """Targets share the steps that their rewrites have in common, and the network where none of the others apply."""
         from edgedeploy.exporters.process.quiet import quiet
@@ -79,6 +106,11 @@ class Run:
                 self._rewritten[names] = stages.rewrite(self._prepared, names, self._rewriter)
             _report_rewrites(self._rewritten[names].outcomes, self._reporter)
         return self._rewritten[names]
+
+
+def _first_db(search: RecipeSearch) -> str:
+    plain = search.path[0].sqnr_db
+    return "an infinite one" if plain is None else f"{plain:.1f} dB"
 
 
 def _report_outside(operators: Sequence[OperatorFact], name: str, reporter: Reporter) -> None:

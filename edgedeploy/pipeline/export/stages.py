@@ -1,15 +1,17 @@
 """The stages of an export, each a function that takes the result of the ones before it and returns a new one.
 
-    load -> calibrate -> check_calibration -> prepare -> rewrite -> lower -> verify -> write
+    load -> calibrate -> check_calibration -> prepare -> rewrite -> adjust -> lower -> verify -> write
 
 `prepare` completes what does not depend on a target; `rewrite` runs once for each set of rewrites, the rest once for each
-target. They can be called one by one:
+target; `adjust` is for recipes that change the float network. They can be called one by one:
 
-    options, targets = ExportOptions(output="out"), parse_targets("tflite-int8")
+    options = ExportOptions(output="out")
+    targets = options.targets("tflite-int8")
     network = load("topformer-tiny", options, reporter)
     calibration = check_calibration(network, calibrate(network, targets, options, reporter), reporter)
     prepared = prepare(network, calibration, options, reporter)
     rewritten = rewrite(prepared, options.rewrites_of(targets[0]))
+    rewritten = adjust(prepared, rewritten, targets[0].recipe)
     with staged_folder(folder) as stage:
         lowered = lower(prepared, rewritten, targets[0], LowerOptions(stage, shared))
         parities = verify(prepared, targets[0], lowered)
@@ -26,13 +28,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgedeploy.core.artifact import GOLDEN, ArtifactFile, Golden, Manifest, write_manifest
+from edgedeploy.core.artifact import GOLDEN, RECIPE, ArtifactFile, Golden, Manifest, write_manifest
 from edgedeploy.core.errors import EdgedeployError, UsageError
 from edgedeploy.core.parity import Array, Parity
 from edgedeploy.core.provenance import Provenance
+from edgedeploy.core.recipes.files import format_recipe
 from edgedeploy.core.reporter import Reporter
 from edgedeploy.core.storage.arrays import Mapped
-from edgedeploy.core.storage.files import sha256_of
+from edgedeploy.core.storage.files import sha256_of, write_atomically
 from edgedeploy.core.versions import EDGEDEPLOY_VERSION, versions
 from edgedeploy.data.calibration import CalibrationSet, calibration_from_folder
 from edgedeploy.data.photographs import calibration_from_photographs, held_out_images
@@ -43,6 +46,8 @@ from .failing_operator import first_failing
 from .options import NUM_CALIB, ExportOptions
 
 if TYPE_CHECKING:
+    from edgedeploy.core.provenance import RecipeSearch
+    from edgedeploy.core.recipe import QuantRecipe
     from edgedeploy.exporters.job import Lowered, SharedWork
     from edgedeploy.exporters.targets import Target
     from edgedeploy.models.loading import Network
@@ -101,11 +106,12 @@ class LowerOptions:
 
 @dataclass(frozen=True)
 class LoweredFile:
-    """A file that a runtime can open, with the exporter's record of it."""
+    """A file that a runtime can open, with the exporter's record of it, and that of the search for its recipe, if any."""
 
     path: Path
     record: Lowered
     calibrated: bool
+    search: RecipeSearch | None = None
 
 
 def load(model: str, options: ExportOptions, reporter: Reporter) -> Network:
@@ -183,28 +189,30 @@ def prepare(network: Network, calibration: Calibration, options: ExportOptions, 
     inputs = [torch.from_numpy(array) for array in network.draw(np.random.default_rng(0))]
     with network.running():
         macs = count_macs(network.module, inputs)
-        golden = _golden(network, options.head)
+        golden = golden_of(network, options.head, _held_out(network))
     for index in constant_outputs(golden):
         reporter.note(f"output {index} of {network.name} is the same for every input: that it agrees proves nothing")
     return PreparedNetwork(network, options.head, calibration, golden, macs)
 
 
-def _golden(network: Network, head: str) -> Golden:
-    """Held-out inputs, and what the eager network returns for them with its head."""
+def _held_out(network: Network) -> list[list[Array]]:
+    """The inputs that parity is measured on."""
+    size = network.image_size
+    if size is not None:
+        return [[image] for image in held_out_images(size, network.preprocessing, NUM_VERIFICATION_SAMPLES)]
+    rng = np.random.default_rng(0)
+    return [network.draw(rng) for _ in range(NUM_VERIFICATION_SAMPLES)]
+
+
+def golden_of(network: Network, head: str, samples: list[list[Array]]) -> Golden:
+    """Inputs, and what the eager network returns for them with its head."""
     import torch
 
     from edgedeploy.models.adapters.heads import with_head
 
-    size = network.image_size
-    if size is not None:
-        images = held_out_images(size, network.preprocessing, NUM_VERIFICATION_SAMPLES)
-        samples: list[list[Array]] = [[image] for image in images]
-    else:
-        rng = np.random.default_rng(0)
-        samples = [network.draw(rng) for _ in range(NUM_VERIFICATION_SAMPLES)]
     # a network with the features head is its own reference: with_features took its classifier off
     reference = network.module if head == "features" else with_head(network.module, head)
-    with torch.no_grad():
+    with network.running(), torch.no_grad():
         outputs = [reference(*(torch.tensor(array) for array in sample)) for sample in samples]
     golden = Golden(samples, [[t.numpy() for t in torch.utils._pytree.tree_leaves(output)] for output in outputs])
     check_reference(network.name, golden)
@@ -252,6 +260,18 @@ def rewrite(prepared: PreparedNetwork, names: Sequence[str], rewriter: Rewriter 
     tail = rewrites.apply(chosen, rewrites.capture(with_head(done.module, head), samples[0]), samples)
     applied = tuple(outcome for outcome in tail.outcomes if outcome.applied)
     return rewrites.RewrittenModule(tail.module, done.outcomes + applied, done.rounding_error)
+
+
+def adjust(prepared: PreparedNetwork, rewritten: RewrittenModule, recipe: QuantRecipe) -> RewrittenModule:
+    """Applies what the recipe does to the float network; the same object where that is nothing."""
+    import torch
+
+    from edgedeploy.models.preparation import prepared_for
+
+    if not recipe.prepare:
+        return rewritten
+    samples = [tuple(torch.from_numpy(array) for array in sample) for sample in prepared.calibration.samples]
+    return replace(rewritten, module=prepared_for(recipe, rewritten.module, samples))
 
 
 def lower(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target, options: LowerOptions) -> LoweredFile:
@@ -324,10 +344,11 @@ def write(
     lowered: LoweredFile,
     parities: Sequence[Parity],
 ) -> Manifest:
-    """Writes the manifest, the operators and the golden sample beside the file. Raises OutputFailed."""
+    """Writes the manifest, the operators, the recipe and the golden sample beside the file. Raises OutputFailed."""
     manifest = _manifest(prepared, rewritten, target, lowered, parities)
     folder, golden = lowered.path.parent, prepared.golden
     write_manifest(folder, manifest, lowered.record.operators)
+    write_atomically(folder / RECIPE, format_recipe(target.recipe))
     Golden(golden.inputs[:1], golden.outputs[:1]).save(folder / GOLDEN)
     return manifest
 
@@ -366,6 +387,7 @@ def _manifest(
             quantizer_settings=record.quantizer_settings,
             graph=record.graph,
             versions=versions(),
+            search=lowered.search,
         ),
         macs=prepared.macs,
         task=network.task,
