@@ -25,7 +25,7 @@ from edgedeploy.core.recipe import NumberFormat, Observer, RecipeRule
 from edgedeploy.core.spec import TensorSpec
 from edgedeploy.core.storage.arrays import Mapped
 
-from .job import ExportJob, Lowered, Sample, as_contiguous
+from .job import ExportJob, Lowered, as_contiguous
 from .ranges import Range, RangeEstimator
 from .recipes import Assignment, Quantization, assign, quantization_of
 from .regions import DistributionTypes, DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
@@ -173,7 +173,7 @@ def _ranges(job: ExportJob, source: FloatFile, rules: Any, assignment: Assignmen
     manager.load_quantization_recipe(rules)
     inputs = _signature_inputs(source.path)
 
-    def sample_by_name(sample: Sample) -> dict[str, Any]:
+    def sample_by_name(sample: tuple[Any, ...]) -> dict[str, Any]:
         arrays = zip(inputs, as_contiguous(sample), strict=True)
         return {name: array.astype(dtype, copy=False) for (name, dtype), array in arrays}
 
