@@ -33,7 +33,6 @@ from edgedeploy.core.parity import Array, Parity
 from edgedeploy.core.reporter import Reporter
 from edgedeploy.core.storage.arrays import Mapped
 from edgedeploy.data.calibration import CalibrationSet, calibration_from_folder
-from edgedeploy.data.image_checks import facts_of, warnings_of
 from edgedeploy.data.photographs import calibration_from_photographs, held_out_images
 from edgedeploy.pipeline.verification import check_reference, constant_outputs, in_file_form, parity_of
 
@@ -166,28 +165,6 @@ def _images_from_folder(
         reporter.note(f"calibration image {image.file} is skipped: {image.reason}")
     reporter.detail(f"{len(images)} images, sha256 {images.sha256[:12]}")
     return images
-
-
-def check_calibration(network: Network, calibration: Calibration, reporter: Reporter) -> Calibration:
-    """Looks for what is wrong with the images that int8 ranges come from, and reports it.
-
-    The images alone are looked at where they are the user's, the network's activations where its weights are not random.
-    """
-    from .activation_checks import layer_warnings, range_warnings
-
-    images = calibration.images
-    if images is None or not calibration.samples:
-        return calibration
-    found = []
-    with reporter.stage("check the calibration images"):
-        if images.is_of_the_user:
-            found += warnings_of([facts_of(image) for image in images])
-        if not network.random:
-            found += range_warnings(network, images.images)
-            found += layer_warnings(network, images.images)
-    for warning in found:
-        reporter.note(f"calibration: {warning}")
-    return replace(calibration, warnings=tuple(found))
 
 
 def prepare(network: Network, calibration: Calibration, options: ExportOptions, reporter: Reporter) -> PreparedNetwork:
