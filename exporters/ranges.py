@@ -77,7 +77,8 @@ class RangeEstimator:
             self._width = width
         elif width > self._width:
             merged = np.floor_divide(np.arange(-BINS, BINS), int(width / self._width)) + BINS
-            self._counts = np.bincount(merged, self._counts, minlength=2 * BINS).astype(np.float64)
+            counts: Floats = np.bincount(merged, self._counts, minlength=2 * BINS).astype(np.float64)
+            self._counts = counts
             self._width = width
 
     @property

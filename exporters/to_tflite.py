@@ -173,7 +173,7 @@ def _ranges(job: ExportJob, source: FloatFile, rules: Any, assignment: Assignmen
     manager.load_quantization_recipe(rules)
     inputs = _signature_inputs(source.path)
 
-    def sample_by_name(sample: Sequence[Any]) -> dict[str, Any]:
+    def sample_by_name(sample: tuple[Any, ...]) -> dict[str, Any]:
         arrays = zip(inputs, as_contiguous(sample), strict=True)
         return {name: array.astype(dtype, copy=False) for (name, dtype), array in arrays}
 

@@ -71,6 +71,7 @@ def clean_clone(repository: Path, name: str) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # three exports, and the runner for Arm built from nothing
 def test_the_action_passes_what_is_the_same_and_fails_what_grew(tmp_path: Path, own_folders: None) -> None:
     need(["git", "aarch64-linux-gnu-g++", "qemu-aarch64", "unshare"])
     repository = tmp_path / "repository"

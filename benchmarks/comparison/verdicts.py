@@ -128,8 +128,8 @@ def _measure(pair: _Pair, options: ComparisonOptions) -> _Pair:
         for side, row, split in zip(("base", "head"), (base, head), (old_launches, new_launches), strict=True)
         for doubt in judge(row, split).doubts
     ]
-    old, new = (levels(launches, QUANTILES[options.metric]) for launches in (old_launches, new_launches))
-    caution = options.noise.get(pair.key, NoiseModel()).cautious(old, new).spread(old, new)
+    groups = [levels(launches, QUANTILES[options.metric]) for launches in (old_launches, new_launches)]
+    caution = options.noise.get(pair.key, NoiseModel()).cautious(*groups).spread(*groups)
     return replace(pair, found=found, spread=spread, caution=caution, doubts=tuple(doubts))
 
 

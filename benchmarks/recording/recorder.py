@@ -118,7 +118,8 @@ class RecordingDevice(RemoteDevice):
         on_stdout: Callable[[bytes], object] = lambda chunk: None,
         limits: Limits,
     ) -> ShellResult:
-        began_s, first_s, out = time.time(), [], bytearray()
+        began_s, out = time.time(), bytearray()
+        first_s: list[float] = []
 
         def take(chunk: bytes) -> None:
             first_s[:] = first_s or [time.time()]

@@ -10,7 +10,7 @@ from torch import fx
 from edgedeploy.core.errors import RewriteMismatch
 from edgedeploy.core.recipe import Preparation, QuantRecipe
 from edgedeploy.models.rewrites.graph import Inputs
-from edgedeploy.models.rewrites.rewrite import EXACT, RewriteVerifier
+from edgedeploy.models.rewrites.rewrite import EXACT, Rewriter
 
 from .correct_bias import correct_bias
 from .equalize_channels import equalize_channels
@@ -26,9 +26,9 @@ def prepared_for(recipe: QuantRecipe, module: fx.GraphModule, samples: Sequence[
     used = list(samples[:MAX_SAMPLES])
     with torch.no_grad():
         if Preparation.EQUALIZE_CHANNELS in recipe.prepare and used:
-            verifier = RewriteVerifier(module, used[:1])
+            verifier = Rewriter(module, used[:1])
             module = equalize_channels(module, used)
-            if not verifier.compare(module).within(EXACT, verifier.rounding_error):
+            if not verifier.difference(module).within(EXACT, verifier.rounding_error):
                 raise RewriteMismatch("equalize_channels changed what the network computes", hint="leave it out")
         if Preparation.CORRECT_BIAS in recipe.prepare and used:
             module = correct_bias(module, used, recipe)

@@ -172,6 +172,10 @@ class Rewriter:
             outcomes.append(outcome)
         return RewrittenModule(state.module, tuple(outcomes), self.rounding_error)
 
+    def difference(self, module: fx.GraphModule) -> Difference:
+        """How far a network is from the captured one, on the verification inputs. Raises RewriteMismatch as `apply` does."""
+        return self._compare(module, self._start)
+
     def _apply_one(self, rewrite: Rewrite, state: _State) -> tuple[_State, RewriteOutcome]:
         candidate, applied, declined = rewrite_once(rewrite, state.module)
         bound = rewrite.exactness

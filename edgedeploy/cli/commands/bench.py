@@ -125,7 +125,7 @@ def bench(
     executed Arm instructions instead of time, with --profile operator by operator.
     """
     from edgedeploy.cli.progress import RichReporter
-    from edgedeploy.cli.tables.paired import render_pairs
+    from edgedeploy.cli.tables.protocols.paired import render_pairs
     from edgedeploy.core.errors import UsageError
     from edgedeploy.core.measurement import ResultFile
     from edgedeploy.pipeline.bench import bench as run
@@ -187,7 +187,7 @@ def bench(
 def _print_tables(rows: Sequence[Measurement], top: int) -> None:
     from edgedeploy.cli.tables.instruction_profiles import render_instruction_profiles
     from edgedeploy.cli.tables.measurements import render_measurements, render_profiles
-    from edgedeploy.cli.tables.sustained import render_sustained
+    from edgedeploy.cli.tables.protocols.sustained import render_sustained
 
     print_result(rows, render_measurements, as_json=False)
     if any(row.sustained for row in rows):

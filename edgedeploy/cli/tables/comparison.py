@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgedeploy.core.results.comparison import Comparison, Difference, RowComparison
 
 from .layout import PLAIN, Layout
-from .sustained import describe_period
+from .protocols.sustained import describe_period
 from .text import new_table, render
 
 

@@ -63,7 +63,7 @@ class Run:
                 check_threshold(name, target.threshold, parities)
             except ParityFailed as error:
                 with reporter.stage(f"look for the operator where {target.name} parts from the network"):
-                    where = stages.first_difference(self._prepared, rewritten, target, lowered)
+                    where = stages.first_difference(self._prepared, rewritten, target, lowered, lower_options)
                 details = [*error.details, *([where] if where else [])]
                 if not options.allow_low_parity:
                     raise ParityFailed(error.message, details=details, hint=error.hint) from None

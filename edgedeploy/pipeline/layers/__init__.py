@@ -9,7 +9,8 @@ analysis.py       own and inherited error of each operator
 files.py          the same for two files of any origin
 child.py          asks worker.py, the child process in which the operators run
 
-ExecuTorch runs a delegate as a whole and gives none of the values inside, so its files cannot be compared like this.
+ExecuTorch runs a delegate as a whole and gives none of the values inside, so its files cannot be compared like this. For an
+export that fails, taps.py lowers the network again with every tensor as an output.
 """
 
 from __future__ import annotations

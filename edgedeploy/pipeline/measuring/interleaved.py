@@ -60,7 +60,7 @@ def bench_interleaved(
 
     Raises as `bench`, and UsageError where these are not two artifacts, or the device counts instructions.
     """
-    chosen = as_recorded(BenchOptions(**({"protocol": "interleaved"} | options)))  # type: ignore[arg-type]
+    chosen = as_recorded(BenchOptions(**({"protocol": "interleaved"} | options)))
     reporter = reporter or NullReporter()
     found = artifacts_for_runtime(_two(artifacts, reporter), chosen.runtime, reporter)
     if len(found) != 2:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edgedeploy.benchmarks.statistics.sustained import describe_sustained
-from edgedeploy.cli.tables.paired import render_pairs
-from edgedeploy.cli.tables.sustained import render_sustained
+from edgedeploy.cli.tables.protocols.paired import render_pairs
+from edgedeploy.cli.tables.protocols.sustained import render_sustained
 from edgedeploy.core.results.paired import Canary, PairedComparison, PairedFigure
 from tests.cli.rows import measurement
 

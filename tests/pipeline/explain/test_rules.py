@@ -93,7 +93,7 @@ def test_executorch_leaves_operators_for_a_reason(type: str, dtype: str, kind: s
 def test_the_partitioner_has_a_rule_for_each_operator_of_the_table() -> None:
     from executorch.backends.xnnpack.partition.config import ALL_PARTITIONER_CONFIGS
 
-    rules = {config.target_name.split(".")[0] for config in ALL_PARTITIONER_CONFIGS}  # type: ignore[attr-defined]
+    rules = {config.target_name.split(".")[0] for config in ALL_PARTITIONER_CONFIGS}
     weights = {"dequantize_per_channel"}  # taken with the layer that they are for
     affine = {name for name in rules if name.endswith("_affine")}
     assert rules - affine | weights == executorch_rules.TAKEN

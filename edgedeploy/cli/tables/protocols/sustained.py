@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgedeploy.cli.tables.layout import PLAIN, Layout
+from edgedeploy.cli.tables.text import milliseconds, new_table, render
 from edgedeploy.core.measurement import Measurement
 from edgedeploy.core.results.sustained import PeriodChange, Sustained
-
-from .layout import PLAIN, Layout
-from .text import milliseconds, new_table, render
 
 BARS = "▁▂▃▄▅▆▇█"
 
