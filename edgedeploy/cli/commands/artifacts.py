@@ -66,7 +66,12 @@ def export(
         ),
     ] = "logits",
     calib: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A folder of images for the activation ranges of int8.")
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="What int8 ranges come from: a folder of images, an .npz file with an array of samples for each input, "
+            "or a folder of .npy files.",
+        ),
     ] = None,
     num_calib: Annotated[int, typer.Option(min=1, metavar="N", help="Use at most this many calibration images.")] = 32,
     int8_io: Annotated[

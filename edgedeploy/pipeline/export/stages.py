@@ -29,10 +29,12 @@ import numpy as np
 from edgedeploy.core.artifact import GOLDEN, ArtifactFile, Golden, Manifest, write_manifest
 from edgedeploy.core.errors import EdgedeployError, UsageError
 from edgedeploy.core.parity import Array, Parity
-from edgedeploy.core.provenance import Provenance
+from edgedeploy.core.provenance import CalibrationInfo, Provenance
 from edgedeploy.core.reporter import Reporter
 from edgedeploy.core.storage.files import sha256_of
 from edgedeploy.core.versions import EDGEDEPLOY_VERSION, versions
+from edgedeploy.data.arrays import HINT as ARRAYS_HINT
+from edgedeploy.data.arrays import holds_arrays, samples_from_arrays
 from edgedeploy.data.calibration import CalibrationSet, calibration_from_folder
 from edgedeploy.data.photographs import calibration_from_photographs, held_out_images
 from edgedeploy.pipeline.verification import check_reference, constant_outputs, in_file_form, parity_of
@@ -58,10 +60,17 @@ class Calibration:
     Attributes:
         images: None where the network takes no image, or nothing needs images.
         samples: one tuple of inputs each; empty where no target needs them.
+        arrays: of samples that the user gave as arrays; None for others.
     """
 
     images: CalibrationSet | None
     samples: tuple[tuple[Array, ...], ...]
+    arrays: CalibrationInfo | None = None
+
+    @property
+    def info(self) -> CalibrationInfo | None:
+        """What the manifest keeps of it."""
+        return self.images.info if self.images else self.arrays
 
 
 @dataclass(frozen=True)
@@ -124,13 +133,19 @@ def calibrate(network: Network, targets: Sequence[Target], options: ExportOption
     """The samples that int8 ranges and random networks' norms come from. Raises CalibrationInvalid, UsageError."""
     size = network.image_size
     quantized = any(target.recipe.needs_calibration for target in targets)
+    if options.calib is not None and holds_arrays(Path(options.calib)):
+        samples, info = samples_from_arrays(Path(options.calib), network.inputs, options.num_calib)
+        images = CalibrationSet(info.name, [image for (image,) in samples]) if size is not None else None
+        return Calibration(images, samples if quantized else (), info)
     if size is None:
-        if options.calib:
-            raise UsageError(f"--calib is for networks that take one RGB image; {network.name} does not")
+        if options.calib is not None:
+            raise UsageError(
+                f"{network.name} does not take one RGB image: a folder of images cannot calibrate it", hint=ARRAYS_HINT
+            )
         if quantized:
             reporter.note(
                 f"{network.name} takes no image: int8 ranges come from random inputs, "
-                "which show that it lowers, no more"
+                "which show that it lowers, no more; --calib FILE.npz gives your own"
             )
         rng = np.random.default_rng(1)
         return Calibration(None, tuple(tuple(network.draw(rng)) for _ in range(NUM_CALIB)) if quantized else ())
@@ -317,7 +332,6 @@ def _manifest(
     parities: Sequence[Parity],
 ) -> Manifest:
     network, record = prepared.network, lowered.record
-    images = prepared.calibration.images if lowered.calibrated else None
     (main, *more) = [_described(lowered.path.with_name(name)) for name in (lowered.path.name, *record.more_files)]
     return Manifest(
         model=network.name,
@@ -337,7 +351,7 @@ def _manifest(
             recipe=target.recipe,
             source=network.source,
             head=prepared.head,
-            calibration=images.info if images else None,
+            calibration=prepared.calibration.info if lowered.calibrated else None,
             rewrites=rewritten.outcomes,
             rounding_error=rewritten.rounding_error,
             quantizer_settings=record.quantizer_settings,
