@@ -27,7 +27,8 @@ def export(
         typer.Argument(
             metavar="MODEL",
             help="A name from `edgedeploy models`, file.py:factory, package.module:factory, timm:NAME, "
-            "torchvision:NAME, or a .pt2 file. Naming Python code runs it; take .pt2 files only from people you trust.",
+            'torchvision:NAME, or a .pt2 file; "timm:NAME?KEY=VALUE&KEY=VALUE" gives arguments. '
+            "Naming Python code runs it; take .pt2 files only from people you trust.",
         ),
     ],
     target: Annotated[
