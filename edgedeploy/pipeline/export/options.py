@@ -38,7 +38,8 @@ class ExportOptions:
         num_classes: of a network with random weights.
         head: of a segmentation network "logits", "upsampled" or "labels"; of a classification network "features": its
             four stage outputs.
-        calib: a folder of images for int8 ranges; by default crops of scikit-learn's photographs.
+        calib: a folder of images for int8 ranges, an .npz file with an array of samples for each input, or a folder of .npy
+            files; by default crops of scikit-learn's photographs.
         num_calib: use at most this many of them.
         int8_io: inputs and outputs of static int8 artifacts are int8 too.
         layout: of images in tflite artifacts, "nhwc" or "nchw".

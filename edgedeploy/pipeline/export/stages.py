@@ -30,8 +30,11 @@ import numpy as np
 from edgedeploy.core.artifact import Golden
 from edgedeploy.core.errors import EdgedeployError, UsageError
 from edgedeploy.core.parity import Array, Parity
+from edgedeploy.core.provenance import CalibrationInfo
 from edgedeploy.core.reporter import Reporter
 from edgedeploy.core.storage.arrays import Mapped
+from edgedeploy.data.arrays import HINT as ARRAYS_HINT
+from edgedeploy.data.arrays import holds_arrays, samples_from_arrays
 from edgedeploy.data.calibration import CalibrationSet, calibration_from_folder
 from edgedeploy.data.photographs import calibration_from_photographs, held_out_images
 from edgedeploy.pipeline.verification import check_reference, constant_outputs, in_file_form, parity_of
@@ -60,11 +63,20 @@ class Calibration:
         images: None where the network takes no image, or nothing needs images.
         samples: one tuple of inputs each, read when they are asked for; empty where no target needs them.
         warnings: what seems wrong with the images.
+        arrays: of samples that the user gave as arrays; None for others.
     """
 
     images: CalibrationSet | None
     samples: Sequence[tuple[Array, ...]]
     warnings: tuple[str, ...] = ()
+    arrays: CalibrationInfo | None = None
+
+    @property
+    def info(self) -> CalibrationInfo | None:
+        """What the manifest keeps of it."""
+        if self.images:
+            return replace(self.images.info, warnings=self.warnings)
+        return self.arrays
 
 
 @dataclass(frozen=True)
@@ -128,13 +140,19 @@ def calibrate(network: Network, targets: Sequence[Target], options: ExportOption
     """The samples that int8 ranges and random networks' norms come from. Raises CalibrationInvalid, UsageError."""
     size = network.image_size
     quantized = any(target.recipe.needs_calibration for target in targets)
+    if options.calib is not None and holds_arrays(Path(options.calib)):
+        samples, info = samples_from_arrays(Path(options.calib), network.inputs, options.num_calib)
+        images = CalibrationSet(info.name, [image for (image,) in samples]) if size is not None else None
+        return Calibration(images, samples if quantized else (), info)
     if size is None:
-        if options.calib:
-            raise UsageError(f"--calib is for networks that take one RGB image; {network.name} does not")
+        if options.calib is not None:
+            raise UsageError(
+                f"{network.name} does not take one RGB image: a folder of images cannot calibrate it", hint=ARRAYS_HINT
+            )
         if quantized:
             reporter.note(
                 f"{network.name} takes no image: int8 ranges come from random inputs, "
-                "which show that it lowers, no more"
+                "which show that it lowers, no more; --calib FILE.npz gives your own"
             )
         rng = np.random.default_rng(1)
         return Calibration(None, tuple(tuple(network.draw(rng)) for _ in range(NUM_CALIB)) if quantized else ())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +45,6 @@ def _manifest(
     parities: Sequence[Parity],
 ) -> Manifest:
     network, record = prepared.network, lowered.record
-    images = prepared.calibration.images if lowered.calibrated else None
     (main, *more) = [_described(lowered.path.with_name(name)) for name in (lowered.path.name, *record.more_files)]
     return Manifest(
         model=network.name,
@@ -66,7 +64,7 @@ def _manifest(
             recipe=target.recipe,
             source=network.source,
             head=prepared.head,
-            calibration=replace(images.info, warnings=prepared.calibration.warnings) if images else None,
+            calibration=prepared.calibration.info if lowered.calibrated else None,
             rewrites=rewritten.outcomes,
             rounding_error=rewritten.rounding_error,
             quantizer_settings=record.quantizer_settings,
