@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ FLOAT_LIMIT = 1e-4
 OUTLIER_DB, NOISE_FLOOR_DB, BROKEN_DB, CLIPPED = 12.0, 20.0, 8.0, 0.02
 # Errors below this, in what reads them, have vanished.
 HARMLESS_DB, HARMLESS_FLOAT_DB = 45.0, 90.0
+ADDITIVE = re.compile("add|sub", re.I)
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def analyse(file: StepFile, reference: Reference, channels_last: Sequence[bool])
         value = np.moveaxis(reference.values[index], 1, -1) if moved else reference.values[index]
         tensors[name] = _Tensor(value, value, (arrangement,))
     readers = Counter(name for step in file.steps for name in step.inputs)
-    layers: dict[str, LayerError] = {}  # by their outputs
+    layers: dict[str, LayerError] = {}  # by their outputs, as the powers are: of the signal, and of the own error
+    powers: dict[str, tuple[float, float]] = {}
     alone = 0
     for step in file.steps:
         inputs = [tensors[name] for name in step.inputs]
@@ -94,13 +97,18 @@ def analyse(file: StepFile, reference: Reference, channels_last: Sequence[bool])
             errors = [matcher.in_reference_form(array, found) for array in (forced, free)]
             fact = reference.facts[found.index]
             layers[name] = _layer(step, fact.name, reference.values[found.index], errors, file.limits(name), before)
+            powers[name] = _power(value), _power(forced.astype(np.float64) - value)
             tensors[name] = _Tensor(value, free, (found,))
         readers.subtract(step.inputs)
         for name in step.inputs:
             if readers[name] == 0 and name not in file.outputs:
                 del tensors[name]  # memory: the values of a whole network are many
     outputs = tuple(tensors[name].actual for name in file.outputs)
-    return Analysis(tuple(_judged(layers, _harmless(file, layers, quantized), quantized=quantized)), alone, outputs)
+    return Analysis(
+        tuple(_judged(layers, _harmless(file, layers, powers, quantized=quantized), quantized=quantized)),
+        alone,
+        outputs,
+    )
 
 
 def _run(file: StepFile, step: Step, inputs: Sequence[_Tensor]) -> tuple[list[Array], list[Array]]:
@@ -160,15 +168,27 @@ def _db(signal: float, noise: float) -> float | None:
     return 10 * math.log10(max(signal, 1e-300) / noise)
 
 
-def _harmless(file: StepFile, layers: Mapping[str, LayerError], quantized: bool) -> set[str]:
+def _harmless(
+    file: StepFile, layers: Mapping[str, LayerError], powers: Mapping[str, tuple[float, float]], *, quantized: bool
+) -> set[str]:
     """The tensors whose errors vanish in every operator that reads them, such as a branch that hardly adds anything."""
     least = HARMLESS_DB if quantized else HARMLESS_FLOAT_DB
     read: dict[str, bool] = {}
     for step in file.steps:
-        vanishes = all(name in layers and _decibel(layers[name].inherited_sqnr_db) > least for name in step.outputs)
+        compared = all(name in layers for name in step.outputs)
+        clean = compared and all(_decibel(layers[name].inherited_sqnr_db) > least for name in step.outputs)
         for name in step.inputs:
-            read[name] = read.get(name, True) and vanishes
+            small = clean
+            if (
+                compared and name in powers and ADDITIVE.fullmatch(step.type)
+            ):  # a sum has no larger error than its parts
+                small = all(_decibel(_db(powers[output][0], powers[name][1])) > least for output in step.outputs)
+            read[name] = read.get(name, True) and small
     return {name for name, vanishes in read.items() if vanishes and name not in file.outputs}
+
+
+def _power(values: Array) -> float:
+    return float(np.mean(np.square(values, dtype=np.float64)))
 
 
 def _judged(layers: Mapping[str, LayerError], harmless: Collection[str], *, quantized: bool) -> list[LayerError]:
