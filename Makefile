@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup setup-arm demo docs lint test test-all gate gate-update studies overhead zoo versus \
+.PHONY: help setup setup-arm demo docs lint test test-all gate gate-update studies overhead zoo strangers accuracy versus \
         leave-one-out explain-study clean
 
 help:  ## this list
@@ -57,6 +57,12 @@ overhead: setup  ## the wall time of an export over that of the bare converter c
 
 zoo: setup  ## every network to every format into docs/zoo.md: hours; the same command goes on after a stop
 	$(BIN)/python -m edgedeploy.studies.zoo_matrix
+
+strangers: setup  ## networks of others to every format into docs/strangers.md: hours; goes on after a stop
+	$(BIN)/python -m edgedeploy.studies.strangers
+
+accuracy: setup  ## networks trained from scratch, float beside int8, into docs/accuracy.md: hours; goes on after a stop
+	$(BIN)/python -m edgedeploy.studies.accuracy
 
 versus: setup setup-arm  ## the tools' documented path beside ours, into benchmarks/RESULTS.md: hours; goes on after a stop
 	$(BIN)/python -m edgedeploy.studies.versus

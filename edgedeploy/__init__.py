@@ -23,16 +23,18 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 if TYPE_CHECKING:
     from edgedeploy.models.loading import create_model
     from edgedeploy.pipeline.bench import bench
+    from edgedeploy.pipeline.evaluate import evaluate
     from edgedeploy.pipeline.export import export
     from edgedeploy.pipeline.results.compare import compare
     from edgedeploy.pipeline.verify import verify
 
-__all__ = ["create_model", "export", "verify", "bench", "compare", "__version__"]
+__all__ = ["create_model", "export", "verify", "evaluate", "bench", "compare", "__version__"]
 
 _HOMES = {
     "create_model": "models.loading",
     "export": "pipeline.export",
     "verify": "pipeline.verify",
+    "evaluate": "pipeline.evaluate",
     "bench": "pipeline.bench",
     "compare": "pipeline.results.compare",
 }

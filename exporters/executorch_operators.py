@@ -69,21 +69,22 @@ def _facts(graph: Any, *, delegate: int | None) -> list[tuple[Any, OperatorFact]
     traced = [bool(node.meta.get("nn_module_stack")) and _type(node) not in CONVERSIONS for node in nodes]
     known = [module_path(node) if is_traced else None for node, is_traced in zip(nodes, traced, strict=True)]
     paths = completed([_operator(node, _type(node)) for node in nodes], known, CONVERSIONS)
-    return [
-        (
-            node,
-            OperatorFact(
-                node.name,
-                _type(node),
-                path,
-                delegate is not None,
-                _dtype(node),
-                delegate=delegate,
-                **dataclasses.asdict(_arithmetic(node)),
-            ),
-        )
-        for node, path in zip(nodes, paths, strict=True)
-    ]
+    return [(node, _fact(node, path, delegate)) for node, path in zip(nodes, paths, strict=True)]
+
+
+def _fact(node: Any, path: str, delegate: int | None) -> OperatorFact:
+    arithmetic = _arithmetic(node)
+    outside = delegate is None and bool(arithmetic.macs)
+    return OperatorFact(
+        node.name,
+        _type(node),
+        path,
+        delegate is not None,
+        _dtype(node),
+        delegate=delegate,
+        outside_because=f"XNNPACK's partitioner does not take this {_type(node)}" if outside else "",
+        **dataclasses.asdict(arithmetic),
+    )
 
 
 def _arithmetic(node: Any) -> Arithmetic:

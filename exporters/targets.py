@@ -6,14 +6,8 @@ from dataclasses import dataclass, replace
 
 from edgedeploy.core.backends import BACKENDS, Backend, load_object
 from edgedeploy.core.parity import Threshold
-from edgedeploy.core.recipe import (
-    DYNAMIC_INT8,
-    FP32,
-    STATIC_INT8,
-    STATIC_UINT8_ACTIVATIONS,
-    WEIGHT_ONLY_FP16,
-    QuantRecipe,
-)
+from edgedeploy.core.recipe import QuantRecipe
+from edgedeploy.core.recipes import DYNAMIC_INT8, FP32, STATIC_INT8, STATIC_UINT8_ACTIVATIONS, WEIGHT_ONLY_FP16
 from edgedeploy.core.registry import Registry
 
 from .job import Exporter
@@ -66,47 +60,67 @@ class Target:
 # For every target. Which of them apply depends on the network.
 COMMON = (
     "fold_constants",
+    "drop_expand",
     "window_shift_to_gather",
     "collapse_permute_dims",
     "decompose_sdpa",
+    "mask_by_where",
     "split_qkv_projection",
     "split_to_slices",
     "fold_attention_scale",
     "l2_norm_to_rsqrt",
     "defer_l2_norm",
     "fold_batch_norm",
-    "linear_to_conv",
+    "hoist_channel_affine",
+    "fold_layer_norm_affine",
     "cancel_permutes",
     "pool1x1_to_stride",
     "adaptive_pool_to_fixed",
     "resize_to_fixed_size",
     "fuse_hard_activations",
 )
+LINEAR_TO_CONV = ("linear_to_conv",)
+# ONNX Runtime's float convolution of a vector takes six times what its matrix product takes.
+LINEAR_ON_MAPS_TO_CONV = ("linear_to_conv_on_maps",)
 LABEL_SELECTION = ("argmax_over_candidates",)
 # No CPU delegate has an int8 hard sigmoid; as a clip it is part of the convolution before it.
 HARD_SIGMOID_AS_CLIP = ("fold_hard_sigmoid_gate",)
-# ONNX Runtime has no int8 GELU; in float networks the difference would be the largest error.
+# ONNX Runtime's quantizer fails at these.
+GROUPED_TRANSPOSED = ("grouped_transposed_conv_to_shuffle",)
+# For the GELUs that onnx_passes/gelu_to_gate.py leaves in float; in float networks the difference would be the largest
+# error.
 FLOAT_GELU = ("gelu_to_tanh",)
-# Float on channel-first runtimes only: in int8 a norm in single operators would be rounded at every step.
+# Channel-first runtimes. In int8 such a norm stays in float as a region.
 CHANNELS_FIRST_NORM = ("channels_first_layer_norm",)
+# After it where both are asked for: what is left
+ROW_NORM = ("layer_norm_to_instance_norm",)
 TFLITE_OPERATORS = (
     "center_before_variance",
+    "depthwise_transposed_conv_to_shuffle",
     "transposed_conv_to_shuffle",
+    "crop_transposed_conv",
+    "nearest_to_gather",
     "split_large_depthwise",
     "merge_patch_columns",
+    "permute_before_view",
 )
 # XNNPACK's partitioner takes no quantized pad, so the parts pad themselves.
-EXECUTORCH_OPERATORS = ("transposed_conv_to_shuffle", "split_large_depthwise_cut_outputs")
+EXECUTORCH_OPERATORS = (
+    "transposed_conv_to_shuffle",
+    "softmax_over_rows",
+    "split_large_depthwise_cut_outputs",
+    "matmul_to_bmm",
+)
 # Sums of many terms by XNNPACK's linear layer round more than native_layer_norm does: in a float Swin-T the largest error
 # went from 3e-5 to 1.2e-4 σ. Beside int8 this is nothing.
 INT8_NORM = ("layer_norm_to_products",)
 
 EVERYWHERE = COMMON + LABEL_SELECTION
-EXECUTORCH = EVERYWHERE + EXECUTORCH_OPERATORS
+EXECUTORCH = EVERYWHERE + LINEAR_TO_CONV + EXECUTORCH_OPERATORS
 # XNNPACK's int8 kernels have no narrow tiles.
 FLOAT_XNNPACK = ("pad_output_channels",)
 
-TFLITE = EVERYWHERE + HARD_SIGMOID_AS_CLIP + TFLITE_OPERATORS
+TFLITE = EVERYWHERE + LINEAR_TO_CONV + HARD_SIGMOID_AS_CLIP + TFLITE_OPERATORS
 
 FLOAT_PARITY = Threshold(relative_error=1e-4, label_agreement=0.99)
 HALF_PARITY = Threshold(sqnr_db=50, label_agreement=0.98)  # 11 bits of mantissa in the weights
@@ -117,17 +131,29 @@ _ONNX, _EXECUTORCH, _TFLITE = BACKENDS["onnx"], BACKENDS["executorch"], BACKENDS
 TARGETS: Registry[Target] = Registry(
     "target",
     (
-        Target("onnx-fp32", _ONNX, FP32, EVERYWHERE + CHANNELS_FIRST_NORM, FLOAT_PARITY),
+        Target(
+            "onnx-fp32",
+            _ONNX,
+            FP32,
+            EVERYWHERE + LINEAR_ON_MAPS_TO_CONV + CHANNELS_FIRST_NORM + ROW_NORM,
+            FLOAT_PARITY,
+        ),
         Target(
             "onnx-int8",
             _ONNX,
             STATIC_INT8,
-            EVERYWHERE + HARD_SIGMOID_AS_CLIP + FLOAT_GELU,
+            EVERYWHERE + LINEAR_TO_CONV + HARD_SIGMOID_AS_CLIP + FLOAT_GELU + ROW_NORM + GROUPED_TRANSPOSED,
             INT8_PARITY,
             x86_recipe=STATIC_UINT8_ACTIVATIONS,
         ),
         Target("executorch-fp32", _EXECUTORCH, FP32, EXECUTORCH + CHANNELS_FIRST_NORM + FLOAT_XNNPACK, FLOAT_PARITY),
-        Target("executorch-int8", _EXECUTORCH, STATIC_INT8, EXECUTORCH + HARD_SIGMOID_AS_CLIP + INT8_NORM, INT8_PARITY),
+        Target(
+            "executorch-int8",
+            _EXECUTORCH,
+            STATIC_INT8,
+            EXECUTORCH + HARD_SIGMOID_AS_CLIP + CHANNELS_FIRST_NORM + INT8_NORM,
+            INT8_PARITY,
+        ),
         Target("tflite-fp32", _TFLITE, FP32, TFLITE + FLOAT_XNNPACK, FLOAT_PARITY),
         Target("tflite-fp16", _TFLITE, WEIGHT_ONLY_FP16, TFLITE + FLOAT_XNNPACK, HALF_PARITY),
         Target("tflite-dynamic", _TFLITE, DYNAMIC_INT8, TFLITE, INT8_PARITY),

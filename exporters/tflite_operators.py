@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,12 +79,16 @@ def operators_of(graph: FileGraph, modules: Sequence[str]) -> list[Operator]:
     return [Operator(index, op.type, op.inputs, op.outputs, modules[index]) for index, op in enumerate(graph.operators)]
 
 
-def operator_facts(graph: FileGraph, modules: Sequence[str], delegated: Mapping[int, int]) -> tuple[OperatorFact, ...]:
+def operator_facts(
+    graph: FileGraph, modules: Sequence[str], delegated: Mapping[int, int], zero_points: Mapping[int, int]
+) -> tuple[OperatorFact, ...]:
     """All operators of a file, in its order.
 
     Args:
         delegated: from `delegated_operators`.
+        zero_points: of quantized tensors with one scale, by their index.
     """
+    written = {value for op in graph.operators for value in op.outputs}
     facts = []
     for index, op in enumerate(graph.operators):
         output, arithmetic = graph.tensors[op.outputs[0]], arithmetic_of(graph, op)
@@ -96,10 +100,25 @@ def operator_facts(graph: FileGraph, modules: Sequence[str], delegated: Mapping[
                 index in delegated,
                 output.dtype,
                 delegate=delegated.get(index),
+                outside_because=""
+                if index in delegated or not arithmetic.macs
+                else _outside_because(graph, op, written, zero_points),
                 **dataclasses.asdict(arithmetic),
             )
         )
     return tuple(facts)
+
+
+def _outside_because(
+    graph: FileGraph, operator: FileOperator, written: Collection[int], zero_points: Mapping[int, int]
+) -> str:
+    """Why XNNPACK does not run a layer or matrix product, by the conditions of its TFLite delegate."""
+    second, dtype = operator.inputs[1], graph.tensors[operator.outputs[0]].dtype
+    if operator.type == "BATCH_MATMUL" and zero_points.get(second, 0) != 0:
+        return f"its second operand has zero point {zero_points[second]}, and the delegate takes 0 alone"
+    if operator.type not in ("BATCH_MATMUL", "TRANSPOSE_CONV") and second in written:
+        return "its weights are computed, and the delegate takes constant ones"
+    return f"the delegate does not take this {operator.type} with {dtype} results"
 
 
 def arithmetic_of(graph: FileGraph, operator: FileOperator) -> Arithmetic:

@@ -1,8 +1,9 @@
 """Each row of two sets of measurements: faster, same, slower or unknown.
 
 A row is slower or faster where the difference is significant after the correction for the number of rows, and larger than
-what the doubts about either measurement can explain. It is the same where the 95 % interval of the change lies within the
-margin. Else it is unknown, and says why: an unknown change is never reported as none.
+what the doubts about either measurement can explain. It is the same where two one-sided tests, each at the false-alarm
+rate, exclude a change of more than the margin; where no history says how much two sessions differ, it is assumed to be more
+than two launches do. Else it is unknown, and says why: an unknown change is never reported as none.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from edgedeploy.benchmarks.statistics.comparison import difference, significant
-from edgedeploy.benchmarks.statistics.launches import split_launches
+from edgedeploy.benchmarks.statistics.comparison import QUANTILES, difference, significant
+from edgedeploy.benchmarks.statistics.launches import levels, split_launches
 from edgedeploy.benchmarks.statistics.noise import FALSE_ALARM_RATE, NoiseModel, Spread
+from edgedeploy.benchmarks.statistics.sustained import compare_periods
 from edgedeploy.benchmarks.statistics.trust import judge
 from edgedeploy.core.errors import ContextsDiffer, UsageError
 from edgedeploy.core.measurement import Measurement
@@ -58,6 +60,7 @@ class _Pair:
     context: tuple[str, ...]
     found: Difference | None = None
     spread: Spread | None = None
+    caution: Spread | None = None  # the spread for the verdict "same"
     doubts: tuple[tuple[str, Doubt], ...] = ()  # each with "base" or "head"
 
 
@@ -125,7 +128,9 @@ def _measure(pair: _Pair, options: ComparisonOptions) -> _Pair:
         for side, row, split in zip(("base", "head"), (base, head), (old_launches, new_launches), strict=True)
         for doubt in judge(row, split).doubts
     ]
-    return replace(pair, found=found, spread=spread, doubts=tuple(doubts))
+    groups = [levels(launches, QUANTILES[options.metric]) for launches in (old_launches, new_launches)]
+    caution = options.noise.get(pair.key, NoiseModel()).cautious(*groups).spread(*groups)
+    return replace(pair, found=found, spread=spread, caution=caution, doubts=tuple(doubts))
 
 
 def _row(pair: _Pair, is_alarm: bool, rate: float, options: ComparisonOptions) -> RowComparison:
@@ -133,6 +138,8 @@ def _row(pair: _Pair, is_alarm: bool, rate: float, options: ComparisonOptions) -
     row = RowComparison(
         pair.key, verdict, pair.found, reason, check_gates(pair.base, pair.head, options.gates), pair.context
     )
+    if pair.base.sustained and pair.head.sustained:
+        row = replace(row, periods=compare_periods(pair.base.samples_ns, pair.head.samples_ns))
     return replace(row, causes=find_causes(pair.base, pair.head)) if row.regressed or verdict == "faster" else row
 
 
@@ -141,7 +148,7 @@ def _verdict(pair: _Pair, is_alarm: bool, rate: float, options: ComparisonOption
     if found is None:
         return "unknown", "one of them has no samples"
     direction: RowVerdict = "slower" if found.change > 0 else "faster"
-    if spread is None:
+    if spread is None or pair.caution is None:
         return (direction if abs(found.change) > options.gates.instructions else "same"), ""
     doubts = pair.doubts
     doubted = "; ".join(f"{side}: {doubt.reason}" for side, doubt in doubts)
@@ -154,8 +161,8 @@ def _verdict(pair: _Pair, is_alarm: bool, rate: float, options: ComparisonOption
         return direction, ""
     if doubts:
         return "unknown", f"not trustworthy ({doubted})"
-    if max(abs(found.low), abs(found.high)) <= options.margin:
+    reach = math.expm1(abs(math.log1p(found.change)) + pair.caution.half_width(2 * rate))
+    if reach <= options.margin:
         return "same", ""
-    reach = max(abs(found.low), abs(found.high))
-    advice = "more launches (--launches 10), or a history of repeated measurements"
+    advice = "measure both in turns (bench BASE HEAD --interleave), or keep a history of repeated measurements"
     return "unknown", f"a change of up to {reach:.1%} cannot be excluded: {advice}"

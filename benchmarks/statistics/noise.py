@@ -13,7 +13,7 @@ Without history the prior is a cautious guess; with measurements of the same art
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from .launches import Samples
 
 FALSE_ALARM_RATE = 1 / 200  # of one comparison, over all its rows
 POWER = 0.95
+CAUTION = 1.5  # times the launches' spread; the simulation of docs/verdicts.md shows what smaller ones let through
 MAX_DEGREES = 60.0  # a learned prior never counts for more than so many launches: devices change
 
 
@@ -55,6 +56,16 @@ class NoiseModel:
             launches**2 / (self.launch_degrees + degrees) + sessions**2 / self.session_degrees
         )
         return Spread(float(np.sqrt(launches + sessions)), combined)
+
+    def cautious(self, *groups: Samples) -> NoiseModel:
+        """The model for the claim that nothing changed: where sessions were never seen to repeat, they are assumed to
+        differ by more than the launches of these groups do.
+        """
+        degrees = sum(len(group) - 1 for group in groups)
+        if self.measurements or not degrees:
+            return self
+        squares = sum(float(((group - group.mean()) ** 2).sum()) for group in groups)
+        return replace(self, session_sd=max(self.session_sd, CAUTION * float(np.sqrt(squares / degrees))))
 
 
 @dataclass(frozen=True)

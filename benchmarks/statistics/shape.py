@@ -38,9 +38,9 @@ def drift(launches: Sequence[Launch]) -> float | None:
         return None
     blocks = np.array([_block_levels(launch.steady) for launch in long_enough])
     within = (blocks - blocks.mean(axis=1, keepdims=True)).ravel()
-    found = [_trend(np.tile(np.arange(BLOCKS), len(blocks)), within)]
+    found = [trend(np.tile(np.arange(BLOCKS), len(blocks)), within)]
     if len(long_enough) > 1:
-        found.append(_trend(np.arange(blocks.size), blocks.ravel()))
+        found.append(trend(np.arange(blocks.size), blocks.ravel()))
     return max(found, key=abs)
 
 
@@ -48,7 +48,7 @@ def _block_levels(samples: Samples) -> Samples:
     return np.log([float(np.median(block)) for block in np.array_split(samples, BLOCKS)])
 
 
-def _trend(times: NDArray[np.int_], values: Samples) -> float:
+def trend(times: NDArray[np.int_], values: Samples) -> float:
     """The change from the first time to the last, by Theil and Sen's slope, if `values` have a trend; else 0."""
     from scipy.stats import kendalltau, theilslopes
 

@@ -18,7 +18,7 @@ from edgedeploy.core.storage.files import explain_os_error
 from edgedeploy.core.versions import EDGEDEPLOY_VERSION
 
 from .bug_report import EXIT_BUG, report_bug
-from .commands import artifacts, bench, devices, explain, history, verdicts, zoo
+from .commands import artifacts, bench, devices, evaluate, explain, history, verdicts, zoo
 from .interrupts import Stopped, end_at_once, handle_signals
 
 HELP = """Ship vision networks on Arm CPUs: rewrite, lower, verify and measure them.
@@ -35,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for subject in (zoo, artifacts, explain, bench, verdicts, history, devices):
+for subject in (zoo, artifacts, evaluate, explain, bench, verdicts, history, devices):
     app.add_typer(subject.commands)
 
 

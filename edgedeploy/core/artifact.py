@@ -4,6 +4,7 @@
                                manifest.json     what made the file; see Manifest
                                operators.json    every operator of the file, with the module it came from
                                golden.npz        inputs and the float network's outputs for them
+                               recipe.toml       how numbers are stored and computed, as --recipe takes it
 
 Nothing is ever parsed out of a file name. `golden.npz` lets `verify` and `bench` compare the file with the reference again,
 on this machine or on a device, without torch.
@@ -12,7 +13,7 @@ on this machine or on a device, without torch.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from .backends import BACKENDS
 from .errors import ArtifactInvalid
 from .parity import Parity, Threshold
 from .provenance import OperatorFact, Provenance
+from .results.evaluation import Evaluation
 from .spec import Preprocessing, TensorSpec
 from .storage.files import sha256_of
 from .storage.json_records import RecordInvalid, decode, encode, write_record
@@ -32,6 +34,7 @@ SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
 OPERATORS = "operators.json"
 GOLDEN = "golden.npz"
+RECIPE = "recipe.toml"
 NHWC = "NHWC"  # TensorSpec.layout of channels-last images
 
 
@@ -59,6 +62,7 @@ class Manifest:
         task: "classification", "segmentation", "features" or "".
         preprocessing: how an image becomes the input; None where the network takes no image.
         more_files: files that must lie beside `file`, such as external weights.
+        evaluations: what it reached on labelled data, the newest last; one for each data set, device and metric.
     """
 
     schema_version: int = field(default=SCHEMA_VERSION, kw_only=True)
@@ -77,6 +81,7 @@ class Manifest:
     task: str = ""
     preprocessing: Preprocessing | None = None
     more_files: tuple[ArtifactFile, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
 
     @property
     def files(self) -> tuple[ArtifactFile, ...]:
@@ -206,6 +211,21 @@ def write_manifest(folder: Path, manifest: Manifest, operators: tuple[OperatorFa
     write_record(folder / OPERATORS, operators)
 
 
+def add_evaluation(folder: Path, made: Evaluation) -> None:
+    """Writes an evaluation into an artifact's manifest, in the place of an older one of the same kind.
+
+    The manifest is read anew, since an evaluation may take hours. Raises ArtifactInvalid where the artifact was replaced
+    meanwhile, OutputFailed.
+    """
+    manifest = Artifact.load(folder).manifest
+    if manifest.sha256 != made.artifact_sha256:
+        raise ArtifactInvalid(
+            f"{folder} was exported again while it was evaluated", hint="evaluate it again; what was done is kept"
+        )
+    kept = tuple(other for other in manifest.evaluations if other.kind != made.kind)
+    write_record(folder / MANIFEST, replace(manifest, evaluations=(*kept, made)))
+
+
 def files_of_artifact(folder: Path) -> set[str]:
     """Names of the files in a folder that make an artifact; empty where there is no manifest.
 
@@ -218,7 +238,7 @@ def files_of_artifact(folder: Path) -> set[str]:
         described = {file.name for file in Manifest.from_json(path.read_bytes()).files}
     except (OSError, RecordInvalid):
         described = {backend.file for backend in BACKENDS}
-    return {MANIFEST, OPERATORS, GOLDEN, *described}
+    return {MANIFEST, OPERATORS, GOLDEN, RECIPE, *described}
 
 
 def _check_file(folder: Path, file: ArtifactFile, manifest: Path) -> None:

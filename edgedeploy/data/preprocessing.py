@@ -19,19 +19,24 @@ RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling
 
 def preprocess(image: Image.Image, size: tuple[int, int], preprocessing: Preprocessing) -> NDArray[np.float32]:
     """(1, 3, h, w) float32: resize so that the image covers size / crop_pct, centre crop, scale to 0..1, normalise."""
-    h, w = size
-    scale = max(h / image.height, w / image.width) / preprocessing.crop_pct
-    resized = image.convert("RGB").resize(
-        (max(w, round(image.width * scale)), max(h, round(image.height * scale))),
-        RESAMPLING[preprocessing.interpolation],
-    )
-    left, top = (resized.width - w) // 2, (resized.height - h) // 2
-    pixels = np.asarray(resized.crop((left, top, left + w, top + h)), dtype=np.float32) / 255.0
+    resized = place(image.convert("RGB"), size, preprocessing, RESAMPLING[preprocessing.interpolation])
+    pixels = np.asarray(resized, dtype=np.float32) / 255.0
     if preprocessing.color_order == "BGR":
         pixels = pixels[..., ::-1]
     mean, std = np.asarray(preprocessing.mean), np.asarray(preprocessing.std)
     normal = ((pixels - mean) / std).transpose(2, 0, 1)[None]
     return np.ascontiguousarray(normal, dtype=np.float32)
+
+
+def place(
+    image: Image.Image, size: tuple[int, int], preprocessing: Preprocessing, resampling: Image.Resampling
+) -> Image.Image:
+    """The image resized so that it covers size / crop_pct, and its centre of this (height, width)."""
+    h, w = size
+    scale = max(h / image.height, w / image.width) / preprocessing.crop_pct
+    resized = image.resize((max(w, round(image.width * scale)), max(h, round(image.height * scale))), resampling)
+    left, top = (resized.width - w) // 2, (resized.height - h) // 2
+    return resized.crop((left, top, left + w, top + h))
 
 
 def check_image_file(path: Path) -> None:

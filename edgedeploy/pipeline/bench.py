@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from edgedeploy.core.artifact import MANIFEST, Artifact, find_artifacts
 from edgedeploy.core.device import ConditionLogEntry
@@ -18,6 +18,7 @@ from edgedeploy.core.errors import (
     EdgedeployError,
     NoDevice,
     NotTrustworthy,
+    ResultsInvalid,
     RunnerFailed,
     UnknownName,
     UsageError,
@@ -25,109 +26,27 @@ from edgedeploy.core.errors import (
 from edgedeploy.core.measurement import InstructionProfile, Measurement, Profile, ResultFile
 from edgedeploy.core.parity import worst
 from edgedeploy.core.reporter import NullReporter, Reporter
+from edgedeploy.core.results.paired import PairedComparison
 from edgedeploy.core.storage.files import is_replaceable, write_atomically
 
-from .bounds import MAX_RUNS, MAX_SECS, MAX_THREADS, check_bounds
+from .measuring.options import BenchKeywords, BenchOptions
+from .measuring.recorded import as_recorded, line_of
 from .verification import HostReference, parity_of, workload_of
 
 if TYPE_CHECKING:
-    from edgedeploy.benchmarks.executors import Executor, ExecutorOptions, RunOptions
+    from edgedeploy.benchmarks.executors import Executor, RunOptions, RunOutput, Workload
+    from edgedeploy.benchmarks.recording.records import RecordedOptions
 
 ARTIFACTS = Path("artifacts")
-ENDS_THE_BENCH = (DeviceLost, NoDevice, DeviceBusy, DeviceTooHot)  # the next artifact would meet the same
+ENDS_THE_BENCH = (
+    DeviceLost,
+    NoDevice,
+    DeviceBusy,
+    DeviceTooHot,
+    ResultsInvalid,
+)  # the next artifact would meet the same
 
 OnRow = Callable[[int, Measurement], object]  # the row's index, and the row whenever it is new or completed
-
-
-@dataclass(frozen=True)
-class BenchOptions:
-    """How artifacts are measured. The names are those of TFLite's benchmark_model where it has one.
-
-    Attributes:
-        device: "local", "adb:NAME", "ssh:user@host", an alias, or "qemu[:CPU]", which counts instructions.
-        threads: each artifact is measured with each of these numbers.
-        warmup_runs: inferences before the first counted one.
-        num_runs, min_secs: in each launch at least this many counted inferences, for at least this long.
-        max_secs: in each launch at most this long.
-        launches: how often the runner is started for each row: two processes differ more than two inferences of one.
-        cores: "big", "little", "all" or a hexadecimal mask.
-        max_start_temp: in °C; waits before each row until the processor is cooler.
-        cooldown: pause before each launch but the first, in seconds.
-        runtime: "tflite-runtime" for the legacy runtime 2.14 on this machine; None for the artifact's own.
-        profile: run each row once more, for the time (on qemu: the instructions) of each operator.
-        require_trust: raise NotTrustworthy at the end if a row is not trustworthy.
-        json_file: written anew after every row, so that a failure loses none.
-    """
-
-    device: str = "local"
-    threads: Sequence[int] = (1,)
-    warmup_runs: int = 3
-    num_runs: int = 50
-    min_secs: float = 1.0
-    max_secs: float = 150.0
-    launches: int = 3
-    cores: str = "all"
-    max_start_temp: float | None = None
-    cooldown: float = 0.0
-    runtime: str | None = None
-    profile: bool = False
-    require_trust: bool = False
-    json_file: str | Path | None = None
-
-    def __post_init__(self) -> None:
-        if not self.threads or any(count < 1 for count in self.threads):
-            raise UsageError("--threads takes whole numbers from 1", hint="--threads 1,2,4")
-        if self.num_runs < 1 or self.warmup_runs < 0 or self.min_secs < 0 or self.max_secs <= 0:
-            raise UsageError("--num-runs must be at least 1, and times must not be negative")
-        if self.launches < 1:
-            raise UsageError("--launches must be at least 1")
-        if self.min_secs > self.max_secs:
-            raise UsageError(f"--min-secs {self.min_secs:g} is more than --max-secs {self.max_secs:g}")
-        if self.cooldown < 0:
-            raise UsageError("--cooldown must not be negative")
-        for count in self.threads:
-            check_bounds("--threads", count, 1, MAX_THREADS)
-        check_bounds("--warmup-runs", self.warmup_runs, 0, MAX_RUNS)
-        check_bounds("--num-runs", self.num_runs, 1, MAX_RUNS)
-        for option, secs in (("min-secs", self.min_secs), ("max-secs", self.max_secs), ("cooldown", self.cooldown)):
-            check_bounds(f"--{option}", secs, 0, MAX_SECS)
-        if self.max_start_temp is not None:
-            check_bounds("--max-start-temp", self.max_start_temp, -50, 150)
-
-    def run_options(self, threads: int) -> RunOptions:
-        """How one row is run."""
-        from edgedeploy.benchmarks.executors import RunOptions
-
-        return RunOptions(threads, self.warmup_runs, self.num_runs, self.min_secs, self.max_secs, self.launches)
-
-    def executor_options(self) -> ExecutorOptions:
-        """Under which conditions, and in which runtime."""
-        from edgedeploy.benchmarks.conditions import MeasurementConditions
-        from edgedeploy.benchmarks.executors import ExecutorOptions
-
-        conditions = MeasurementConditions(
-            cores=self.cores, max_start_temperature_c=self.max_start_temp, cooldown_s=self.cooldown
-        )
-        return ExecutorOptions(conditions, self.runtime)
-
-
-class BenchKeywords(TypedDict, total=False):
-    """The fields of BenchOptions as keyword arguments."""
-
-    device: str
-    threads: Sequence[int]
-    warmup_runs: int
-    num_runs: int
-    min_secs: float
-    max_secs: float
-    launches: int
-    cores: str
-    max_start_temp: float | None
-    cooldown: float
-    runtime: str | None
-    profile: bool
-    require_trust: bool
-    json_file: str | Path | None
 
 
 def bench(
@@ -148,18 +67,19 @@ def bench(
     Raises UsageError, a DeviceError, or RunnerFailed after the last artifact where some were not measured; its `completed`
     has the measurements of the others.
     """
-    chosen = BenchOptions(**options)
+    chosen = as_recorded(BenchOptions(**options))
     reporter = reporter or NullReporter()
     failures: list[str] = []
-    found = _loaded(find_named(artifacts), failures, reporter)
-    found = _for_runtime(found, chosen.runtime, reporter)
+    found = load_named(find_named(artifacts), failures, reporter)
+    found = artifacts_for_runtime(found, chosen.runtime, reporter)
     rows = Rows(chosen.json_file, on_row)
-    with _open(chosen, rows) as executor, HostReference(reporter) as host:
+    with open_for(chosen, rows, line_of(chosen, found)) as executor, HostReference(reporter) as host:
         for artifact in found:
-            for threads in _threads_of(executor, chosen.threads, reporter):
+            for threads in threads_of(executor, chosen.threads, reporter):
                 run_options = chosen.run_options(threads)
                 try:
-                    rows.add(measure(artifact, executor, run_options, host, reporter))
+                    place = Place(executor, host, threads, chosen.protocol)
+                    rows.add(measure(artifact, run_options, place, reporter))
                     if chosen.profile:
                         rows.add_profile(profile_of(artifact, executor, run_options, reporter))
                 except ENDS_THE_BENCH:
@@ -174,7 +94,7 @@ def bench(
     return rows.measurements
 
 
-def _loaded(named: Sequence[Path | Artifact], failures: list[str], reporter: Reporter) -> list[Artifact]:
+def load_named(named: Sequence[Path | Artifact], failures: list[str], reporter: Reporter) -> list[Artifact]:
     """The artifacts that can be read; what is wrong with the others, where there are several, is added to `failures`."""
     found: list[Artifact] = []
     for item in named:
@@ -210,6 +130,7 @@ class Rows:
 
     def __init__(self, json_file: str | Path | None, on_row: OnRow | None) -> None:
         self.measurements: list[Measurement] = []
+        self.pairs: list[PairedComparison] = []
         self._json_file, self._on_row = json_file, on_row
 
     def add(self, measurement: Measurement) -> None:
@@ -227,6 +148,12 @@ class Rows:
             self.measurements[-1] = replace(row, profile=profile)
         self._changed(len(self.measurements) - 1)
         self._save()
+
+    def add_pair(self, rows: Sequence[Measurement], pair: PairedComparison) -> None:
+        """Keeps two more, which were measured in turns, and what that says."""
+        self.pairs.append(pair)
+        for row in rows:
+            self.add(row)
 
     def add_restored(self, restored: Sequence[ConditionLogEntry]) -> None:
         """Completes every row with what was restored on the device when it was left."""
@@ -249,38 +176,58 @@ class Rows:
             self._write(Path(self._json_file))
 
     def _write(self, path: Path) -> None:
-        write_atomically(path, ResultFile.of(self.measurements).to_json())
+        write_atomically(path, ResultFile.of(self.measurements, self.pairs).to_json())
 
 
 @contextlib.contextmanager
-def _open(options: BenchOptions, rows: Rows) -> Iterator[Executor]:
-    """The executor; when it is left, however that happens, the rows are completed with what was restored there."""
+def open_for(options: BenchOptions, rows: Rows, line: RecordedOptions) -> Iterator[Executor]:
+    """The executor; when it is left, however that happens, the rows are completed with what was restored there, and the
+    record of this `line` is written, if one was asked for.
+    """
     from edgedeploy.benchmarks.executors import open_executor
+    from edgedeploy.benchmarks.recording.recorder import Recorder
 
     executor: Executor | None = None
+    recorder = Recorder(options.record_names) if options.record else None
     try:
-        with open_executor(options.device, options.executor_options()) as executor:
+        with open_executor(options.device, options.executor_options(recorder)) as executor:
             yield executor
     finally:
         if executor is not None and executor.restored and rows.measurements:
             rows.add_restored(executor.restored)
         rows.close()
+        if recorder and options.record:
+            recorder.write(Path(options.record), line, rows.measurements)
 
 
-def measure(
-    artifact: Artifact, executor: Executor, options: RunOptions, host: HostReference, reporter: Reporter
-) -> Measurement:
+def measure(artifact: Artifact, options: RunOptions, place: Place, reporter: Reporter) -> Measurement:
     """Measures one artifact with one number of threads. Raises RunnerFailed, ArtifactInvalid or a DeviceError."""
-    from edgedeploy.benchmarks.statistics import assess
-
-    manifest, golden = artifact.manifest, artifact.golden()
-    workload = workload_of(artifact, golden)
-    executor.prepare(workload, reporter)
+    workload = workload_of(artifact, artifact.golden())
+    place.executor.prepare(workload, reporter)
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     with reporter.stage(f"measure {artifact} with {options.threads} thread{'s' if options.threads > 1 else ''}"):
-        output = executor.run(workload, options, reporter)
+        output = place.executor.run(workload, options, reporter)
+    return row_of(artifact, workload, output, replace(place, started=started))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where, when and by which protocol an output was measured."""
+
+    executor: Executor
+    host: HostReference
+    threads: int
+    protocol: str = "default"
+    started: str = ""
+
+
+def row_of(artifact: Artifact, workload: Workload, output: RunOutput, place: Place) -> Measurement:
+    """The Measurement of a run: with its parity, its statistics and its verdict."""
+    from edgedeploy.benchmarks.statistics import assess
+
+    manifest, golden, executor = artifact.manifest, artifact.golden(), place.executor
     parity = parity_of(golden, output.outputs, manifest.outputs) if golden else ()
-    agreement = None if executor.is_host else host.agreement(workload, manifest.outputs, output.outputs)
+    agreement = None if executor.is_host else place.host.agreement(workload, manifest.outputs, output.outputs)
     notes = [*output.notes]
     if executor.info.emulated and output.instructions is None:
         notes.append("an emulator: its times mean nothing and are not shown; --device qemu counts instructions")
@@ -296,11 +243,12 @@ def measure(
         artifact_sha256=manifest.sha256,
         size_bytes=manifest.size_bytes,
         device=executor.info,
-        threads=options.threads,
+        threads=place.threads,
         latency_ns=None,
         parity=worst(parity),
         host_agreement=worst(agreement or ()),
-        started_at=started,
+        started_at=place.started,
+        protocol=place.protocol,
         input_shapes=tuple(spec.shape for spec in manifest.inputs),
         rewrites={found.rewrite: found.applied for found in manifest.provenance.rewrites},
         made_with=manifest.provenance.versions,
@@ -321,7 +269,7 @@ def profile_of(
             return Profile(not_available=error.message)
 
 
-def _for_runtime(artifacts: list[Artifact], runtime: str | None, reporter: Reporter) -> list[Artifact]:
+def artifacts_for_runtime(artifacts: list[Artifact], runtime: str | None, reporter: Reporter) -> list[Artifact]:
     """The artifacts that the legacy runtime can run, if it was asked for."""
     if runtime is None:
         return artifacts
@@ -333,7 +281,7 @@ def _for_runtime(artifacts: list[Artifact], runtime: str | None, reporter: Repor
     return fitting
 
 
-def _threads_of(executor: Executor, threads: Sequence[int], reporter: Reporter) -> Sequence[int]:
+def threads_of(executor: Executor, threads: Sequence[int], reporter: Reporter) -> Sequence[int]:
     """Instructions are counted on one thread: how work is shared out does not change the work."""
     if executor.info.kind != "qemu":
         return threads

@@ -10,6 +10,7 @@ from edgedeploy.core.artifact import MANIFEST, Manifest, find_artifacts
 from edgedeploy.core.errors import UnknownName
 from edgedeploy.core.parity import Parity, worst
 from edgedeploy.core.registry import canonical
+from edgedeploy.core.results.evaluation import Evaluation
 from edgedeploy.core.storage.json_records import RecordInvalid
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class ExportedRow:
         exported_at: UTC, ISO 8601.
         weights: the kind of weights, such as "random" or "checkpoint".
         parity: at export, of the worst output; None where the manifest has none.
+        evaluations: what it reached on labelled data, the newest last.
     """
 
     model: str
@@ -36,6 +38,7 @@ class ExportedRow:
     weights: str
     size_bytes: int
     parity: Parity | None
+    evaluations: tuple[Evaluation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ def list_exported(artifacts: Path = ARTIFACTS) -> list[ExportedRow]:
                 weights=manifest.provenance.weights.kind,
                 size_bytes=manifest.size_bytes,
                 parity=worst(manifest.parity),
+                evaluations=manifest.evaluations,
             )
         )
     return rows

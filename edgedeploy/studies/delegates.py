@@ -24,7 +24,7 @@ from pathlib import Path
 
 from edgedeploy.core.artifact import Artifact, find_artifacts
 from edgedeploy.core.errors import ArtifactInvalid
-from edgedeploy.core.recipe import FP32, STATIC_UINT8_ACTIVATIONS
+from edgedeploy.core.recipes import FP32, STATIC_UINT8_ACTIVATIONS
 from edgedeploy.pipeline.explain import executorch_rules, explain_file, onnx_rules
 
 

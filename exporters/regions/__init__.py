@@ -10,11 +10,21 @@ from dataclasses import dataclass
 
 from edgedeploy.core.recipe import Region
 
+from .distribution import DistributionTypes, distributions
+from .division import DivisionTypes, division
 from .label_selection import LabelSelectionTypes, label_selection
 from .normalization import NormalizationTypes, normalization
 from .operator import Operator
 
-__all__ = ["LabelSelectionTypes", "NormalizationTypes", "Operator", "RegionTypes", "find_regions"]
+__all__ = [
+    "DistributionTypes",
+    "DivisionTypes",
+    "LabelSelectionTypes",
+    "NormalizationTypes",
+    "Operator",
+    "RegionTypes",
+    "find_regions",
+]
 
 
 @dataclass(frozen=True)
@@ -23,6 +33,8 @@ class RegionTypes:
 
     normalization: NormalizationTypes
     label_selection: LabelSelectionTypes
+    division: DivisionTypes
+    distribution: DistributionTypes
 
 
 def find_regions(operators: Sequence[Operator], types: RegionTypes) -> dict[Hashable, Region]:
@@ -36,4 +48,8 @@ def find_regions(operators: Sequence[Operator], types: RegionTypes) -> dict[Hash
     regions = dict.fromkeys(label_selection(operators, types.label_selection), Region.LABEL_SELECTION)
     for key in normalization(operators, types.normalization):
         regions.setdefault(key, Region.NORMALIZATION)
+    for key in division(operators, types.division):
+        regions.setdefault(key, Region.DIVISION)
+    for key in distributions(operators, types.distribution):
+        regions.setdefault(key, Region.DISTRIBUTION)
     return regions

@@ -29,6 +29,7 @@ class NormalizationTypes:
         between: what may stand between root and reduction, such as the addition of eps.
         views: reshapes and transposes.
         after: gain, bias, and views that follow the norm.
+        layers: those that a mean may be written as.
     """
 
     roots: tuple[str, ...]
@@ -39,6 +40,7 @@ class NormalizationTypes:
     between: tuple[str, ...]
     views: tuple[str, ...]
     after: tuple[str, ...]
+    layers: tuple[str, ...] = ()
 
 
 @dataclass
@@ -107,9 +109,9 @@ def _add_if_applied(op: Operator, producer: dict[Hashable, Operator], types: Nor
 def _up_to_squares(root: Operator, producer: dict[Hashable, Operator], types: NormalizationTypes) -> list[Operator]:
     """From the root up to the squares and the mean that they are taken around; empty for the root of another value."""
     path, current = [root], root
-    while current.type not in types.sums:
+    while current.type not in (*types.sums, *types.layers):
         sources = [op for value in current.inputs if (op := producer.get(value)) is not None]
-        if len(sources) != 1 or sources[0].type not in (*types.between, *types.views, *types.sums):
+        if len(sources) != 1 or sources[0].type not in (*types.between, *types.views, *types.sums, *types.layers):
             return []
         current = sources[0]
         path.append(current)
@@ -117,24 +119,44 @@ def _up_to_squares(root: Operator, producer: dict[Hashable, Operator], types: No
     if not squares:
         return []
     path += squares
-    for value in squares[0].inputs:
-        centered = producer.get(value)
-        if centered is not None and centered.type in types.differences:
-            means = [op for side in centered.inputs for op in _mean(side, producer, types)]
-            path += [centered, *means] if means else []
-        else:
-            path += _mean(value, producer, types)
+    squared = tuple(dict.fromkeys(squares[0].inputs))
+    difference = producer.get(squared[0])
+    if len(squared) == 1 and difference is not None and difference.type in types.differences:
+        means = _means(difference.inputs, producer, types)
+        path += [difference, *means] if means else []
+    elif len(squared) > 1:  # a squared difference, one operator
+        path += _means(squared, producer, types)
     return path
 
 
-def _mean(value: Hashable, producer: dict[Hashable, Operator], types: NormalizationTypes) -> list[Operator]:
-    """The reduction that computes a value, and the views between; empty where another operator computes it."""
-    path: list[Operator] = []
-    while (op := producer.get(value)) is not None:
-        path.append(op)
-        if op.type in types.sums:
-            return path
-        if op.type not in types.views:
-            return []
+def _means(
+    operands: tuple[Hashable, ...], producer: dict[Hashable, Operator], types: NormalizationTypes
+) -> list[Operator]:
+    """The reductions that compute the operands of a difference, and the views between.
+
+    One of them is the mean; where the other is a reduction too, such as the pooling before a classifier's norm, its few
+    values stay in float as well. A layer is a mean only where it reads the other operand.
+    """
+    found: list[Operator] = []
+    for value, other in (operands, operands[::-1]):
+        path: list[Operator] = []
+        while (op := producer.get(value)) is not None and op.type in types.views:
+            path.append(op)
+            value = op.inputs[0]
+        if op is None:
+            continue
+        is_mean = op.type in types.layers and bool(
+            _views_of(op.inputs[0], producer, types) & _views_of(other, producer, types)
+        )
+        if op.type in types.sums or is_mean:
+            found += [*path, op]
+    return found
+
+
+def _views_of(value: Hashable, producer: dict[Hashable, Operator], types: NormalizationTypes) -> set[Hashable]:
+    """A value, and those that it is a view of."""
+    found = {value}
+    while (op := producer.get(value)) is not None and op.type in types.views:
         value = op.inputs[0]
-    return []
+        found.add(value)
+    return found

@@ -48,7 +48,7 @@ class Flat(nn.Module):
 
     Args:
         network: any module.
-        keywords: names by which the network takes its inputs, or empty where it takes them by position.
+        keywords: names by which the network takes its last inputs; those before them it takes by position.
         copies_inputs: the network gets copies, because it changes its inputs in place.
     """
 
@@ -61,7 +61,6 @@ class Flat(nn.Module):
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         if self.copies_inputs:
             inputs = tuple(x.clone() for x in inputs)
-        output = (
-            self.network(**dict(zip(self.keywords, inputs, strict=True))) if self.keywords else self.network(*inputs)
-        )
+        by_position = len(inputs) - len(self.keywords)
+        output = self.network(*inputs[:by_position], **dict(zip(self.keywords, inputs[by_position:], strict=True)))
         return tuple(tensor for _, tensor in flatten(output))

@@ -114,10 +114,24 @@ def build_with_weights(spec: ModelSpec, path: Path, num_classes: int | None = No
 def load_weights(module: nn.Module, path: Path, model: str) -> WeightsInfo:
     """Loads a checkpoint into a network of the user, in place. Raises WeightsInvalid."""
     state, wrapper = load_checkpoint(path)
-    load_exactly(
-        module, state, model, path, hint=f"a file that was saved from {model}: torch.save(net.state_dict(), FILE)"
-    )
+    hint = f"a file that was saved from {model}: torch.save(net.state_dict(), FILE)"
+    classes = _other_class_count(module, state)
+    if classes is not None:
+        hint = f"--num-classes {classes}: the file's last layer has so many outputs"
+    load_exactly(module, state, model, path, hint=hint)
     return _info(path, wrapper)
+
+
+def _other_class_count(module: nn.Module, state: Mapping[str, Tensor]) -> int | None:
+    """The number of classes of a checkpoint that fits but for it; None where more differs."""
+    wanted = module.state_dict()
+    differing = [key for key in wanted if key in state and state[key].shape != wanted[key].shape]
+    counts = {(wanted[key].shape[0], state[key].shape[0]) for key in differing if wanted[key].ndim}
+    only_outputs = all(state[key].shape[1:] == wanted[key].shape[1:] for key in differing)
+    if len(counts) != 1 or not only_outputs or len(differing) > SHOWN:
+        return None
+    ((_, classes),) = counts
+    return int(classes)
 
 
 def _info(path: Path, wrapper: str, num_classes: int | None = None) -> WeightsInfo:

@@ -1,8 +1,8 @@
 """Networks from the user's own code: `file.py:factory` and `package.module:factory`.
 
-A factory takes no arguments (or only ones with defaults; `num_classes` is passed on) and returns a module, or the module
-and its example inputs: a tensor, a tuple of tensors, or a dictionary by the names of its forward's parameters. A ready
-module is taken as it is.
+A factory is called with the arguments that follow its name (`net.py:make?depth=4`); all others need defaults, and
+`num_classes` is passed on. It returns a module, or the module and its example inputs: a tensor, a tuple of tensors, or a
+dictionary by the names of its forward's parameters. A ready module is taken as it is.
 
 Naming a file runs it: it is the user's own code. It and the modules beside it are loaded under private names, so that they
 cannot take the place of other Python modules (see `user_modules`).
@@ -39,10 +39,10 @@ def from_factory(name: ModelName, *, num_classes: int | None, seed: int) -> User
     folder = path.parent if is_file else Path.cwd()
     imported = _import(name, path if is_file else None, folder)
     with running_user_code(folder):
-        made = _call(_attribute(imported, name), model, num_classes, seed)
+        made = _call(_attribute(imported, name), name, num_classes, seed)
     module, examples, by_name = _split(made, model)
     return UserNetwork(
-        safe_name(path.stem if is_file else name.source, name.attribute),
+        safe_name(path.stem if is_file else name.source, *name.words),
         module,
         WeightsInfo("factory", factory=model),
         examples,
@@ -50,6 +50,23 @@ def from_factory(name: ModelName, *, num_classes: int | None, seed: int) -> User
         code_folder=folder.resolve(),
         file=Path(imported.__file__) if imported.__file__ else None,
     )
+
+
+def load_function(text: str) -> tuple[Callable[..., Any], Path]:
+    """The function of the user's that `file.py:function` or `package.module:function` names, and the folder of its code.
+
+    Naming it runs the file. Raises ModelInvalid, UnknownName, UsageError.
+    """
+    source, _, attribute = text.rpartition(":")
+    if not source or not attribute:
+        raise UsageError(f"'{text}' does not name a function", hint="FILE.py:FUNCTION")
+    is_file = source.endswith(".py") or "/" in source
+    folder = Path(source).parent if is_file else Path.cwd()
+    name = ModelName("factory", text, source, attribute)
+    function = _attribute(_import(name, Path(source) if is_file else None, folder), name)
+    if not callable(function):
+        raise ModelInvalid(f"{text} is a {type(function).__name__}", hint="a function")
+    return function, folder.resolve()
 
 
 def _import(name: ModelName, path: Path | None, folder: Path) -> ModuleType:
@@ -96,17 +113,20 @@ def _attribute(imported: ModuleType, name: ModelName) -> Any:
     return found
 
 
-def _call(factory: Any, model: str, num_classes: int | None, seed: int) -> Any:
+def _call(factory: Any, name: ModelName, num_classes: int | None, seed: int) -> Any:
     import torch
     from torch import nn
 
+    model = name.text
     if isinstance(factory, nn.Module):
+        if name.arguments:
+            raise UsageError(f"{model} is a ready module: it takes no arguments", hint="a factory can take them")
         if num_classes is not None:
             raise UsageError(f"{model} is a ready module: its classes cannot be chosen", hint="a factory can take them")
         return factory
     if not callable(factory):
         raise ModelInvalid(f"{model} is a {type(factory).__name__}", hint="a function that returns a torch.nn.Module")
-    arguments = _arguments(factory, model, num_classes)
+    arguments = _arguments(factory, name, num_classes)
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # the same random weights at every call
@@ -119,27 +139,33 @@ def _call(factory: Any, model: str, num_classes: int | None, seed: int) -> Any:
         ) from error
 
 
-def _arguments(factory: Callable[..., Any], model: str, num_classes: int | None) -> dict[str, Any]:
+def _arguments(factory: Callable[..., Any], name: ModelName, num_classes: int | None) -> dict[str, Any]:
+    model = name.text
     parameters: Mapping[str, inspect.Parameter] = {}
     with contextlib.suppress(ValueError):  # some built-in callables have no signature
         parameters = inspect.signature(factory).parameters
     takes_keywords = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    arguments = {}
+    arguments: dict[str, Any] = dict(name.arguments)
+    for key in arguments:
+        if key not in parameters and not takes_keywords:
+            raise UnknownName(f"argument of {name.attribute}", key, parameters, hint="those that the factory takes")
     if num_classes is not None:
+        if "num_classes" in arguments:
+            raise UsageError(f"{model} and --num-classes both give the number of classes", hint="one of them")
         if "num_classes" not in parameters and not takes_keywords:
             raise UsageError(
                 f"{model} takes no num_classes", hint="leave --num-classes out, or let the factory take it"
             )
         arguments["num_classes"] = num_classes
     required = [
-        name
-        for name, p in parameters.items()
-        if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and name not in arguments
+        key
+        for key, p in parameters.items()
+        if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and key not in arguments
     ]
     if required:
         raise ModelInvalid(
-            f"{model} is called without arguments, but requires {', '.join(required)}",
-            hint="give them defaults, or write a function of no arguments that calls it",
+            f"{model} is called without {', '.join(required)}, which it requires",
+            hint=f'"{model}{"&" if name.arguments else "?"}{required[0]}=VALUE", or give them defaults',
         )
     return arguments
 

@@ -243,7 +243,7 @@ def _load_user_network(name: ModelName, checkpoint: Path | None, options: LoadOp
     )
     with torch.random.fork_rng(devices=[]):  # lazy modules make their weights at the first run
         torch.manual_seed(options.seed)
-        network = _with_flat_outputs(network, by_name=found.by_name)
+        network = _with_flat_outputs(network, found.by_position if found.by_name else len(inputs.specs))
     if checkpoint is not None:
         return replace(network, weights=load_weights(module, checkpoint, name.text))
     if network.random:
@@ -286,8 +286,12 @@ def _folder_name(name: str) -> str:
     return f"own-{name}" if name in ZOO else name
 
 
-def _with_flat_outputs(network: Network, *, by_name: bool) -> Network:
-    """Runs the network once and names its outputs; nested outputs are flattened by a wrapper. Raises ModelInvalid."""
+def _with_flat_outputs(network: Network, by_position: int) -> Network:
+    """Runs the network once and names its outputs; nested outputs are flattened by a wrapper. Raises ModelInvalid.
+
+    Args:
+        by_position: how many inputs the module takes by position; the others by name.
+    """
     import torch
 
     from edgedeploy.models.adapters.flat import Flat, flatten
@@ -295,11 +299,11 @@ def _with_flat_outputs(network: Network, *, by_name: bool) -> Network:
     module = network.module
     drawn = network.examples or network.draw(np.random.default_rng(SEED))
     inputs = tuple(torch.tensor(array) for array in drawn)
-    names = tuple(spec.name for spec in network.inputs) if by_name else ()
+    names = tuple(spec.name for spec in network.inputs[by_position:])
     tracker = ModuleTracker(module)
     try:
         with torch.no_grad(), network.running(), tracker.tracking():
-            output = module(**dict(zip(names, inputs, strict=True))) if names else module(*inputs)
+            output = module(*inputs[:by_position], **dict(zip(names, inputs[by_position:], strict=True)))
     except ModelInvalid:
         raise
     except Exception as error:  # the user's own code may raise anything

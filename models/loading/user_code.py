@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import sysconfig
 import traceback
@@ -14,6 +15,8 @@ from .user_modules import UserFolder, public_name
 
 if TYPE_CHECKING:
     from torch import nn
+
+FRAME = re.compile(r'File "(.+?)", line (\d+), in (\S+)\n\s+(.*)')  # as Python prints a stack trace
 
 
 @contextlib.contextmanager
@@ -49,6 +52,15 @@ def user_line_of(error: BaseException) -> list[str]:
         return []
     frame = frames[-1]
     return [f"{_relative_path(frame.filename)}:{frame.lineno} in {frame.name}: {(frame.line or '').strip()}"]
+
+
+def user_line_in(stack_trace: str) -> str:
+    """The innermost line of the user's own code in the text of a stack trace; "" where there is none."""
+    frames = [frame for frame in FRAME.findall(stack_trace) if _is_user_file(frame[0])]
+    if not frames:
+        return ""
+    file, number, function, line = frames[-1]
+    return f"{_relative_path(file)}:{number} in {function}: {line.strip()}"
 
 
 def describe_exception(error: BaseException) -> str:

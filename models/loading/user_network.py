@@ -25,6 +25,7 @@ class UserNetwork:
         weights: where they come from; random ones are not drawn yet.
         examples: example inputs by name; empty where the source gives none.
         by_name: the inputs are passed by name, not by position.
+        by_position: with `by_name`, how many come before them by position.
         preprocessing: how an image becomes the input.
         task: "classification" or "".
         classifier: path of the last layer where the source names it; "" otherwise.
@@ -37,6 +38,7 @@ class UserNetwork:
     weights: WeightsInfo
     examples: Mapping[str, torch.Tensor] = field(default_factory=dict)
     by_name: bool = False
+    by_position: int = 0
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     task: str = ""
     classifier: str = ""

@@ -7,16 +7,24 @@ The order matters for these:
 - `split_qkv_projection` before `split_to_slices`, which takes what is left, and before `fold_attention_scale`, which needs
   a layer for q;
 - `decompose_sdpa` before `fold_attention_scale`: it leaves a scale to fold;
+- `decompose_sdpa` before `mask_by_where`: it leaves masks;
 - `l2_norm_to_rsqrt` before `defer_l2_norm`: the second knows one spelling;
 - `channels_first_layer_norm` before `linear_to_conv`: it leaves the permute that the layers need;
 - `cancel_permutes` after both, which leave permutes behind;
 - `center_before_variance` after `channels_first_layer_norm`, which reads whole norms;
+- `permute_before_view` after `linear_to_conv`, which reads the other form;
 - `merge_patch_columns` and `pad_output_channels` after `linear_to_conv`: they look at the layers that are left;
 - `layer_norm_to_products` after `channels_first_layer_norm` and `linear_to_conv`, and after `pad_output_channels`, which
   would pad its means;
+- `layer_norm_to_instance_norm` after `channels_first_layer_norm`, `linear_to_conv` and `cancel_permutes`: it looks at the
+  layers that are left;
 - `pool1x1_to_stride` after `linear_to_conv`: the stride goes into a convolution;
+- `depthwise_transposed_conv_to_shuffle`, `transposed_conv_to_shuffle`, `crop_transposed_conv`: each takes what is left;
+- `resize_to_fixed_size` before `nearest_to_gather`: it drops resizes that change nothing;
 - `fold_batch_norm` before `split_large_depthwise`: a norm folds into one convolution;
 - `fold_batch_norm` before `linear_to_conv`: a norm beside a linear layer folds into it before the layer changes;
+- `fold_batch_norm` before `hoist_channel_affine`: what is beside a layer folds into it, what is not may still be hoisted;
+- `split_qkv_projection` before `fold_layer_norm_affine`, and that before all that replace a layer norm;
 - `fuse_hard_activations` before `fold_hard_sigmoid_gate`: the second knows one spelling.
 """
 
@@ -31,21 +39,32 @@ from . import (
     center_before_variance,
     channels_first_layer_norm,
     collapse_permute_dims,
+    crop_transposed_conv,
     decompose_sdpa,
     defer_l2_norm,
+    depthwise_transposed_conv_to_shuffle,
+    drop_expand,
     fold_attention_scale,
     fold_batch_norm,
     fold_constants,
     fold_hard_sigmoid_gate,
+    fold_layer_norm_affine,
     fuse_hard_activations,
     gelu_to_tanh,
+    hoist_channel_affine,
     l2_norm_to_rsqrt,
+    layer_norm_to_instance_norm,
     layer_norm_to_products,
     linear_to_conv,
+    mask_by_where,
+    matmul_to_bmm,
     merge_patch_columns,
+    nearest_to_gather,
     pad_output_channels,
+    permute_before_view,
     pool1x1_to_stride,
     resize_to_fixed_size,
+    softmax_over_rows,
     split_large_depthwise,
     split_qkv_projection,
     split_to_slices,
@@ -53,14 +72,16 @@ from . import (
     window_shift_to_gather,
 )
 from .graph import capture, seeded_inputs
-from .rewrite import Rewrite, RewrittenModule, apply
+from .rewrite import Rewrite, Rewriter, RewrittenModule, apply
 
 ALL: Registry[Rewrite] = Registry(
     "rewrite",
     (
         fold_constants.REWRITE,
+        drop_expand.REWRITE,
         window_shift_to_gather.REWRITE,
         decompose_sdpa.REWRITE,
+        mask_by_where.REWRITE,
         split_qkv_projection.REWRITE,
         split_to_slices.REWRITE,
         collapse_permute_dims.REWRITE,
@@ -68,26 +89,37 @@ ALL: Registry[Rewrite] = Registry(
         l2_norm_to_rsqrt.REWRITE,
         defer_l2_norm.REWRITE,
         fold_batch_norm.REWRITE,
+        hoist_channel_affine.REWRITE,
+        fold_layer_norm_affine.REWRITE,
         channels_first_layer_norm.REWRITE,
-        linear_to_conv.REWRITE,
+        linear_to_conv.EVERYWHERE,
+        linear_to_conv.ON_MAPS,
         cancel_permutes.REWRITE,
         pool1x1_to_stride.REWRITE,
+        depthwise_transposed_conv_to_shuffle.REWRITE,
         transposed_conv_to_shuffle.REWRITE,
+        transposed_conv_to_shuffle.GROUPED,
+        crop_transposed_conv.REWRITE,
         split_large_depthwise.CUT_INPUTS,
         split_large_depthwise.CUT_OUTPUTS,
         merge_patch_columns.REWRITE,
         pad_output_channels.REWRITE,
         layer_norm_to_products.REWRITE,
+        layer_norm_to_instance_norm.REWRITE,
         center_before_variance.REWRITE,
         adaptive_pool_to_fixed.REWRITE,
         resize_to_fixed_size.REWRITE,
+        nearest_to_gather.REWRITE,
+        softmax_over_rows.REWRITE,
         fuse_hard_activations.REWRITE,
         fold_hard_sigmoid_gate.REWRITE,
         gelu_to_tanh.REWRITE,
+        permute_before_view.REWRITE,
+        matmul_to_bmm.REWRITE,
         argmax_over_candidates.REWRITE,
     ),
     name_of=str,
     hint="`edgedeploy targets --json` lists each target's rewrites",
 )
 
-__all__ = ["ALL", "Rewrite", "RewrittenModule", "apply", "capture", "seeded_inputs"]
+__all__ = ["ALL", "Rewrite", "Rewriter", "RewrittenModule", "apply", "capture", "seeded_inputs"]

@@ -24,28 +24,17 @@ channel-first as well.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
-from torch import Tensor, fx
+from torch import fx
 
 from edgedeploy.core.errors import RewriteRefused
 
 from .graph import Graph, argument, operator_name, shape, single_user, source
+from .layer_norm import Norm, norm_by_layers, norm_over_channels
 from .layout import TO_CHANNELS_FIRST, TO_CHANNELS_LAST, passes, permutation, sink
 from .rewrite import Rewrite
 
 aten = torch.ops.aten
-
-
-@dataclass(frozen=True)
-class Norm:
-    """A norm over the channels of `map` (B, C, H, W); gain and bias (C,) or None."""
-
-    map: fx.Node
-    gain: Tensor | None
-    bias: Tensor | None
-    eps: float
 
 
 class ChannelsFirstLayerNorm(Rewrite):
@@ -56,12 +45,7 @@ class ChannelsFirstLayerNorm(Rewrite):
         return node.target == aten.layer_norm.default and permutation(source(node)) == TO_CHANNELS_LAST
 
     def check(self, graph: Graph, node: fx.Node) -> Norm:
-        if len(argument(node, 1)) != 1:
-            raise RewriteRefused("it normalises over more than the channels")
-        parameters = [argument(node, 2), argument(node, 3)]
-        gain, bias = (graph.constant(p) for p in parameters)
-        if any(p is not None and held is None for p, held in zip(parameters, (gain, bias), strict=True)):
-            raise RewriteRefused("its gain or bias is computed")
+        norm = norm_over_channels(graph, node)
         value: fx.Node = node
         while (user := single_user(value)) is not None and _can_be_channel_first(graph, user, value):
             value = user
@@ -69,21 +53,11 @@ class ChannelsFirstLayerNorm(Rewrite):
             raise RewriteRefused("several operators read it, in channel-last order")
         if permutation(user) != TO_CHANNELS_FIRST:
             raise RewriteRefused(f"what follows, {operator_name(user)}, needs channels last")
-        return Norm(source(source(node)), gain, bias, argument(node, 4))
+        return norm
 
     def rewrite(self, graph: Graph, node: fx.Node, plan: Norm) -> None:
-        x = plan.map
-        channels = shape(x)[1]
-        mean = graph.add_constant(torch.full((1, channels, 1, 1), 1.0 / channels), "mean_kernel", before=node)
-        centred = graph.call(aten.sub.Tensor, x, graph.call(aten.conv2d.default, x, mean, before=node), before=node)
-        square = graph.call(aten.mul.Tensor, centred, centred, before=node)
-        variance = graph.call(aten.conv2d.default, square, mean, before=node)
-        safe = graph.call(aten.add.Tensor, variance, plan.eps, before=node)
-        y = graph.call(aten.mul.Tensor, centred, graph.call(aten.rsqrt.default, safe, before=node), before=node)
-        for operator, parameter in ((aten.mul.Tensor, plan.gain), (aten.add.Tensor, plan.bias)):
-            if parameter is not None:
-                held = graph.add_constant(parameter.reshape(1, channels, 1, 1), "norm_parameter", before=node)
-                y = graph.call(operator, y, held, before=node)
+        x = source(source(node))
+        y = norm_by_layers(graph, x, plan, aten.conv2d.default, (1, shape(x)[1], 1, 1), before=node)
         last = graph.call(aten.permute.default, y, list(TO_CHANNELS_LAST), before=node)
         graph.replace(node, last)
         sink(graph, last)

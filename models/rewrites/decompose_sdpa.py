@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import fx
+from torch import Tensor, fx
 
 from edgedeploy.core.errors import RewriteRefused
 
@@ -22,10 +22,10 @@ aten = torch.ops.aten
 
 @dataclass(frozen=True)
 class Attention:
-    """The number that q is scaled by, and what is added to the logits."""
+    """The number that q is scaled by, and what is added to the logits: a value, or a constant (queries, keys)."""
 
     scale: float
-    mask: fx.Node | None
+    mask: fx.Node | Tensor | None
 
 
 class DecomposeSdpa(Rewrite):
@@ -38,13 +38,19 @@ class DecomposeSdpa(Rewrite):
     def check(self, graph: Graph, node: fx.Node) -> Attention:
         if argument(node, 4):
             raise RewriteRefused("it drops weights at random")
-        if argument(node, 5):
-            raise RewriteRefused("its mask is causal")
         if node.kwargs.get("enable_gqa") or argument(node, 7):
             raise RewriteRefused("its heads share keys")
-        mask = argument(node, 3)
-        if mask is not None and not mask.meta["val"].is_floating_point():
-            raise RewriteRefused("its mask is boolean, where a whole row may be masked")
+        mask: Any = argument(node, 3)
+        if argument(node, 5):
+            queries, keys = shape(source(node))[-2], shape(source(node, 1))[-2]
+            mask = _added(torch.ones(queries, keys, dtype=torch.bool).tril())
+        elif mask is not None and not mask.meta["val"].is_floating_point():
+            kept = graph.constant(mask)
+            if kept is None:
+                raise RewriteRefused("its mask is boolean and computed, where a whole row may be masked")
+            if not bool(kept.any(-1).all()):
+                raise RewriteRefused("its mask leaves out a whole row")
+            mask = _added(kept)
         scale: Any = node.kwargs.get("scale") or argument(node, 6) or shape(source(node))[-1] ** -0.5
         return Attention(float(scale), mask)
 
@@ -54,9 +60,17 @@ class DecomposeSdpa(Rewrite):
         transposed = graph.call(aten.transpose.int, k, -2, -1, before=node)
         logits = graph.call(aten.matmul.default, scaled, transposed, before=node)
         if plan.mask is not None:
-            logits = graph.call(aten.add.Tensor, logits, plan.mask, before=node)
+            mask = plan.mask
+            if isinstance(mask, Tensor):
+                mask = graph.add_constant(mask, "mask", before=node)
+            logits = graph.call(aten.add.Tensor, logits, mask, before=node)
         weights = graph.call(aten.softmax.int, logits, -1, before=node)
         graph.replace(node, graph.call(aten.matmul.default, weights, v, before=node))
+
+
+def _added(kept: Tensor) -> Tensor:
+    """A boolean mask as one that is added."""
+    return torch.zeros(kept.shape).masked_fill(~kept, -torch.inf)
 
 
 REWRITE = DecomposeSdpa()

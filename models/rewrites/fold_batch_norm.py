@@ -18,11 +18,11 @@ from torch import Tensor, fx
 
 from edgedeploy.core.errors import RewriteRefused
 
-from .graph import Graph, all_ints, argument, operator_name, single_user
+from .affine import LAYERS, change_layer, is_unpadded
+from .graph import Graph, argument, operator_name, single_user
 from .rewrite import Rewrite
 
 aten = torch.ops.aten
-LAYERS = (aten.conv2d.default, aten.conv2d.padding, aten.linear.default)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class FoldBatchNorm(Rewrite):
             reasons.append(f"what follows is {operator_name(user)}, not a convolution or linear layer")
         elif graph.constant(argument(user, 1)) is None:
             reasons.append("the weight of the layer after it is computed")
-        elif not _unpadded(user):
+        elif not is_unpadded(user):
             reasons.append("the convolution after it pads with zeros, which would miss the norm's shift")
         else:
             return Fold(user, scale, shift, norm_comes_first=True)
@@ -75,50 +75,12 @@ class FoldBatchNorm(Rewrite):
 
     def rewrite(self, graph: Graph, node: fx.Node, plan: Fold) -> None:
         layer = plan.layer
-        weight = graph.constant(argument(layer, 1))
-        bias = graph.constant(argument(layer, 2))
-        assert weight is not None
-        w, b = fold(weight.double(), None if bias is None else bias.double(), plan, groups=_groups(layer))
-        args = list(layer.args) + [None] * (3 - len(layer.args))
-        args[1] = graph.add_constant(w.to(weight.dtype), "folded_weight", before=layer)
-        args[2] = graph.add_constant(b.to(weight.dtype), "folded_bias", before=layer)
+        change_layer(graph, layer, plan.scale, plan.shift, in_front=plan.norm_comes_first)
         if plan.norm_comes_first:
-            args[0] = node.args[0]
-        old = tuple(layer.args[1:3])
-        layer.args, layer.kwargs = tuple(args), {k: v for k, v in layer.kwargs.items() if k not in ("weight", "bias")}
-        for argument_node in old:
-            if isinstance(argument_node, fx.Node):
-                graph.erase_if_unused(argument_node)
-        if plan.norm_comes_first:
+            layer.args = (node.args[0], *layer.args[1:])
             graph.erase_if_unused(node)
         else:
             graph.replace(node, layer)
-
-
-def fold(weight: Tensor, bias: Tensor | None, plan: Fold, *, groups: int) -> tuple[Tensor, Tensor]:
-    """Weight (out, in/groups, ...) and bias (out,) of the one layer that does both; see the module's docstring."""
-    out = weight.shape[0]
-    per_output = (out, *[1] * (weight.ndim - 1))
-    bias = weight.new_zeros(out) if bias is None else bias
-    if not plan.norm_comes_first:
-        return weight * plan.scale.view(per_output), bias * plan.scale + plan.shift
-    # (in,) -> (out, in/groups, 1...): group g of the outputs reads the g-th slice of the inputs
-    per_input = (out, weight.shape[1], *[1] * (weight.ndim - 2))
-    rows = torch.arange(out) // (out // groups)
-    scale = plan.scale.view(groups, -1)[rows].view(per_input)
-    shift = plan.shift.view(groups, -1)[rows].view(per_input)
-    return weight * scale, bias + (weight * shift).flatten(1).sum(1)
-
-
-def _groups(layer: fx.Node) -> int:
-    return 1 if layer.target == aten.linear.default else int(argument(layer, 6))
-
-
-def _unpadded(layer: fx.Node) -> bool:
-    if layer.target == aten.linear.default:
-        return True
-    padding = argument(layer, 4)
-    return padding == "valid" or (not isinstance(padding, str) and not any(all_ints(padding, 2)))
 
 
 REWRITE = FoldBatchNorm()

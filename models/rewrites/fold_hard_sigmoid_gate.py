@@ -13,14 +13,14 @@ weights of the convolution that made `local`. Nothing is left of the activation.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import fx
 
 from edgedeploy.core.errors import RewriteRefused
 
-from .graph import Graph, argument, operator_name, single_user
+from .affine import change_layer
+from .graph import Graph, argument, operator_name, shape, single_user
 from .rewrite import Rewrite
 
 aten = torch.ops.aten
@@ -74,24 +74,15 @@ class FoldHardSigmoidGate(Rewrite):
         return Gate(before, user, other)
 
     def rewrite(self, graph: Graph, node: fx.Node, plan: Gate) -> None:
-        _affine_layer(graph, plan.before, gain=1.0, shift=3.0)
-        _affine_layer(graph, plan.other, gain=1.0 / 6.0, shift=0.0)
+        _change(graph, plan.before, gain=1.0, shift=3.0)
+        _change(graph, plan.other, gain=1.0 / 6.0, shift=0.0)
         graph.replace(node, graph.call(aten.relu6.default, plan.before, before=node))
 
 
-def _affine_layer(graph: Graph, layer: fx.Node, *, gain: float, shift: float) -> None:
+def _change(graph: Graph, layer: fx.Node, *, gain: float, shift: float) -> None:
     """Makes `layer` compute gain * layer(x) + shift."""
-    weight, bias = graph.constant(argument(layer, 1)), graph.constant(argument(layer, 2))
-    assert weight is not None
-    new_bias = (torch.zeros(weight.shape[0], dtype=weight.dtype) if bias is None else bias) * gain + shift
-    args: list[Any] = list(layer.args) + [None] * (3 - len(layer.args))
-    old = args[1:3]
-    args[1] = graph.add_constant(weight * gain, "scaled_weight", before=layer)
-    args[2] = graph.add_constant(new_bias, "shifted_bias", before=layer)
-    layer.args = tuple(args)
-    for node in old:
-        if isinstance(node, fx.Node):
-            graph.erase_if_unused(node)
+    outputs = shape(argument(layer, 1))[:1]
+    change_layer(graph, layer, torch.full(outputs, gain), torch.full(outputs, shift), in_front=False)
 
 
 REWRITE = FoldHardSigmoidGate()

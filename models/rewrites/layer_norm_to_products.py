@@ -13,26 +13,14 @@ In an int8 network all of this stays in float (the region "normalization" of a r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
-from torch import Tensor, fx
+from torch import fx
 
-from edgedeploy.core.errors import RewriteRefused
-
-from .graph import Graph, argument, shape, source
+from .graph import Graph, shape, source
+from .layer_norm import Norm, norm_by_layers, norm_over_channels
 from .rewrite import Rewrite
 
 aten = torch.ops.aten
-
-
-@dataclass(frozen=True)
-class Norm:
-    """Gain and bias (C,), or None."""
-
-    gain: Tensor | None
-    bias: Tensor | None
-    eps: float
 
 
 class LayerNormToProducts(Rewrite):
@@ -43,27 +31,11 @@ class LayerNormToProducts(Rewrite):
         return node.target == aten.layer_norm.default
 
     def check(self, graph: Graph, node: fx.Node) -> Norm:
-        if len(argument(node, 1)) != 1:
-            raise RewriteRefused("it normalises over more than one dimension")
-        gain, bias = (graph.constant(argument(node, index)) for index in (2, 3))
-        if any(argument(node, index) is not None and held is None for index, held in ((2, gain), (3, bias))):
-            raise RewriteRefused("its gain or bias is computed")
-        return Norm(gain, bias, argument(node, 4))
+        return norm_over_channels(graph, node)
 
     def rewrite(self, graph: Graph, node: fx.Node, plan: Norm) -> None:
         x = source(node)
-        channels = shape(x)[-1]
-        mean = graph.add_constant(torch.full((1, channels), 1.0 / channels), "mean", before=node)
-        centred = graph.call(aten.sub.Tensor, x, graph.call(aten.linear.default, x, mean, before=node), before=node)
-        square = graph.call(aten.mul.Tensor, centred, centred, before=node)
-        variance = graph.call(aten.linear.default, square, mean, before=node)
-        safe = graph.call(aten.add.Tensor, variance, plan.eps, before=node)
-        y = graph.call(aten.mul.Tensor, centred, graph.call(aten.rsqrt.default, safe, before=node), before=node)
-        for operator, parameter, neutral in ((aten.mul.Tensor, plan.gain, 1.0), (aten.add.Tensor, plan.bias, 0.0)):
-            if parameter is not None and bool((parameter != neutral).any()):
-                held = graph.add_constant(parameter, "norm_parameter", before=node)
-                y = graph.call(operator, y, held, before=node)
-        graph.replace(node, y)
+        graph.replace(node, norm_by_layers(graph, x, plan, aten.linear.default, shape(x)[-1:], before=node))
 
 
 REWRITE = LayerNormToProducts()

@@ -1,17 +1,20 @@
-"""A depthwise convolution of more than 25 taps -> the sum of ones of at most 25, by rows of the kernel.
+"""A depthwise convolution of more than 25 taps -> the sum of ones of at most 25.
 
     w * x  =  w[0:n] * x  +  w[n:2n] * x (n rows further down)  +  ...        n = floor(25 / kernel width)
 
-A 7x7 kernel becomes 3x7, 3x7 and 1x7; a 9x9 one four 2x9 and one 1x9. XNNPACK has depthwise kernels for up to 25 taps;
-a larger one runs as a grouped matrix product, whose groups have one channel each. Aarch64 instructions of a 7x7 on 88
-channels at 16x16 in int8: 12.9 million, of which 4.4 million are dot products; 49 multiply-accumulates an output in
-sixteens are 0.07.
+A 7x7 kernel becomes 3x7, 3x7 and 1x7. XNNPACK has depthwise kernels for up to 25 taps; a larger one runs as a grouped
+matrix product, whose groups have one channel each. Aarch64 instructions of a 7x7 on 88 channels at 16x16 in int8: 12.9
+million, of which 4.4 million are dot products; 49 multiply-accumulates an output in sixteens are 0.07.
 
 There are two forms, because runtimes accept different ones:
 
 - `split_large_depthwise` pads once and cuts rows of the input; the parts do not pad.
 - `split_large_depthwise_cut_outputs` lets every part pad like the whole, and cuts rows of its output. ExecuTorch's delegate
   takes no quantized pad.
+
+A convolution that keeps the size can have parts that keep it too, with dilation: nothing is padded or cut.
+depthwise_parts.py has these ways, and the number of taps that the runtime's kernels compute decides: a 9x9 has 5x5, 5x4,
+4x5 and 4x4 in both forms, a 7x7 has 3x7 and two 2x7 on small maps, where cut outputs are mostly waste.
 
 The bias is in the last part. In int8 each part's sum has a scale of its own.
 """
@@ -25,19 +28,21 @@ from torch import fx
 
 from edgedeploy.core.errors import RewriteRefused
 
+from .depthwise_parts import MOST_TAPS, Part, parts_in_a_row, symmetric_parts
 from .graph import Graph, all_ints, argument, shape, source
 from .rewrite import Rewrite
 
 aten = torch.ops.aten
-MOST_TAPS = 25  # of XNNPACK's depthwise kernels
+TAPS_OF_A_CUT = 3  # a copy of the result costs what so many taps do
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Padding above and below, left and right; (first row, number of rows) of each part."""
+    """Padding above and below, left and right; the parts, and whether they keep the size."""
 
     padding: tuple[int, int]
-    parts: tuple[tuple[int, int], ...]
+    parts: tuple[Part, ...]
+    symmetric: bool
 
 
 class SplitLargeDepthwise(Rewrite):
@@ -71,35 +76,52 @@ class SplitLargeDepthwise(Rewrite):
             raise RewriteRefused("its input has no batch dimension")
         if all_ints(argument(node, 3), 2) != (1, 1) or all_ints(argument(node, 5), 2) != (1, 1):
             raise RewriteRefused("it has a stride or a dilation")
-        rows = MOST_TAPS // width
-        if rows == 0:
-            raise RewriteRefused(f"one row of its kernel has more than {MOST_TAPS} taps")
-        parts = tuple((first, min(rows, height - first)) for first in range(0, height, rows))
         vertical, horizontal = all_ints(argument(node, 4), 2)
-        return Plan((vertical, horizontal), parts)
+        plans = [Plan((vertical, horizontal), parts_in_a_row(height, width), symmetric=False)]
+        if (vertical, horizontal) == (height // 2, width // 2):
+            plans.insert(0, Plan((vertical, horizontal), symmetric_parts(height, width), symmetric=True))
+        possible = [plan for plan in plans if plan.parts]
+        if not possible:
+            raise RewriteRefused(f"one row of its kernel has more than {MOST_TAPS} taps")
+        return min(possible, key=lambda plan: self._computed_taps(plan, shape(node)[2]))
+
+    def _computed_taps(self, plan: Plan, out_rows: int) -> float:
+        """What the parts compute for each output, in taps."""
+        if plan.symmetric or not self._cut_outputs:
+            return sum(part.computed_taps for part in plan.parts)
+        kernel_rows = sum(part.rows.count for part in plan.parts)
+        return sum(
+            part.computed_taps * (out_rows + kernel_rows - part.rows.count) / out_rows + TAPS_OF_A_CUT
+            for part in plan.parts
+        )
 
     def rewrite(self, graph: Graph, node: fx.Node, plan: Plan) -> None:
         weight, bias = graph.constant(argument(node, 1)), argument(node, 2)
         assert weight is not None
         x, out_rows, (vertical, horizontal) = source(node), shape(node)[2], plan.padding
         padding = [vertical, horizontal]
-        if not self._cut_outputs and any(padding):
+        cut_inputs = not plan.symmetric and not self._cut_outputs
+        if cut_inputs and any(padding):
             sides = [horizontal, horizontal, vertical, vertical]
             x = graph.call(aten.constant_pad_nd.default, x, sides, before=node)
             padding = [0, 0]
         total: fx.Node | None = None
-        for first, rows in plan.parts:
-            read = x
-            if not self._cut_outputs:
-                read = graph.call(aten.slice.Tensor, x, 2, first, first + out_rows + rows - 1, before=node)
-            kernel = graph.add_constant(weight[:, :, first : first + rows], "rows", before=node)
-            b = bias if (first, rows) == plan.parts[-1] else None
-            part = graph.call(
-                aten.conv2d.default, read, kernel, b, [1, 1], padding, [1, 1], weight.shape[0], before=node
+        for part in plan.parts:
+            read, first = x, part.rows.first
+            if cut_inputs:
+                read = graph.call(aten.slice.Tensor, x, 2, first, first + out_rows + part.rows.count - 1, before=node)
+            if plan.symmetric:
+                padding = [part.rows.same_padding, part.columns.same_padding]
+            taps = weight[:, :, part.rows.as_slice(), part.columns.as_slice()]
+            kernel = graph.add_constant(taps, "taps", before=node)
+            b = bias if part == plan.parts[-1] else None
+            dilation = [part.rows.distance, part.columns.distance]
+            value = graph.call(
+                aten.conv2d.default, read, kernel, b, [1, 1], padding, dilation, weight.shape[0], before=node
             )
-            if self._cut_outputs:
-                part = graph.call(aten.slice.Tensor, part, 2, first, first + out_rows, before=node)
-            total = part if total is None else graph.call(aten.add.Tensor, total, part, before=node)
+            if not plan.symmetric and self._cut_outputs:
+                value = graph.call(aten.slice.Tensor, value, 2, first, first + out_rows, before=node)
+            total = value if total is None else graph.call(aten.add.Tensor, total, value, before=node)
         assert total is not None
         graph.replace(node, total)
 

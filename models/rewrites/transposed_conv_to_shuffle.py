@@ -1,17 +1,23 @@
-"""A depthwise transposed convolution whose windows do not overlap -> depthwise 1x1 convolution and pixel shuffle.
+"""A transposed convolution with groups -> a convolution of the small input and pixel shuffle.
 
-With kernel = stride = r each output position has one input:
+With stride s and kernel k, output n = s m + r reads every s-th tap only:
 
-    y[c, i r + u, j r + v] = w[c, u, v] x[c, i, j] + b[c]
+    y[s m + r] = sum_j w[s j + r] x[m - j],    j = 0 .. J - 1,    J = ceil(k / s)
 
-which is r*r values a position, made by a 1x1 convolution, and a shuffle that lays them out. TFLite has no transposed
-convolution with groups; its converter makes one a channel: 540 slices and 540 transposed convolutions in EdgeViT-XXS.
+so the s*s phases r are s*s channels of one convolution with a kernel of J x J, which a shuffle lays out; padding p cuts the
+first p rows and columns off. Where windows do not overlap (k = s) the convolution is 1x1 and nothing is cut.
+
+TFLite has no transposed convolution with groups; its converter makes one a channel: 540 slices and 540 transposed
+convolutions in EdgeViT-XXS.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
-from torch import fx
+import torch.nn.functional as F
+from torch import Tensor, fx
 
 from edgedeploy.core.errors import RewriteRefused
 
@@ -21,40 +27,94 @@ from .rewrite import Rewrite
 aten = torch.ops.aten
 
 
+@dataclass(frozen=True)
+class Phases:
+    """A transposed convolution as phases.
+
+    Attributes:
+        rate: its stride, in both directions.
+        taps: J.
+        first: how many rows and columns are cut off at the start.
+    """
+
+    rate: int
+    taps: int
+    first: tuple[int, int]
+
+
 class TransposedConvToShuffle(Rewrite):
-    name = "transposed_conv_to_shuffle"
-    reason = "TFLite has no depthwise transposed convolution: its converter makes one operator a channel"
+    """Of all transposed convolutions with groups.
+
+    Args:
+        name, reason: see Rewrite.
+        least_outputs: only those whose groups have so many outputs.
+    """
+
+    def __init__(self, name: str, reason: str, least_outputs: int = 1) -> None:
+        self.name, self.reason, self._least_outputs = name, reason, least_outputs
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
-        return node.target == aten.conv_transpose2d.input and argument(node, 6) > 1
+        if node.target != aten.conv_transpose2d.input or argument(node, 6) == 1:
+            return False
+        return shape(source(node, 1))[1] >= self._least_outputs
 
-    def check(self, graph: Graph, node: fx.Node) -> int:
+    def check(self, graph: Graph, node: fx.Node) -> Phases:
         weight = graph.constant(argument(node, 1))
         if weight is None:
             raise RewriteRefused("its weight is computed")
-        channels, multiplier, height, width = weight.shape
-        if argument(node, 6) != channels or multiplier != 1:
-            raise RewriteRefused("its groups have more than one channel")
-        if height != width or all_ints(argument(node, 3), 2) != (height, width):
-            raise RewriteRefused("its windows overlap, have gaps, or are not square")
-        if any(all_ints(argument(node, 4), 2)) or any(all_ints(argument(node, 5), 2)):
-            raise RewriteRefused("it pads")
-        return int(height)
+        height, width = weight.shape[2:]
+        rates, dilations = all_ints(argument(node, 3), 2), all_ints(argument(node, 7), 2)
+        if height != width or rates[0] != rates[1]:
+            raise RewriteRefused("its windows or strides are not square")
+        if dilations != (1, 1):
+            raise RewriteRefused("its kernel is dilated")
+        top, left = all_ints(argument(node, 4), 2)
+        plan = Phases(rates[0], -(-height // rates[0]), (top, left))
+        for first, cut, (old, new) in zip(
+            plan.first, all_ints(argument(node, 5), 2), zip(shape(source(node))[2:], shape(node)[2:], strict=True),
+            strict=True,
+        ):  # fmt: skip
+            if first + new > plan.rate * (old + plan.taps - 1):
+                raise RewriteRefused(f"its output is padded by {cut} beyond what any window reaches")
+        return plan
 
-    def rewrite(self, graph: Graph, node: fx.Node, plan: int) -> None:
-        weight, bias = graph.constant(argument(node, 1)), graph.constant(argument(node, 2))
+    def rewrite(self, graph: Graph, node: fx.Node, plan: Phases) -> None:
+        weight, bias, groups = graph.constant(argument(node, 1)), graph.constant(argument(node, 2)), argument(node, 6)
         assert weight is not None
-        channels, area = weight.shape[0], plan * plan
-        # (C, 1, r, r) -> (C*r*r, 1, 1, 1): the order in which pixel_shuffle reads
-        kernel = graph.add_constant(weight.reshape(channels * area, 1, 1, 1), "spread_weight", before=node)
+        rate, area = plan.rate, plan.rate**2
+        kernel = graph.add_constant(_phases(weight, groups, plan), "spread_weight", before=node)
         b = None if bias is None else graph.add_constant(bias.repeat_interleave(area), "spread_bias", before=node)
-        one, none = [1, 1], [0, 0]
-        y = graph.call(aten.conv2d.default, source(node), kernel, b, one, none, one, channels, before=node)
+        around = [plan.taps - 1] * 2
+        y = graph.call(aten.conv2d.default, source(node), kernel, b, [1, 1], around, [1, 1], groups, before=node)
         # the shuffle in five dimensions: (B*C, r, r, h, w) -> (B*C, h, r, w, r)
-        batch, _, h, w = shape(y)
-        y = graph.call(aten.reshape.default, y, [batch * channels, plan, plan, h, w], before=node)
+        batch, channels, height, width = shape(node)
+        _, _, h, w = shape(y)
+        y = graph.call(aten.reshape.default, y, [batch * channels, rate, rate, h, w], before=node)
         y = graph.call(aten.permute.default, y, [0, 3, 1, 4, 2], before=node)
-        graph.replace(node, graph.call(aten.reshape.default, y, list(shape(node)), before=node))
+        y = graph.call(aten.reshape.default, y, [batch, channels, h * rate, w * rate], before=node)
+        for axis, (first, size) in enumerate(zip(plan.first, (height, width), strict=True), start=2):
+            if shape(y)[axis] != size:
+                y = graph.call(aten.slice.Tensor, y, axis, first, first + size, before=node)
+        graph.replace(node, y)
 
 
-REWRITE = TransposedConvToShuffle()
+def _phases(weight: Tensor, groups: int, plan: Phases) -> Tensor:
+    """(C_in, C_out/g, k, k) -> (C_out * r * r, C_in/g, J, J), channels in the order in which pixel_shuffle reads."""
+    inputs, outputs, kernel, _ = weight.shape
+    rate, taps = plan.rate, plan.taps
+    missing = rate * taps - kernel
+    # tap s j + r at [j, r]; a convolution runs through its taps the other way
+    spread = F.pad(weight, (0, missing, 0, missing)).reshape(groups, inputs // groups, outputs, taps, rate, taps, rate)
+    spread = spread.flip(3, 5).permute(0, 2, 4, 6, 1, 3, 5)
+    return spread.reshape(groups * outputs * rate**2, inputs // groups, taps, taps)
+
+
+REWRITE = TransposedConvToShuffle(
+    "transposed_conv_to_shuffle",
+    "TFLite has no transposed convolution with groups: its converter makes one operator a channel",
+)
+GROUPED = TransposedConvToShuffle(
+    "grouped_transposed_conv_to_shuffle",
+    "ONNX Runtime's quantizer has one scale for each output of a group, where each output needs its own",
+    least_outputs=2,
+)

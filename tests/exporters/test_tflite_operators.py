@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from edgedeploy.exporters.tflite_file import FileGraph, FileOperator, FileTensor
-from edgedeploy.exporters.tflite_operators import delegated_operators, module_paths, modules_by_name
+from edgedeploy.exporters.tflite_operators import delegated_operators, module_paths, modules_by_name, operator_facts
 from edgedeploy.models.rewrites import capture
 
 from .small_network import SmallNetwork
@@ -92,3 +92,21 @@ def test_a_delegate_takes_all_between_its_inputs_and_its_outputs() -> None:
     plan += [{"inputs": [1], "outputs": [2]}, {"inputs": [3, 99], "outputs": [5]}]
     assert delegated_operators(graph, plan) == {1: 0, 3: 1, 4: 1}
     assert delegated_operators(graph, plan[:5]) == {}
+
+
+@pytest.mark.parametrize(
+    ("type", "zero_point", "reason"),
+    [
+        ("BATCH_MATMUL", -4, "its second operand has zero point -4"),
+        ("BATCH_MATMUL", 0, "does not take this BATCH_MATMUL with int8 results"),
+        ("FULLY_CONNECTED", 0, "its weights are computed"),
+    ],
+)
+def test_a_layer_outside_the_delegate_has_a_reason(type: str, zero_point: int, reason: str) -> None:
+    tensors = tuple(FileTensor(name, "int8", (1, 4, 4)) for name in "xyz")
+    tensors = tensors if type == "BATCH_MATMUL" else tuple(FileTensor(name, "int8", (4, 4)) for name in "xyz")
+    graph = FileGraph(tensors, (FileOperator("RESHAPE", (0,), (1,)), FileOperator(type, (0, 1), (2,))))
+    view, product = operator_facts(graph, ["", ""], {}, {1: zero_point})
+    assert reason in product.outside_because
+    assert view.outside_because == ""
+    assert operator_facts(graph, ["", ""], {1: 0}, {1: zero_point})[1].outside_because == ""

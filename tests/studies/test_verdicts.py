@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgedeploy.studies.verdicts.simulation import all_trials, creep_trials, run_trials
+from edgedeploy.studies.verdicts.simulation import all_trials, creep_trials, run_interleaved, run_trials
 from edgedeploy.studies.verdicts.traces import DRIFTING, PHONE, QUIET
 
 
@@ -23,6 +23,17 @@ def test_where_it_drifts_a_slowdown_is_found_or_the_row_is_not_trusted() -> None
     assert found.slower + found.not_trustworthy >= 59
 
 
+def test_a_slowdown_under_the_noise_of_phones_is_never_called_the_same() -> None:
+    found = run_trials("slower", 60, PHONE, 1.05, seed=4)
+    assert (found.same, found.faster) == (0, 0)
+
+
+def test_in_turns_a_slowdown_is_found_in_any_noise_and_equal_artifacts_raise_no_alarm() -> None:
+    for noise in (PHONE, DRIFTING):
+        assert run_interleaved("slower", 40, noise, 1.05, seed=9).slower >= 38
+        assert run_interleaved("equal", 100, noise, seed=8).alarms <= 2
+
+
 def test_a_creep_is_found_by_the_history() -> None:
     creeping, steady = creep_trials(10)
     assert creeping >= 9
@@ -31,10 +42,15 @@ def test_a_creep_is_found_by_the_history() -> None:
 
 @pytest.mark.slow
 def test_the_whole_study_keeps_what_is_promised() -> None:
-    phones, quiet, slower, _, drifting, more_drifting = all_trials()
+    phones, quiet, slower, noisy, drifting, more_drifting, *in_turns = all_trials()
+    equal_in_turns, slower_in_turns, equal_drifting, slower_drifting = in_turns
     assert phones.alarms < 20  # of 2,000
     assert quiet.alarms < 5
     assert slower.slower >= 475  # of 500
-    assert drifting.same == more_drifting.same == 0
+    assert noisy.same == drifting.same == more_drifting.same == 0
+    assert equal_in_turns.alarms < 20  # of 2,000
+    assert equal_drifting.alarms < 5
+    assert min(slower_in_turns.slower, slower_drifting.slower) >= 475  # of 500
+    assert slower_in_turns.same == slower_drifting.same == 0
     assert drifting.unknown_trusted + more_drifting.unknown_trusted <= 5
     assert creep_trials(100)[0] >= 95

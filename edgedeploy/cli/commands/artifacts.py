@@ -92,9 +92,35 @@ def export(
     without_rewrite: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Leave this rewrite out; may be repeated.")
     ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="How numbers are stored and computed: a recipe's name, its TOML file, or auto, which searches for "
+            "the cheapest exceptions from int8. Default: the target's own.",
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODULE", help="Leave this module in float32; may be repeated, `*` matches any part."),
+    ] = None,
+    min_sqnr: Annotated[
+        float | None,
+        typer.Option(metavar="DB", help="With --recipe auto: the SQNR to reach, in dB. Default: 25."),
+    ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Write artifacts below this folder.")
     ] = Path("artifacts"),
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            metavar="N",
+            help="Make N targets at a time, each in a process of its own. Default: as many as cores and memory allow.",
+        ),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show what each rewrite did, and where it was not applied.")
     ] = False,
@@ -130,7 +156,11 @@ def export(
             allow_low_parity=allow_low_parity,
             min_runtime=min_runtime,
             without_rewrites=tuple(without_rewrite or ()),
+            recipe=recipe,
+            exclude=tuple(exclude or ()),
+            min_sqnr_db=min_sqnr,
             output=output,
+            jobs=jobs,
             reporter=RichReporter(verbose=verbose),
         )
     except EdgedeployError as error:  # what was exported is shown, whatever else failed

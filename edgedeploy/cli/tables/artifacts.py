@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.table import Table
+
 from edgedeploy.core.artifact import Artifact
 from edgedeploy.core.parity import Parity, worst
+from edgedeploy.core.provenance import RecipeSearch, RecipeStep
 
 from .layout import PLAIN, Layout
-from .text import mebibytes, new_table, parity_cells, render_table, sqnr_cell
+from .text import NOTHING, fold, mebibytes, new_table, parity_cells, render, render_table, sqnr_cell
+
+SHOWN_BLOCKS = 5
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,40 @@ def render_artifacts(artifacts: Sequence[Artifact], layout: Layout = PLAIN) -> s
             *parity_cells(worst(manifest.parity)),
             manifest.provenance.weights.kind,
         )
-    return render_table(table, layout)
+    searches = [part for artifact in artifacts for part in _search_parts(artifact)]
+    return render(table, *searches, layout=layout) if table.row_count else NOTHING
+
+
+def _search_parts(artifact: Artifact) -> list[Table | str]:
+    """How an artifact's recipe was found: the path, and the blocks that int8 hurts most."""
+    search = artifact.manifest.provenance.search
+    if search is None:
+        return []
+    title = f"{artifact}: {search.goal}, {'met' if search.met else 'not met'}; {search.exports} artifacts tried"
+    path = _steps_table("change", search.path, [None, *(step.sqnr_db for step in search.path)], search)
+    parts: list[Table | str] = [f"\n{title}", path]
+    if search.sensitivity:
+        shown = search.sensitivity[:SHOWN_BLOCKS]
+        parts.append(f"\nblocks alone in float32, the most helpful; instructions of {search.costs}")
+        parts.append(_steps_table("block", shown, [search.base_sqnr_db] * len(shown), search))
+    return parts
+
+
+def _steps_table(
+    title: str, steps: Sequence[RecipeStep], before: Sequence[float | None], search: RecipeSearch
+) -> Table:
+    """Steps with what each gains over the SQNR before it."""
+    table = new_table(title, ">cost M", ">cost %", ">SQNR dB", ">gain dB")
+    fold(table, 0)
+    for step, base in zip(steps, before, strict=False):
+        cost = (f"{step.instructions / 1e6:.3f}", f"{100 * step.instructions / max(search.plain_instructions, 1):.1f}")
+        table.add_row(
+            step.change,
+            *(cost if step.instructions else ("", "")),
+            "equal" if step.sqnr_db is None else f"{step.sqnr_db:.1f}",
+            "" if step.sqnr_db is None or base is None else f"{step.sqnr_db - base:+.1f}",
+        )
+    return table
 
 
 def render_verified(rows: Sequence[VerifiedRow], layout: Layout = PLAIN) -> str:

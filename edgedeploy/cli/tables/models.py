@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from .evaluations import accuracy_cell
 from .layout import PLAIN, Layout
 from .text import fact_table, fold, new_table, parity_cells, render, render_table
 
@@ -87,9 +88,12 @@ def _exported(rows: Sequence[ExportedRow]) -> tuple[Table | str, ...]:
     """What is below ./artifacts."""
     if not rows:
         return ()
-    table = new_table("model", "target", ">SQNR dB", ">largest error σ", ">same label", "weights", "exported at")
+    table = new_table(
+        "model", "target", ">SQNR dB", ">largest error σ", ">same label", "weights", "exported at", "evaluated (vs float)"
+    )  # fmt: skip
     for row in rows:
-        table.add_row(row.model, row.target, *parity_cells(row.parity), row.weights, row.exported_at[:16])
+        cells = (row.weights, row.exported_at[:16], accuracy_cell(row.evaluations))
+        table.add_row(row.model, row.target, *parity_cells(row.parity), *cells)
     return "\nExported here:", table
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgedeploy.core.errors import ExportFailed
 from edgedeploy.models.loading.user_code import ModuleTracker, describe_exception, user_line_of
+
+from .failing_operator import described
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +32,8 @@ ALTERNATIVES = {
     "nonzero": "its output's size depends on values: use a mask, torch.where or topk with a fixed count",
     "masked_select": "its output's size depends on values: multiply by the mask instead",
     "unique": "its output's size depends on values, which these formats cannot express",
+    "_upsample_bilinear2d_aa": "interpolate(..., antialias=False), or average pooling before it",
+    "_upsample_bicubic2d_aa": "interpolate(..., antialias=False), or average pooling before it",
     "grid_sampler": "with a fixed grid, gather with precomputed indices; else try an ONNX target",
     "sort": "topk with a fixed count lowers where sort does not",
     "roll": "torch.cat of two slices does the same",
@@ -69,19 +74,36 @@ def _module_of_capture(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> s
 
 
 def explain_lowering(
-    error: Exception, target: str, model: str, log: Path, module: fx.GraphModule | None = None
+    error: Exception,
+    target: str,
+    model: str,
+    log: Path,
+    module: fx.GraphModule | None = None,
+    find: Callable[[], fx.Node | None] = lambda: None,
 ) -> ExportFailed:
-    """A converter's exception as an ExportFailed: the operator, the module that uses it, and the converter's last lines."""
+    """A converter's exception as an ExportFailed: the operator, its module and line, and the converter's last lines.
+
+    Args:
+        log: of the converter.
+        module: the network that was lowered.
+        find: the operator that does not convert; called where the messages name none of the network's.
+    """
+    from edgedeploy.models.rewrites.graph import operator_name
+
     text = f"{type(error).__name__}: {error}"
     log_text = log.read_text(errors="replace")[-20_000:] if log.is_file() else ""
     details = []
     operators = _operators(text) or _operators(log_text[-4000:])
+    nodes = _nodes_with(operators, module)
+    modules = list(dict.fromkeys(a or b for a, b in MODULE.findall(text))) or _paths(nodes)
     if operators:
         details.append(f"operator: {', '.join(operators)}")
-    modules = list(dict.fromkeys(a or b for a, b in MODULE.findall(text))) or _modules_with(operators, module)
     if modules:
         more = f" and {len(modules) - SHOWN} more" if len(modules) > SHOWN else ""
-        details.append(f"module: {', '.join(modules[:SHOWN])}{more}")
+        details += [f"module: {', '.join(modules[:SHOWN])}{more}", *(described(nodes[0])[2:] if nodes else [])]
+    elif (node := find()) is not None:
+        details += described(node)[1 if operators else 0 :]  # what a converter names may be a part of it
+        operators = operators or [operator_name(node)]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     messages = [line for line in lines if INTERESTING.search(line)] or lines
     if len(messages) == 1 and messages[0].endswith(":"):  # the message itself follows
@@ -116,19 +138,23 @@ def _alternative(operators: list[str]) -> str | None:
     return None
 
 
-def _modules_with(operators: list[str], module: fx.GraphModule | None) -> list[str]:
-    """Paths of the modules in which a captured network calls these operators."""
+def _nodes_with(operators: list[str], module: fx.GraphModule | None) -> list[fx.Node]:
+    """Where a captured network calls these operators."""
     if not operators or module is None:
         return []
-    from edgedeploy.models.rewrites.graph import module_path
-
     calls = [node for node in module.graph.nodes if node.op == "call_function" and str(node.target).startswith("aten.")]
     for kind in (_bare, _family):  # converters name what an operator was decomposed into: _fft_r2c for fft_rfft2
         wanted = {kind(operator) for operator in operators}
-        found = [module_path(node) or "the top level" for node in calls if kind(str(node.target)) in wanted]
+        found = [node for node in calls if kind(str(node.target)) in wanted]
         if found:
-            return list(dict.fromkeys(found))
+            return found
     return []
+
+
+def _paths(nodes: list[fx.Node]) -> list[str]:
+    from edgedeploy.models.rewrites.graph import module_path
+
+    return list(dict.fromkeys(module_path(node) or "the top level" for node in nodes))
 
 
 def _family(operator: str) -> str:

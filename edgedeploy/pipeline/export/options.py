@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from edgedeploy.pipeline.bounds import MAX_CALIBRATION_IMAGES, MAX_CLASSES, MAX_
 from .minimum_runtime import check_min_runtime
 
 if TYPE_CHECKING:
+    from edgedeploy.core.recipe import QuantRecipe
     from edgedeploy.exporters.targets import Target
     from edgedeploy.models.loading import LoadOptions
 
@@ -20,6 +22,8 @@ HEADS = ("logits", "upsampled", "labels", "features")
 LAYOUTS = ("nhwc", "nchw")
 CPUS = ("arm", "x86")
 NUM_CALIB = 32
+AUTO = "auto"
+DEFAULT_MIN_SQNR_DB = 25.0  # of `auto`
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,9 @@ class ExportOptions:
         allow_low_parity: keep an artifact whose parity misses its target's threshold.
         min_runtime: "tflite-2.14" refuses a tflite artifact that tflite-runtime 2.14.0 cannot load.
         without_rewrites: rewrites to leave out.
+        recipe: a built-in recipe's name or a recipe's file, instead of the target's own; "auto" searches for one.
+        exclude: patterns of module paths that stay in float32.
+        min_sqnr_db: for the recipe "auto": the SQNR to reach on images that were not calibrated on.
         output: the folder that artifacts are written to.
     """
 
@@ -58,6 +65,9 @@ class ExportOptions:
     allow_low_parity: bool = False
     min_runtime: str | None = None
     without_rewrites: Sequence[str] = ()
+    recipe: str | Path | None = None
+    exclude: Sequence[str] = ()
+    min_sqnr_db: float | None = None
     output: str | Path = "artifacts"
 
     def __post_init__(self) -> None:
@@ -73,6 +83,8 @@ class ExportOptions:
         for side in self.input_size or ():
             check_bounds("--input-size", side, 1, MAX_SIDE)
         check_min_runtime(self.min_runtime)
+        if self.min_sqnr_db is not None and not self.is_searched:
+            raise UsageError("--min-sqnr is the goal of a search for a recipe", hint="--recipe auto")
 
     def check_rewrites(self) -> None:
         """Raises UnknownName for a rewrite that does not exist. It is not checked earlier, since rewrites need torch."""
@@ -89,9 +101,44 @@ class ExportOptions:
 
         return LoadOptions(self.weights, self.input_size, tuple(self.inputs), self.num_classes)
 
+    @property
+    def is_searched(self) -> bool:
+        """Whether the recipe is to be searched for."""
+        return self.recipe is not None and str(self.recipe) == AUTO
+
     def rewrites_of(self, target: Target) -> tuple[str, ...]:
         """The names of a target's rewrites, but those that were left out."""
         return tuple(name for name in target.rewrites if name not in self.without_rewrites)
+
+    def targets(self, names: str | Sequence[str]) -> tuple[Target, ...]:
+        """Targets by name with the recipes that were asked for.
+
+        Raises UnknownName, UsageError, and RecipeInvalid for a recipe that a target's runtime cannot follow.
+        """
+        from edgedeploy.core.recipes import load_recipe
+
+        given = None if self.recipe is None or self.is_searched else load_recipe(self.recipe)
+        return tuple(self._with_recipe(target.tuned_for(self.tune_for), given) for target in parse_targets(names))
+
+    def _with_recipe(self, target: Target, given: QuantRecipe | None) -> Target:
+        from edgedeploy.exporters.recipes import quantization_of
+
+        asked = f"--recipe {self.recipe}" if self.recipe else f"--exclude {' '.join(self.exclude)}"
+        if (self.is_searched or self.exclude) and not target.recipe.is_quantized:
+            raise UsageError(
+                f"{asked} is about int8, and {target} is a float target", hint=f"--target {target.backend}-int8"
+            )
+        if given is not None and given.is_quantized != target.recipe.is_quantized:
+            kinds = ("int8", "float") if given.is_quantized else ("float", "int8")
+            raise UsageError(
+                f"recipe {given} computes in {kinds[0]}, and {target} is a target in {kinds[1]}",
+                hint=f"--target {target.backend}-{'int8' if given.is_quantized else 'fp32'}",
+            )
+        recipe = given or target.recipe
+        if self.exclude:
+            recipe = dataclasses.replace(recipe, name=f"{recipe}-adjusted").excluding(*self.exclude)
+        quantization_of(recipe, target.backend)
+        return dataclasses.replace(target, recipe=recipe)
 
 
 class ExportKeywords(TypedDict, total=False):
@@ -110,6 +157,9 @@ class ExportKeywords(TypedDict, total=False):
     allow_low_parity: bool
     min_runtime: str | None
     without_rewrites: Sequence[str]
+    recipe: str | Path | None
+    exclude: Sequence[str]
+    min_sqnr_db: float | None
     output: str | Path
 
 

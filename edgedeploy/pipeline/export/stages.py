@@ -1,15 +1,17 @@
 """The stages of an export, each a function that takes the result of the ones before it and returns a new one.
 
-    load -> calibrate -> prepare -> rewrite -> lower -> verify -> write
+    load -> calibrate -> check_calibration -> prepare -> rewrite -> adjust -> lower -> verify -> write
 
 `prepare` completes what does not depend on a target; `rewrite` runs once for each set of rewrites, the rest once for each
-target. They can be called one by one:
+target; `adjust` is for recipes that change the float network. They can be called one by one:
 
-    options, targets = ExportOptions(output="out"), parse_targets("tflite-int8")
+    options = ExportOptions(output="out")
+    targets = options.targets("tflite-int8")
     network = load("topformer-tiny", options, reporter)
-    calibration = calibrate(network, targets, options, reporter)
+    calibration = check_calibration(network, calibrate(network, targets, options, reporter), reporter)
     prepared = prepare(network, calibration, options, reporter)
     rewritten = rewrite(prepared, options.rewrites_of(targets[0]))
+    rewritten = adjust(prepared, rewritten, targets[0].recipe)
     with staged_folder(folder) as stage:
         lowered = lower(prepared, rewritten, targets[0], LowerOptions(stage, shared))
         parities = verify(prepared, targets[0], lowered)
@@ -18,34 +20,39 @@ target. They can be called one by one:
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgedeploy.core.artifact import GOLDEN, ArtifactFile, Golden, Manifest, write_manifest
+from edgedeploy.core.artifact import GOLDEN, RECIPE, ArtifactFile, Golden, Manifest, write_manifest
 from edgedeploy.core.errors import EdgedeployError, UsageError
 from edgedeploy.core.parity import Array, Parity
 from edgedeploy.core.provenance import Provenance
+from edgedeploy.core.recipes.files import format_recipe
 from edgedeploy.core.reporter import Reporter
-from edgedeploy.core.storage.files import sha256_of
+from edgedeploy.core.storage.arrays import Mapped
+from edgedeploy.core.storage.files import sha256_of, write_atomically
 from edgedeploy.core.versions import EDGEDEPLOY_VERSION, versions
 from edgedeploy.data.calibration import CalibrationSet, calibration_from_folder
+from edgedeploy.data.image_checks import facts_of, warnings_of
 from edgedeploy.data.photographs import calibration_from_photographs, held_out_images
 from edgedeploy.pipeline.verification import check_reference, constant_outputs, in_file_form, parity_of
 
 from .conversion_errors import explain_capture, explain_lowering
+from .failing_operator import first_failing
 from .options import NUM_CALIB, ExportOptions
 
 if TYPE_CHECKING:
+    from edgedeploy.core.provenance import RecipeSearch
+    from edgedeploy.core.recipe import QuantRecipe
     from edgedeploy.exporters.job import Lowered, SharedWork
     from edgedeploy.exporters.targets import Target
     from edgedeploy.models.loading import Network
-    from edgedeploy.models.rewrites import RewrittenModule
+    from edgedeploy.models.rewrites import Rewriter, RewrittenModule
     from edgedeploy.pipeline.layers.reference import Reference
 
 NUM_VERIFICATION_SAMPLES = 4  # held-out samples that parity is measured on; the first is stored beside the artifact
@@ -58,11 +65,13 @@ class Calibration:
 
     Attributes:
         images: None where the network takes no image, or nothing needs images.
-        samples: one tuple of inputs each; empty where no target needs them.
+        samples: one tuple of inputs each, read when they are asked for; empty where no target needs them.
+        warnings: what seems wrong with the images.
     """
 
     images: CalibrationSet | None
-    samples: tuple[tuple[Array, ...], ...]
+    samples: Sequence[tuple[Array, ...]]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,11 +108,12 @@ class LowerOptions:
 
 @dataclass(frozen=True)
 class LoweredFile:
-    """A file that a runtime can open, with the exporter's record of it."""
+    """A file that a runtime can open, with the exporter's record of it, and that of the search for its recipe, if any."""
 
     path: Path
     record: Lowered
     calibrated: bool
+    search: RecipeSearch | None = None
 
 
 def load(model: str, options: ExportOptions, reporter: Reporter) -> Network:
@@ -145,7 +155,12 @@ def calibrate(network: Network, targets: Sequence[Target], options: ExportOption
             )
     else:
         return Calibration(None, ())
-    return Calibration(images, tuple((image,) for image in images) if quantized else ())
+    return Calibration(images, Mapped(_alone, images.images) if quantized else ())
+
+
+def _alone(image: Array) -> tuple[Array, ...]:
+    """The inputs of a network that takes one image."""
+    return (image,)
 
 
 def _images_from_folder(
@@ -159,6 +174,28 @@ def _images_from_folder(
     return images
 
 
+def check_calibration(network: Network, calibration: Calibration, reporter: Reporter) -> Calibration:
+    """Looks for what is wrong with the images that int8 ranges come from, and reports it.
+
+    The images alone are looked at where they are the user's, the network's activations where its weights are not random.
+    """
+    from .activation_checks import layer_warnings, range_warnings
+
+    images = calibration.images
+    if images is None or not calibration.samples:
+        return calibration
+    found = []
+    with reporter.stage("check the calibration images"):
+        if images.is_of_the_user:
+            found += warnings_of([facts_of(image) for image in images])
+        if not network.random:
+            found += range_warnings(network, images.images)
+            found += layer_warnings(network, images.images)
+    for warning in found:
+        reporter.note(f"calibration: {warning}")
+    return replace(calibration, warnings=tuple(found))
+
+
 def prepare(network: Network, calibration: Calibration, options: ExportOptions, reporter: Reporter) -> PreparedNetwork:
     """Completes random weights, then runs the eager network once on held-out inputs and counts its MACs."""
     import torch
@@ -170,66 +207,95 @@ def prepare(network: Network, calibration: Calibration, options: ExportOptions, 
         reporter.note(
             f"{network.name} has random weights (seed {network.weights.seed}); give trained ones with --weights FILE"
         )
-        images = None if calibration.images is None else np.concatenate(list(calibration.images)[:NUM_NORM_IMAGES])
+        images = None if calibration.images is None else np.concatenate(calibration.images.images[:NUM_NORM_IMAGES])
         with reporter.stage("estimate the norms' statistics"):
             network = with_random_weights_settled(network, images)
     inputs = [torch.from_numpy(array) for array in network.draw(np.random.default_rng(0))]
     with network.running():
         macs = count_macs(network.module, inputs)
-        golden = _golden(network, options.head)
+        golden = golden_of(network, options.head, _held_out(network))
     for index in constant_outputs(golden):
         reporter.note(f"output {index} of {network.name} is the same for every input: that it agrees proves nothing")
     return PreparedNetwork(network, options.head, calibration, golden, macs)
 
 
-def _golden(network: Network, head: str) -> Golden:
-    """Held-out inputs, and what the eager network returns for them with its head."""
+def _held_out(network: Network) -> list[list[Array]]:
+    """The inputs that parity is measured on."""
+    size = network.image_size
+    if size is not None:
+        return [[image] for image in held_out_images(size, network.preprocessing, NUM_VERIFICATION_SAMPLES)]
+    rng = np.random.default_rng(0)
+    return [network.draw(rng) for _ in range(NUM_VERIFICATION_SAMPLES)]
+
+
+def golden_of(network: Network, head: str, samples: list[list[Array]]) -> Golden:
+    """Inputs, and what the eager network returns for them with its head."""
     import torch
 
     from edgedeploy.models.adapters.heads import with_head
 
-    size = network.image_size
-    if size is not None:
-        images = held_out_images(size, network.preprocessing, NUM_VERIFICATION_SAMPLES)
-        samples: list[list[Array]] = [[image] for image in images]
-    else:
-        rng = np.random.default_rng(0)
-        samples = [network.draw(rng) for _ in range(NUM_VERIFICATION_SAMPLES)]
     # a network with the features head is its own reference: with_features took its classifier off
     reference = network.module if head == "features" else with_head(network.module, head)
-    with torch.no_grad():
+    with network.running(), torch.no_grad():
         outputs = [reference(*(torch.tensor(array) for array in sample)) for sample in samples]
     golden = Golden(samples, [[t.numpy() for t in torch.utils._pytree.tree_leaves(output)] for output in outputs])
     check_reference(network.name, golden)
     return golden
 
 
-def rewrite(prepared: PreparedNetwork, names: Sequence[str]) -> RewrittenModule:
-    """Applies the rewrites of these names to the bare network, so that each is verified on real-valued outputs; then
-    adds the head, if there is one, and rewrites that.
+def rewriter_of(prepared: PreparedNetwork) -> Rewriter:
+    """Captures the bare network, for any number of calls of `rewrite`.
 
-    Raises ExportFailed where torch.export cannot capture the network, RewriteMismatch where a rewrite is wrong.
+    Raises ExportFailed where torch.export cannot capture the network.
     """
     import torch
 
     from edgedeploy.models import rewrites
-    from edgedeploy.models.adapters.heads import with_head
 
-    network, head = prepared.network, prepared.head
+    network = prepared.network
     examples = tuple(torch.from_numpy(array) for array in network.draw(np.random.default_rng(0)))
     samples = [examples, tuple(torch.from_numpy(array) for array in prepared.golden.inputs[0])]
-    chosen = [rewrite for rewrite in rewrites.ALL if rewrite.name in names]
     with network.running():
         try:
             captured = rewrites.capture(network.module, examples)
         except Exception as error:  # torch.export raises many kinds
             raise explain_capture(error, network.name, network.module, examples) from error
-    done = rewrites.apply(chosen, captured, samples)
+    return rewrites.Rewriter(captured, samples)
+
+
+def rewrite(prepared: PreparedNetwork, names: Sequence[str], rewriter: Rewriter | None = None) -> RewrittenModule:
+    """Applies the rewrites of these names to the bare network, so that each is verified on real-valued outputs; then
+    adds the head, if there is one, and rewrites that.
+
+    Args:
+        rewriter: of this network, where several targets share one.
+
+    Raises ExportFailed where torch.export cannot capture the network, RewriteMismatch where a rewrite is wrong.
+    """
+    from edgedeploy.models import rewrites
+    from edgedeploy.models.adapters.heads import with_head
+
+    rewriter, head = rewriter or rewriter_of(prepared), prepared.head
+    chosen = [rewrite for rewrite in rewrites.ALL if rewrite.name in names]
+    done = rewriter.apply(chosen)
     if head in ("logits", "features"):  # features are taken in the network itself
         return done
-    tail = rewrites.apply(chosen, rewrites.capture(with_head(done.module, head), examples), samples)
+    samples = rewriter.verification_inputs
+    tail = rewrites.apply(chosen, rewrites.capture(with_head(done.module, head), samples[0]), samples)
     applied = tuple(outcome for outcome in tail.outcomes if outcome.applied)
     return rewrites.RewrittenModule(tail.module, done.outcomes + applied, done.rounding_error)
+
+
+def adjust(prepared: PreparedNetwork, rewritten: RewrittenModule, recipe: QuantRecipe) -> RewrittenModule:
+    """Applies what the recipe does to the float network; the same object where that is nothing."""
+    import torch
+
+    from edgedeploy.models.preparation import prepared_for
+
+    if not recipe.prepare:
+        return rewritten
+    samples = [tuple(torch.from_numpy(array) for array in sample) for sample in prepared.calibration.samples]
+    return replace(rewritten, module=prepared_for(recipe, rewritten.module, samples))
 
 
 def lower(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target, options: LowerOptions) -> LoweredFile:
@@ -241,12 +307,12 @@ def lower(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target,
 
     calibrated = target.recipe.needs_calibration
     module, example = rewritten.module, tuple(prepared.golden.inputs[0])
-    calibration = prepared.calibration.samples if calibrated else ()
+    calibration: Sequence[tuple[Array, ...]] = prepared.calibration.samples if calibrated else ()
     layout = "NHWC" if options.layout == "nhwc" and target.backend.channels_last else "NCHW"
     if layout == "NHWC":
         module = options.shared.once("channels last", module, lambda: with_channels_last_images(rewritten.module))
         example = channels_last_sample(example)
-        calibration = tuple(map(channels_last_sample, calibration))
+        calibration = Mapped(channels_last_sample, calibration)
     job = ExportJob(
         module=module,
         example_inputs=tuple(torch.from_numpy(array) for array in example),
@@ -264,7 +330,14 @@ def lower(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target,
     except (EdgedeployError, OSError, KeyboardInterrupt):
         raise
     except Exception as error:  # a converter may raise anything; it is reported in the user's words
-        raise explain_lowering(error, target.name, prepared.network.name, options.shared.log, job.module) from error
+        raise explain_lowering(
+            error,
+            target.name,
+            prepared.network.name,
+            options.shared.log,
+            job.module,
+            lambda: first_failing(job, target.exporter()),
+        ) from error
 
 
 def verify(prepared: PreparedNetwork, target: Target, lowered: LoweredFile) -> tuple[Parity, ...]:
@@ -308,14 +381,14 @@ def _first_difference_in_taps(
 
     module, positions = with_every_tensor(rewritten.module, reference)
     names = tuple(f"tensor{position}" for position in positions)
-    tapped = dataclasses.replace(prepared, network=dataclasses.replace(prepared.network, output_names=names))
+    tapped = replace(prepared, network=replace(prepared.network, output_names=names))
     folder = options.shared.scratch / "every tensor"
     folder.mkdir(exist_ok=True)
     file = lower(
         tapped,
-        dataclasses.replace(rewritten, module=module),
+        replace(rewritten, module=module),
         target,
-        dataclasses.replace(options, folder=folder, int8_io=False),
+        replace(options, folder=folder, int8_io=False),
     )
     inputs = in_file_form(prepared.golden.inputs[:1], file.record.inputs)
     ran = run_in_python(target.runtime, file.path, inputs, RunOptions(warmup_runs=0, num_runs=0))
@@ -329,10 +402,11 @@ def write(
     lowered: LoweredFile,
     parities: Sequence[Parity],
 ) -> Manifest:
-    """Writes the manifest, the operators and the golden sample beside the file. Raises OutputFailed."""
+    """Writes the manifest, the operators, the recipe and the golden sample beside the file. Raises OutputFailed."""
     manifest = _manifest(prepared, rewritten, target, lowered, parities)
     folder, golden = lowered.path.parent, prepared.golden
     write_manifest(folder, manifest, lowered.record.operators)
+    write_atomically(folder / RECIPE, format_recipe(target.recipe))
     Golden(golden.inputs[:1], golden.outputs[:1]).save(folder / GOLDEN)
     return manifest
 
@@ -365,12 +439,13 @@ def _manifest(
             recipe=target.recipe,
             source=network.source,
             head=prepared.head,
-            calibration=images.info if images else None,
+            calibration=replace(images.info, warnings=prepared.calibration.warnings) if images else None,
             rewrites=rewritten.outcomes,
             rounding_error=rewritten.rounding_error,
             quantizer_settings=record.quantizer_settings,
             graph=record.graph,
             versions=versions(),
+            search=lowered.search,
         ),
         macs=prepared.macs,
         task=network.task,

@@ -1,7 +1,8 @@
 """Runs the trials.
 
 python -m edgedeploy.studies.verdicts simulate [--scale 0.1]
-python -m edgedeploy.studies.verdicts real BASE HEAD [--trials 200]    artifacts; the same one twice for false alarms
+python -m edgedeploy.studies.verdicts real BASE HEAD [--trials 200] [--method separate] [--output FILE]
+    artifacts; the same one twice for false alarms. The same command goes on after a stop.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .real_trials import compare_repeatedly, summary
+from .real_trials import run_trials, summary
 from .simulation import all_trials, creep_trials
 
 
@@ -23,9 +24,11 @@ def main() -> None:
     real.add_argument("base", type=Path)
     real.add_argument("head", type=Path)
     real.add_argument("--trials", type=int, default=200)
+    real.add_argument("--method", choices=("interleaved", "separate"), default="interleaved")
+    real.add_argument("--output", type=Path, default=Path("build/trials.jsonl"))
     arguments = parser.parse_args()
     if arguments.kind == "real":
-        print(summary(compare_repeatedly(arguments.base, arguments.head, arguments.trials)))
+        real_trials(arguments)
         return
     print("| trials | count | slower | faster | same | not trustworthy | unknown |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
@@ -36,6 +39,16 @@ def main() -> None:
     print(
         f"\nOf {count} histories of 20 steps of 0.5 % each, {creeping} have a change point; of {count} without, {steady}."
     )
+
+
+def real_trials(arguments: argparse.Namespace) -> None:
+    """Prints each trial, and at the end how many there are of each verdict."""
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    done = []
+    for trial in run_trials(arguments.base, arguments.head, arguments.method, arguments.trials, arguments.output):
+        done.append(trial)
+        print(f"{trial.number}: {trial.change:+.1%} {trial.verdict}", flush=True)
+    print(summary(done))
 
 
 if __name__ == "__main__":

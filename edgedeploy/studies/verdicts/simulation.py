@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgedeploy.benchmarks.comparison import ComparisonOptions, compare_measurements
+from edgedeploy.benchmarks.comparison.paired import judge_blocks
 from edgedeploy.benchmarks.statistics.changepoints import change_points
 from edgedeploy.benchmarks.statistics.launches import levels, split_launches
 from edgedeploy.core.measurement import Measurement
 from edgedeploy.core.results.comparison import RowComparison
 
-from .traces import DRIFTING, PHONE, QUIET, Noise, measure
+from .traces import DRIFTING, PHONE, QUIET, Noise, measure, measure_blocks
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,18 @@ def run_trials(name: str, count: int, noise: Noise, factor: float = 1.0, seed: i
     )  # fmt: skip
 
 
+def run_interleaved(name: str, count: int, noise: Noise, factor: float = 1.0, seed: int = 0) -> Trials:
+    """The same in turns, at the defaults of `bench --interleave`."""
+    verdicts: Counter[str] = Counter()
+    for trial in range(count):
+        rng = np.random.default_rng([seed, trial])
+        verdicts[judge_blocks(measure_blocks(rng, noise, factor)).verdict] += 1
+    return Trials(
+        f"{name}, interleaved", count, verdicts["slower"], verdicts["faster"], verdicts["same"],
+        verdicts["not trustworthy"], 0,
+    )  # fmt: skip
+
+
 def compare_pair(base: Measurement, head: Measurement) -> RowComparison:
     """The verdict on one pair of measurements, at the defaults of `compare`."""
     return compare_measurements([base], [head], ComparisonOptions(), ("base", "head")).rows[0]
@@ -77,6 +90,10 @@ def all_trials(scale: float = 1.0) -> Iterator[Trials]:
     yield run_trials("5 % slower, noise of phones", count(500), PHONE, 1.05, seed=4)
     yield run_trials("5 % slower, drifting", count(500), DRIFTING, 1.05, seed=5)
     yield run_trials("10 % slower, drifting", count(500), DRIFTING, 1.10, seed=6)
+    yield run_interleaved("equal, noise of phones", count(2000), PHONE, seed=8)
+    yield run_interleaved("5 % slower, noise of phones", count(500), PHONE, 1.05, seed=9)
+    yield run_interleaved("equal, drifting", count(500), DRIFTING, seed=10)
+    yield run_interleaved("5 % slower, drifting", count(500), DRIFTING, 1.05, seed=11)
 
 
 def creep_trials(count: int, step: float = 0.005, steps: int = 20, seed: int = 7) -> tuple[int, int]:

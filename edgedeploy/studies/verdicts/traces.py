@@ -6,11 +6,13 @@ ramp, neighbouring samples are alike, some samples are outliers, and some rows h
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgedeploy.benchmarks.comparison.paired import Blocks, random_order
 from edgedeploy.core.device import DeviceInfo
 from edgedeploy.core.measurement import Measurement
 
@@ -53,36 +55,68 @@ def measure(
     rng: np.random.Generator, noise: Noise, factor: float = 1.0, launches: int = 3, runs: int = 50
 ) -> Measurement:
     """A measurement of an artifact that takes `factor` times 10 ms, as `bench` would have recorded it."""
-    samples: list[int] = []
-    session = 1 + rng.normal(0, noise.session)
-    bimodal_launches, bimodal = rng.random() < noise.launch_modes, rng.random() < noise.sample_modes
-    ramp = 1 + rng.uniform(*noise.ramp) * np.linspace(0, 1, launches * runs) ** rng.choice([0.5, 1.0])
-    for number in range(launches):
-        level = BASE_NS * factor * session * (1 + rng.normal(0, noise.launch))
-        level *= 1.03 if bimodal_launches and rng.random() < 0.3 else 1.0
-        course = ramp[number * runs : (number + 1) * runs] * (1 + _correlated(rng, noise, runs))
+    session = _Session(rng, noise, launches * runs)
+    samples = [ns for number in range(launches) for ns in session.launch(factor, number * runs, runs)]
+    numbers = [number for number in range(launches) for _ in range(runs)]
+    return _row(samples, numbers)
+
+
+def measure_blocks(
+    rng: np.random.Generator, noise: Noise, factor: float = 1.0, blocks: int = 12, runs: int = 20
+) -> Blocks:
+    """Two artifacts in turns, as `bench --interleave` would have measured them; head takes `factor` times as long."""
+    session = _Session(rng, noise, (3 * blocks + 1) * runs)
+    starts = iter(range(0, (3 * blocks + 1) * runs, runs))
+    order = random_order(blocks, int(rng.integers(2**31)))
+    sides: tuple[list[list[int]], list[list[int]]] = ([], [])
+    canary = [session.launch(0.3, next(starts), runs)]
+    for head_first in order:
+        for side in (1, 0) if head_first else (0, 1):
+            sides[side].append(session.launch(factor if side else 1.0, next(starts), runs))
+        canary.append(session.launch(0.3, next(starts), runs))
+    row = _row([], [])
+    return Blocks(row, row, *sides, canary, 0, order)
+
+
+class _Session:
+    """One measurement: its own level, thermal ramp, and modes."""
+
+    def __init__(self, rng: np.random.Generator, noise: Noise, count: int) -> None:
+        self._rng, self._noise = rng, noise
+        self._level = BASE_NS * (1 + rng.normal(0, noise.session))
+        self._launch_modes, self._modes = rng.random() < noise.launch_modes, rng.random() < noise.sample_modes
+        self._ramp = 1 + rng.uniform(*noise.ramp) * np.linspace(0, 1, count) ** rng.choice([0.5, 1.0])
+
+    def launch(self, factor: float, start: int, runs: int) -> list[int]:
+        """The samples of a launch, of which the first is number `start` of the session."""
+        rng, noise = self._rng, self._noise
+        level = self._level * factor * (1 + rng.normal(0, noise.launch))
+        level *= 1.03 if self._launch_modes and rng.random() < 0.3 else 1.0
+        course = self._ramp[start : start + runs] * (1 + _correlated(rng, noise, runs))
         course[rng.random(runs) < noise.outliers] *= 1.1 + rng.exponential(0.4)
-        if bimodal:
+        if self._modes:
             course[rng.random(runs) < 0.25] *= 1.08
         course[:3] *= 1.15  # the rest of the warm-up
-        samples += [round(float(ns)) for ns in level * course]
-    numbers = tuple(number for number in range(launches) for _ in range(runs))
+        return [round(float(ns)) for ns in level * course]
+
+
+def _row(samples: Sequence[int], launches: Sequence[int]) -> Measurement:
     return Measurement(
-        "net",
-        "tflite-int8",
-        "litert",
-        "2.3.0",
-        "",
-        "",
-        2**20,
-        DEVICE,
-        1,
-        None,
-        tuple(samples),
-        numbers,
-        None,
-        None,
-        None,
+        model="net",
+        target="tflite-int8",
+        runtime="litert",
+        runtime_version="2.3.0",
+        artifact="",
+        artifact_sha256="",
+        size_bytes=2**20,
+        device=DEVICE,
+        threads=1,
+        latency_ns=None,
+        samples_ns=tuple(samples),
+        sample_launches=tuple(launches),
+        load_ns=None,
+        first_inference_ns=None,
+        peak_rss_bytes=None,
     )
 
 

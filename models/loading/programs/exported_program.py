@@ -57,9 +57,18 @@ def from_program(name: ModelName, *, num_classes: int | None) -> UserNetwork:
     finally:
         logger.disabled = False
     _refuse_training_mode(program, path)
-    examples, by_name = _examples(program)
+    examples, by_position = _examples(program)
     weights = WeightsInfo("program", sha256=sha256_of(path), file=str(path))
-    return UserNetwork(safe_name(path.stem, "pt2"), unlifted(program), weights, examples, by_name, file=path)
+    by_name = by_position < len(examples)
+    return UserNetwork(
+        safe_name(path.stem, "pt2"),
+        unlifted(program),
+        weights,
+        examples,
+        by_name,
+        by_position if by_name else 0,
+        file=path,
+    )
 
 
 @contextlib.contextmanager
@@ -90,24 +99,21 @@ def _refuse_training_mode(program: torch.export.ExportedProgram, path: Path) -> 
             )
 
 
-def _examples(program: torch.export.ExportedProgram) -> tuple[dict[str, torch.Tensor], bool]:
-    """The inputs that the program was exported with, or zeros of their shapes, and whether they are passed by name."""
+def _examples(program: torch.export.ExportedProgram) -> tuple[dict[str, torch.Tensor], int]:
+    """The inputs that the program was exported with, or zeros of their shapes, and how many are passed by position."""
     import torch
 
     inputs = program.example_inputs
     if inputs is not None:
         args, kwargs = inputs
-        if kwargs and not args and all(isinstance(value, torch.Tensor) for value in kwargs.values()):
-            return dict(kwargs), True
-        if not kwargs and all(isinstance(value, torch.Tensor) for value in args):
-            names = program.graph_signature.user_inputs
-            return dict(zip(map(str, names), args, strict=True)), False
+        if all(isinstance(value, torch.Tensor) for value in (*args, *kwargs.values())):
+            names = map(str, program.graph_signature.user_inputs)  # those by position come first
+            return {**dict(zip(names, args, strict=False)), **kwargs}, len(args)
         raise ModelInvalid(
             "the program takes inputs that are no plain tensors",
-            hint="export a module whose forward takes tensors, all by position or all by name",
+            hint="export a module whose forward takes tensors, not lists or dictionaries of them",
         )
     values = {node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"}
     taken = {str(name): values[str(name)] for name in program.graph_signature.user_inputs}
-    return {
-        name: torch.zeros([int(side) for side in value.shape], dtype=value.dtype) for name, value in taken.items()
-    }, False
+    zeros = {name: torch.zeros([int(side) for side in v.shape], dtype=v.dtype) for name, v in taken.items()}
+    return zeros, len(zeros)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from edgedeploy.exporters import to_executorch
 from edgedeploy.exporters.regions import Operator
 from edgedeploy.exporters.regions.normalization import normalization
 from edgedeploy.exporters.to_tflite import REGION_TYPES
@@ -84,3 +85,46 @@ def test_means_without_a_root_are_quantized() -> None:
 
 def test_a_root_of_something_else_is_quantized() -> None:
     assert normalization(graph("a = CONV_2D x w", "r = RSQRT a", "y = MUL a r"), TYPES) == []
+
+
+def test_a_mean_by_a_layer_is_found_and_the_layers_around_the_norm_are_not() -> None:
+    norm = (
+        "m = aten.conv2d.default x k",
+        "d = aten.sub.Tensor x m",
+        "s = aten.mul.Tensor d d",
+        "v = aten.conv2d.default s k",
+        "e = aten.add.Tensor v eps",
+        "r = aten.rsqrt.default e",
+        "n = aten.mul.Tensor d r",
+    )
+    types = to_executorch.REGION_TYPES.normalization
+    found = normalization(graph("x = aten.conv2d.default a w", *norm, "z = aten.conv2d.default n w2"), types)
+    assert found == ["m", "d", "s", "v", "e", "r", "n"]
+
+
+def test_the_layer_before_an_l2_norm_is_quantized_where_means_are_layers_too() -> None:
+    l2 = (
+        "q = aten.linear.default x w",
+        "s = aten.mul.Tensor q q",
+        "t = aten.sum.dim_IntList s",
+        "r = aten.rsqrt.default t",
+        "y = aten.mul.Tensor q r",
+    )
+    assert normalization(graph(*l2), to_executorch.REGION_TYPES.normalization) == ["s", "t", "r", "y"]
+
+
+def test_a_pooling_before_a_norm_stays_in_float_with_it() -> None:
+    found = normalization(
+        graph(
+            "x = MEAN map sides",
+            "m = MEAN x axes",
+            "d = SUB x m",
+            "s = MUL d d",
+            "v = MEAN s axes",
+            "r = RSQRT v",
+            "n = MUL d r",
+            "z = FULLY_CONNECTED n w",
+        ),
+        TYPES,
+    )
+    assert found == ["x", "m", "d", "s", "v", "r", "n"]

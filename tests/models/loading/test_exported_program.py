@@ -27,6 +27,21 @@ def test_an_exported_program_is_a_network(here: Path) -> None:
     assert network.weights.kind == "program"
 
 
+def test_inputs_by_position_and_by_name_may_be_mixed(here: Path) -> None:
+    class Mixed(nn.Module):
+        def forward(self, image: torch.Tensor, *, gain: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+            return image * gain - shift
+
+    inputs = (torch.randn(1, 3, 8, 8), torch.randn(1, 3, 1, 1), torch.randn(1, 3, 8, 1))
+    program = torch.export.export(Mixed(), inputs[:1], {"shift": inputs[2], "gain": inputs[1]})
+    torch.export.save(program, here / "mixed.pt2")
+    network = load("mixed.pt2")
+    given = dict(zip(("image", "gain", "shift"), inputs, strict=True))
+    assert [spec.name for spec in network.inputs] == ["image", "shift", "gain"]
+    (found,) = network.module(*(given[spec.name] for spec in network.inputs))
+    assert torch.equal(found, Mixed()(inputs[0], gain=inputs[1], shift=inputs[2]))
+
+
 def test_a_program_of_the_training_mode_is_refused(here: Path) -> None:
     net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)).train()
     torch.export.save(torch.export.export(net, (torch.zeros(2, 3, 8, 8),)), here / "train.pt2")

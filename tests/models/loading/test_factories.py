@@ -52,6 +52,12 @@ def test_the_same_random_weights_come_at_every_call_and_stdout_stays_clean(
     assert not printed.out
 
 
+def test_arguments_go_to_the_factory(here: Path) -> None:
+    network = load("net.py:plain?num_classes=3", inputs=("1x3x16x16",))
+    assert network.module.get_parameter("4.weight").shape[0] == 3
+    assert network.name == "net-plain-num-classes-3"
+
+
 def test_a_module_that_is_ready_is_taken_as_it_is(here: Path) -> None:
     assert load("net.py:ready", inputs=("1x3x16x16",)).output_names == ("output",)
 
@@ -65,7 +71,9 @@ def test_a_module_that_is_ready_is_taken_as_it_is(here: Path) -> None:
         ("net.py", UsageError, "does not name what makes the network"),
         ("net.py:", UsageError, "does not name what makes the network"),
         ("net.py:raises", ModelInvalid, 'net.py:58 in raises: return sizes["nope"]'),
-        ("net.py:wants", ModelInvalid, "requires depth"),
+        ("net.py:wants", ModelInvalid, "without depth, which it requires"),
+        ("net.py:plain?num_class=3", UnknownName, "Did you mean 'num_classes'"),
+        ("net.py:ready?depth=3", UsageError, "is a ready module: it takes no arguments"),
         ("net.py:number", ModelInvalid, "returned a int, not a torch.nn.Module"),
         ("net.py:NET", UnknownName, "unknown factory"),
         ("net.py:small", UsageError, "does not describe its inputs"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from edgedeploy.core.errors import MissingExtra, ModelInvalid, UnknownName
+from edgedeploy.core.errors import MissingExtra, ModelInvalid, UnknownName, UsageError
 
 from .user_nets import load
 
@@ -22,7 +22,7 @@ TIMM = """
 from torch import nn
 def is_model(name): return name == "tiny_net"
 def list_models(): return ["tiny_net"]
-def create_model(name, pretrained=False, exportable=False, num_classes=7):
+def create_model(name, pretrained=False, exportable=False, num_classes=7, img_size=48):
     if pretrained:
         raise ConnectionError("no route to the hub")
     net = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
@@ -50,6 +50,36 @@ def test_a_timm_network_brings_its_preprocessing_and_gets_the_zoos_random_weight
     assert network.random
     assert network.weights.seed == 0
     assert network.module.get_parameter("1.weight").unique().item() == 0.5
+
+
+@pytest.mark.usefixtures("timm")
+def test_arguments_go_to_the_constructor_and_decide_the_input() -> None:
+    network = load("timm:tiny_net?num_classes=3&img_size=32")
+    assert network.name == "timm-tiny-net-num-classes-3-img-size-32"
+    assert network.image_size == (32, 32)
+    assert network.weights.num_classes == 3
+    assert network.module.get_parameter("4.weight").shape == (3, 4)
+
+
+@pytest.mark.usefixtures("timm")
+def test_arguments_that_the_constructor_does_not_take_are_explained() -> None:
+    with pytest.raises(ModelInvalid, match="unexpected keyword argument 'depth'") as caught:
+        load("timm:tiny_net?depth=3")
+    assert "constructor" in str(caught.value)
+    with pytest.raises(UsageError, match="both give the number of classes"):
+        load("timm:tiny_net?num_classes=3", num_classes=4)
+    with pytest.raises(UsageError, match="no number of classes"):
+        load("timm:tiny_net?num_classes=many")
+
+
+def test_a_package_that_a_library_misses_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_library(tmp_path, "timm", "import torchvision.transforms")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "timm", raising=False)
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    with pytest.raises(ModelInvalid, match="needs the package 'torchvision', which timm imports") as caught:
+        load("timm:resnet18")
+    assert torch.__version__ in str(caught.value)
 
 
 @pytest.mark.usefixtures("timm")

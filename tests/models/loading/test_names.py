@@ -25,6 +25,22 @@ def test_a_name_is_taken_apart(model: str, kind: str, source: str, attribute: st
     assert (name.text, name.kind, name.source, name.attribute) == (model, kind, source, attribute)
 
 
+def test_arguments_follow_a_question_mark() -> None:
+    name = parse_name("timm:vit?img_size=96&scale=0.5&act=relu&windows=(2, 4)&bias=false&pos=none&label=a:b")
+    assert (name.source, name.attribute) == ("timm", "vit")
+    assert name.arguments == {
+        "img_size": 96, "scale": 0.5, "act": "relu", "windows": (2, 4), "bias": False, "pos": None, "label": "a:b",
+    }  # fmt: skip
+    assert safe_name("timm", *parse_name("timm:vit?img_size=96").words) == "timm-vit-img-size-96"
+
+
+@pytest.mark.parametrize("text", ["depth", "=4", "depth=4&depth=5", "4=depth", ""])
+def test_arguments_that_are_none_are_explained(text: str) -> None:
+    with pytest.raises(UsageError, match="is no argument") as caught:
+        parse_name(f"net.py:make?{text}")
+    assert "KEY=VALUE" in str(caught.value)
+
+
 @pytest.mark.parametrize("model", ["net.py", "net.py:", ":make", "folder/net"])
 def test_a_source_without_a_factory_is_an_error(model: str) -> None:
     with pytest.raises(UsageError, match="does not name what makes the network"):

@@ -19,7 +19,17 @@ def depthwise(kernel: Any, **options: Any) -> nn.Module:
 
 @FORMS
 @pytest.mark.parametrize(
-    ("kernel", "padding", "parts"), [(7, 3, 3), (9, 4, 5), (7, 0, 3), ((3, 11), (1, 5), 2), ((11, 3), (2, 0), 2)]
+    ("kernel", "padding", "parts"),
+    [
+        (7, 3, 3),
+        (9, 4, 4),
+        (9, 0, 5),
+        (11, 5, 6),
+        (7, 0, 3),
+        ((3, 11), (1, 5), 2),
+        ((11, 3), (2, 0), 2),
+        ((7, 5), (3, 2), 2),
+    ],
 )
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_large_kernel_becomes_a_sum_of_small_ones(
@@ -27,6 +37,8 @@ def test_a_large_kernel_becomes_a_sum_of_small_ones(
 ) -> None:
     done = rewritten(form, depthwise(kernel, padding=padding, bias=bias), (2, 6, 12, 15))
     assert (done.applied, done.count("conv2d"), done.count("add")) == (1, parts, parts - 1)
+    kernels = [node.args[1].meta["val"].shape for node in done.after.graph.nodes if "conv2d" in str(node.target)]
+    assert all(height * width <= 25 for *_, height, width in kernels)
     assert done.error() < 1e-5
 
 
@@ -35,6 +47,16 @@ def test_the_input_is_padded_once_or_not_at_all() -> None:
     assert rewritten(CUT_INPUTS, depthwise(7, padding=3), shape).count("constant_pad_nd") == 1
     assert rewritten(CUT_INPUTS, depthwise(7), shape).count("constant_pad_nd") == 0
     assert rewritten(CUT_OUTPUTS, depthwise(7, padding=3), shape).count("constant_pad_nd") == 0
+
+
+def test_parts_with_dilation_are_neither_padded_nor_cut() -> None:
+    done = rewritten(CUT_INPUTS, depthwise(9, padding=4), (1, 6, 12, 12))
+    assert (done.count("constant_pad_nd"), done.count("slice")) == (0, 0)
+
+
+def test_outputs_are_cut_where_the_map_is_large() -> None:
+    assert rewritten(CUT_OUTPUTS, depthwise(7, padding=3), (1, 6, 64, 64)).count("slice") == 3
+    assert rewritten(CUT_OUTPUTS, depthwise(7, padding=3), (1, 6, 7, 7)).count("slice") == 0
 
 
 @FORMS

@@ -1,0 +1,61 @@
+"""What the rewrites of layer norms share: reading one, and writing it as means by layers and elementwise operators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from edgedeploy.core.errors import RewriteRefused
+
+from .graph import Graph, argument, shape
+
+aten = torch.ops.aten
+
+
+@dataclass(frozen=True)
+class Norm:
+    """A layer norm over the last dimension; gain and bias (C,) or None."""
+
+    gain: Tensor | None
+    bias: Tensor | None
+    eps: float
+
+
+def norm_over_channels(graph: Graph, node: fx.Node) -> Norm:
+    """Reads a layer_norm. Raises RewriteRefused where it normalises over more, or its parameters are computed."""
+    if len(argument(node, 1)) != 1:
+        raise RewriteRefused("it normalises over more than one dimension")
+    gain, bias = (graph.constant(argument(node, index)) for index in (2, 3))
+    if any(argument(node, index) is not None and held is None for index, held in ((2, gain), (3, bias))):
+        raise RewriteRefused("its gain or bias is computed")
+    return Norm(gain, bias, argument(node, 4))
+
+
+def norm_by_layers(
+    graph: Graph, x: fx.Node, norm: Norm, layer: Callable[..., Any], per_channel: tuple[int, ...], *, before: fx.Node
+) -> fx.Node:
+    """The norm of `x`, with its means by a layer of one output.
+
+    Args:
+        layer: conv2d or linear.
+        per_channel: the shape of a parameter beside `x`: (C,), or (1, C, 1, 1) for a map.
+    """
+
+    def call(operator: Callable[..., Any], *args: Any) -> fx.Node:
+        return graph.call(operator, *args, before=before)
+
+    channels = max(per_channel)
+    kernel = graph.add_constant(torch.full((1, channels, *per_channel[2:]), 1.0 / channels), "mean", before=before)
+    centred = call(aten.sub.Tensor, x, call(layer, x, kernel))
+    variance = call(layer, call(aten.mul.Tensor, centred, centred), kernel)
+    y = call(aten.mul.Tensor, centred, call(aten.rsqrt.default, call(aten.add.Tensor, variance, norm.eps)))
+    for operator, parameter, neutral in ((aten.mul.Tensor, norm.gain, 1.0), (aten.add.Tensor, norm.bias, 0.0)):
+        if parameter is not None and bool((parameter != neutral).any()):
+            held = graph.add_constant(parameter.reshape(per_channel), "norm_parameter", before=before)
+            y = call(operator, y, held)
+    assert shape(y) == shape(x)
+    return y
