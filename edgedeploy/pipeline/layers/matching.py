@@ -25,7 +25,8 @@ HOPS, HOPS_OF_STEP = (
     8,
     3,
 )  # operators of the network that one operator of a file may stand for; and for each one skipped
-TIE = 0.002  # correlations this close are the same: then the smaller error decides
+TIE = 0.002  # correlations this close are the same: then the smaller error decides,
+SAME_ERROR = 2.0  # and errors this close are the same, too
 # Operators that have one counterpart in the float network, whatever their values.
 FAMILIES = {  # in this order: "bilinear" is no linear layer
     "resize": re.compile(r"resize|upsample|interpolate", re.I),
@@ -183,9 +184,12 @@ def _family(type: str) -> str:
 
 
 def _best(candidates: Sequence[_Candidate]) -> _Candidate | None:
+    """The most alike; of several that are as much alike, such as those of a residual stream, the first."""
     highest = max((found.correlation for found in candidates), default=0.0)
     close = [found for found in candidates if found.correlation >= highest - TIE]
-    return min(close, key=lambda found: found.error, default=None)
+    least = min((found.error for found in close), default=0.0)
+    alike = [found for found in close if found.error <= least * SAME_ERROR]
+    return min(alike, key=lambda found: found.arrangement.index, default=None)
 
 
 def _ordered(value: Array, order: str, shape: tuple[int, ...]) -> Array:
