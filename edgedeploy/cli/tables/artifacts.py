@@ -62,7 +62,8 @@ def _search_parts(artifact: Artifact) -> list[Table | str]:
     search = artifact.manifest.provenance.search
     if search is None:
         return []
-    title = f"{artifact}: {search.goal}, {'met' if search.met else 'not met'}; {search.exports} artifact{'s' if search.exports > 1 else ''} tried"
+    tried = f"{search.exports} artifact{'s' if search.exports > 1 else ''} tried"
+    title = f"{artifact}: {search.goal}, {'met' if search.met else 'not met'}; {tried}"
     path = _steps_table("change", search.path, [None, *(step.sqnr_db for step in search.path)], search)
     parts: list[Table | str] = [f"\n{title}", path]
     if search.sensitivity:
