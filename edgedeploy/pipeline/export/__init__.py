@@ -6,6 +6,7 @@ artifact_folder.py     whose folder an artifact would be written to
 side_by_side/          several targets at a time, each in a process of its own
 stages.py              load, calibrate, prepare, rewrite, lower, verify, write: functions that can be called one by one
 activation_checks.py   what the network's activations say about the calibration images
+writing.py             the last stage: the manifest and what else lies beside the file
 conversion_errors.py   what torch.export and the converters raise, in the user's words
 minimum_runtime.py     `--min-runtime`: older runtimes that a file must still load in
 

@@ -17,6 +17,7 @@ from . import stages
 from .artifact_folder import check_folder
 from .minimum_runtime import require_loads
 from .options import DEFAULT_MIN_SQNR_DB, ExportOptions
+from .writing import write
 
 if TYPE_CHECKING:
     from edgedeploy.core.provenance import OperatorFact, RecipeSearch, RewriteOutcome
@@ -69,7 +70,7 @@ class Run:
                     raise ParityFailed(error.message, details=details, hint=error.hint) from None
                 reporter.note(f"{name} is kept below its threshold: {'; '.join(details)}")
             with output_errors(final):
-                manifest = stages.write(self._prepared, rewritten, target, lowered, parities)
+                manifest = write(self._prepared, rewritten, target, lowered, parities)
         return Artifact(final, manifest)
 
     def _with_recipe(

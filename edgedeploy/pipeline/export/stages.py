@@ -15,12 +15,11 @@ target; `adjust` is for recipes that change the float network. They can be calle
     with staged_folder(folder) as stage:
         lowered = lower(prepared, rewritten, targets[0], LowerOptions(stage, shared))
         parities = verify(prepared, targets[0], lowered)
-        write(prepared, rewritten, targets[0], lowered, parities)
+        write(prepared, rewritten, targets[0], lowered, parities)  # of writing.py
 """
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,15 +27,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgedeploy.core.artifact import GOLDEN, RECIPE, ArtifactFile, Golden, Manifest, write_manifest
+from edgedeploy.core.artifact import Golden
 from edgedeploy.core.errors import EdgedeployError, UsageError
 from edgedeploy.core.parity import Array, Parity
-from edgedeploy.core.provenance import Provenance
-from edgedeploy.core.recipes.files import format_recipe
 from edgedeploy.core.reporter import Reporter
 from edgedeploy.core.storage.arrays import Mapped
-from edgedeploy.core.storage.files import sha256_of, write_atomically
-from edgedeploy.core.versions import EDGEDEPLOY_VERSION, versions
 from edgedeploy.data.calibration import CalibrationSet, calibration_from_folder
 from edgedeploy.data.image_checks import facts_of, warnings_of
 from edgedeploy.data.photographs import calibration_from_photographs, held_out_images
@@ -393,66 +388,3 @@ def _first_difference_in_taps(
     inputs = in_file_form(prepared.golden.inputs[:1], file.record.inputs)
     ran = run_in_python(target.runtime, file.path, inputs, RunOptions(warmup_runs=0, num_runs=0))
     return first_in_taps(reference, positions, ran.outputs[0], quantized=target.recipe.is_quantized)
-
-
-def write(
-    prepared: PreparedNetwork,
-    rewritten: RewrittenModule,
-    target: Target,
-    lowered: LoweredFile,
-    parities: Sequence[Parity],
-) -> Manifest:
-    """Writes the manifest, the operators, the recipe and the golden sample beside the file. Raises OutputFailed."""
-    manifest = _manifest(prepared, rewritten, target, lowered, parities)
-    folder, golden = lowered.path.parent, prepared.golden
-    write_manifest(folder, manifest, lowered.record.operators)
-    write_atomically(folder / RECIPE, format_recipe(target.recipe))
-    Golden(golden.inputs[:1], golden.outputs[:1]).save(folder / GOLDEN)
-    return manifest
-
-
-def _manifest(
-    prepared: PreparedNetwork,
-    rewritten: RewrittenModule,
-    target: Target,
-    lowered: LoweredFile,
-    parities: Sequence[Parity],
-) -> Manifest:
-    network, record = prepared.network, lowered.record
-    images = prepared.calibration.images if lowered.calibrated else None
-    (main, *more) = [_described(lowered.path.with_name(name)) for name in (lowered.path.name, *record.more_files)]
-    return Manifest(
-        model=network.name,
-        target=target.name,
-        runtime=target.runtime,
-        file=main.name,
-        sha256=main.sha256,
-        size_bytes=main.size_bytes,
-        inputs=record.inputs,
-        outputs=record.outputs,
-        parity=tuple(parities),
-        threshold=target.threshold,
-        provenance=Provenance(
-            edgedeploy=EDGEDEPLOY_VERSION,
-            created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            weights=network.weights,
-            recipe=target.recipe,
-            source=network.source,
-            head=prepared.head,
-            calibration=replace(images.info, warnings=prepared.calibration.warnings) if images else None,
-            rewrites=rewritten.outcomes,
-            rounding_error=rewritten.rounding_error,
-            quantizer_settings=record.quantizer_settings,
-            graph=record.graph,
-            versions=versions(),
-            search=lowered.search,
-        ),
-        macs=prepared.macs,
-        task=network.task,
-        preprocessing=network.preprocessing if network.image_size else None,
-        more_files=tuple(more),
-    )
-
-
-def _described(path: Path) -> ArtifactFile:
-    return ArtifactFile(path.name, sha256_of(path), path.stat().st_size)
