@@ -143,7 +143,7 @@ def calibrate(network: Network, targets: Sequence[Target], options: ExportOption
     if options.calib is not None and holds_arrays(Path(options.calib)):
         samples, info = samples_from_arrays(Path(options.calib), network.inputs, options.num_calib)
         images = CalibrationSet(info.name, [image for (image,) in samples]) if size is not None else None
-        return Calibration(images, samples if quantized else (), info)
+        return Calibration(images, samples if quantized else (), arrays=info)
     if size is None:
         if options.calib is not None:
             raise UsageError(
