@@ -7,6 +7,7 @@ side_by_side/          several targets at a time, each in a process of its own
 stages.py              load, calibrate, prepare, rewrite, lower, verify, write: functions that can be called one by one
 activation_checks.py   what the network's activations say about the calibration images
 conversion_errors.py   what torch.export and the converters raise, in the user's words
+first_difference.py    where a file that misses its threshold parts from the network
 minimum_runtime.py     `--min-runtime`: older runtimes that a file must still load in
 
 Each package is imported inside the function that needs it: `bench` needs no torch.

@@ -15,6 +15,7 @@ from edgedeploy.pipeline.verification import check_threshold
 
 from . import stages
 from .artifact_folder import check_folder
+from .first_difference import first_difference
 from .minimum_runtime import require_loads
 from .options import DEFAULT_MIN_SQNR_DB, ExportOptions
 
@@ -63,7 +64,7 @@ class Run:
                 check_threshold(name, target.threshold, parities)
             except ParityFailed as error:
                 with reporter.stage(f"look for the operator where {target.name} parts from the network"):
-                    where = stages.first_difference(self._prepared, rewritten, target, lowered, lower_options)
+                    where = first_difference(self._prepared, rewritten, target, lowered, lower_options)
                 details = [*error.details, *([where] if where else [])]
                 if not options.allow_low_parity:
                     raise ParityFailed(error.message, details=details, hint=error.hint) from None

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from edgedeploy.cli.app import app
 from edgedeploy.core.errors import UsageError
-from edgedeploy.core.recipes import FP32, STATIC_INT8, STATIC_UINT8_ACTIVATIONS, QuantRecipe
+from edgedeploy.core.recipe import QuantRecipe
+from edgedeploy.core.recipes import FP32, STATIC_INT8, STATIC_UINT8_ACTIVATIONS
 from edgedeploy.exporters.job import Lowered
 from edgedeploy.pipeline.explain import explain, explain_file
 from edgedeploy.studies.delegates import left_in_float
