@@ -77,14 +77,12 @@ class RangeEstimator:
             self._width = width
         elif width > self._width:
             merged = np.floor_divide(np.arange(-BINS, BINS), int(width / self._width)) + BINS
-            counts: Floats = np.bincount(merged, self._counts, minlength=2 * BINS).astype(np.float64)
-            self._counts = counts
+            self._counts = np.bincount(merged, self._counts, minlength=2 * BINS).astype(np.float64)
             self._width = width
 
     @property
     def _centres(self) -> Floats:
-        centres: Floats = (np.arange(-BINS, BINS) + 0.5) * self._width
-        return centres
+        return np.asarray((np.arange(-BINS, BINS) + 0.5) * self._width, np.float64)
 
     def _percentile(self) -> Range:
         cut = (1 - PERCENTILE / 100) / 2 * self._counts.sum()

@@ -82,7 +82,7 @@ def read_aliases(start: Path | None = None) -> dict[str, str]:
 
 def _aliases_in(path: Path) -> dict[str, str]:
     try:
-        table = tomllib.loads(path.read_text()).get("devices", {})
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("devices", {})
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} cannot be read", details=[str(error)]) from None
     if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):

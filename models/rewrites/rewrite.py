@@ -173,7 +173,7 @@ class Rewriter:
         return RewrittenModule(state.module, tuple(outcomes), self.rounding_error)
 
     def difference(self, module: fx.GraphModule) -> Difference:
-        """How far a network is from the captured one, on the verification inputs. Raises RewriteMismatch as `apply` does."""
+        """How far a network is from the captured one. Raises RewriteMismatch where the outputs have another form."""
         return self._compare(module, self._start)
 
     def _apply_one(self, rewrite: Rewrite, state: _State) -> tuple[_State, RewriteOutcome]:

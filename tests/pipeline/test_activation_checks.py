@@ -19,7 +19,8 @@ from edgedeploy.models.loading import Network
 from edgedeploy.models.loading.random_weights import estimate_norms
 from edgedeploy.pipeline.export import ExportOptions, parse_targets
 from edgedeploy.pipeline.export.activation_checks import layer_warnings, range_warnings
-from edgedeploy.pipeline.export.stages import calibrate, check_calibration
+from edgedeploy.pipeline.export.calibration_check import check_calibration
+from edgedeploy.pipeline.export.stages import calibrate
 from tests.reporters import NoteReporter
 
 SIZE = (64, 64)

@@ -27,7 +27,8 @@ def export(
         typer.Argument(
             metavar="MODEL",
             help="A name from `edgedeploy models`, file.py:factory, package.module:factory, timm:NAME, "
-            "torchvision:NAME, or a .pt2 file. Naming Python code runs it; take .pt2 files only from people you trust.",
+            'torchvision:NAME, or a .pt2 file; "timm:NAME?KEY=VALUE&KEY=VALUE" gives arguments. '
+            "Naming Python code runs it; take .pt2 files only from people you trust.",
         ),
     ],
     target: Annotated[
@@ -66,7 +67,12 @@ def export(
         ),
     ] = "logits",
     calib: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="A folder of images for the activation ranges of int8.")
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="What int8 ranges come from: a folder of images, an .npz file with an array of samples for each input, "
+            "or a folder of .npy files.",
+        ),
     ] = None,
     num_calib: Annotated[int, typer.Option(min=1, metavar="N", help="Use at most this many calibration images.")] = 32,
     int8_io: Annotated[
@@ -107,6 +113,13 @@ def export(
     min_sqnr: Annotated[
         float | None,
         typer.Option(metavar="DB", help="With --recipe auto: the SQNR to reach, in dB. Default: 25."),
+    ] = None,
+    max_drop: Annotated[
+        str | None,
+        typer.Option(metavar="PERCENT", help="With --recipe auto and --data: how far top-1 may fall, such as 0.5%."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="For --max-drop: labelled images, a folder for each class.")
     ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Write artifacts below this folder.")
@@ -159,6 +172,8 @@ def export(
             recipe=recipe,
             exclude=tuple(exclude or ()),
             min_sqnr_db=min_sqnr,
+            max_drop=max_drop,
+            data=data,
             output=output,
             jobs=jobs,
             reporter=RichReporter(verbose=verbose),

@@ -3,11 +3,14 @@
 options.py             what an export can be asked for
 run.py                 from a prepared network to the artifact of each target
 artifact_folder.py     whose folder an artifact would be written to
+searched_recipe.py     `--recipe auto`: the recipe that meets a goal
 side_by_side/          several targets at a time, each in a process of its own
-stages.py              load, calibrate, prepare, rewrite, lower, verify, write: functions that can be called one by one
-activation_checks.py   what the network's activations say about the calibration images
+stages.py              load, calibrate, prepare, rewrite, lower, verify: functions that can be called one by one
+first_difference.py    which operator makes a verification fail
+writing.py             the files beside the artifact's
+calibration_check.py   what is wrong with the calibration images
+activation_checks.py   what the network's activations say about them
 conversion_errors.py   what torch.export and the converters raise, in the user's words
-first_difference.py    where a file that misses its threshold parts from the network
 minimum_runtime.py     `--min-runtime`: older runtimes that a file must still load in
 
 Each package is imported inside the function that needs it: `bench` needs no torch.
@@ -26,6 +29,7 @@ from edgedeploy.core.storage.files import check_writable, private_folder
 from edgedeploy.pipeline.bounds import MAX_JOBS, check_bounds
 
 from . import stages
+from .calibration_check import check_calibration
 from .options import ExportKeywords, ExportOptions, parse_input_size, parse_targets
 from .run import Run
 from .side_by_side import can_fork, export_side_by_side, jobs_for
@@ -96,7 +100,7 @@ def _one_after_another(
     with process_state_kept(), private_folder() as scratch:
         network = stages.load(model, options, reporter)
         calibration = stages.calibrate(network, targets, options, reporter)
-        calibration = stages.check_calibration(network, calibration, reporter)
+        calibration = check_calibration(network, calibration, reporter)
         prepared = stages.prepare(network, calibration, options, reporter)
         run = Run(prepared, options, SharedWork(scratch, scratch / "converters.log"), reporter)
         for target in targets:

@@ -1,4 +1,4 @@
-"""Where a file that misses its threshold parts from the network."""
+"""Where a file parts from the float network: what a failed verification names."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def first_difference(
     if target.runtime in RUNTIMES:
         return search(reference, target.runtime, lowered.path, lowered.record.operators, lowered.record.inputs)
     try:
-        return _first_difference_in_taps(prepared, rewritten, target, options, reference)
+        return _in_taps(prepared, rewritten, target, options, reference)
     except EdgedeployError as error:  # the error that is being explained matters more
         return f"with every tensor as an output: {error.message}"
 
 
-def _first_difference_in_taps(
+def _in_taps(
     prepared: stages.PreparedNetwork,
     rewritten: RewrittenModule,
     target: Target,

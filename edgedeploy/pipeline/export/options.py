@@ -38,7 +38,8 @@ class ExportOptions:
         num_classes: of a network with random weights.
         head: of a segmentation network "logits", "upsampled" or "labels"; of a classification network "features": its
             four stage outputs.
-        calib: a folder of images for int8 ranges; by default crops of scikit-learn's photographs.
+        calib: a folder of images for int8 ranges, an .npz file with an array of samples for each input, or a folder of .npy
+            files; by default crops of scikit-learn's photographs.
         num_calib: use at most this many of them.
         int8_io: inputs and outputs of static int8 artifacts are int8 too.
         layout: of images in tflite artifacts, "nhwc" or "nchw".
@@ -49,6 +50,8 @@ class ExportOptions:
         recipe: a built-in recipe's name or a recipe's file, instead of the target's own; "auto" searches for one.
         exclude: patterns of module paths that stay in float32.
         min_sqnr_db: for the recipe "auto": the SQNR to reach on images that were not calibrated on.
+        max_drop: for the recipe "auto" instead: how far top-1 may fall below the float network's, such as "0.5%".
+        data: for `max_drop`: labelled images, a folder for each class.
         output: the folder that artifacts are written to.
     """
 
@@ -68,6 +71,8 @@ class ExportOptions:
     recipe: str | Path | None = None
     exclude: Sequence[str] = ()
     min_sqnr_db: float | None = None
+    max_drop: str | None = None
+    data: str | Path | None = None
     output: str | Path = "artifacts"
 
     def __post_init__(self) -> None:
@@ -83,8 +88,15 @@ class ExportOptions:
         for side in self.input_size or ():
             check_bounds("--input-size", side, 1, MAX_SIDE)
         check_min_runtime(self.min_runtime)
-        if self.min_sqnr_db is not None and not self.is_searched:
-            raise UsageError("--min-sqnr is the goal of a search for a recipe", hint="--recipe auto")
+        for option, value in (("--min-sqnr", self.min_sqnr_db), ("--max-drop", self.max_drop), ("--data", self.data)):
+            if value is not None and not self.is_searched:
+                raise UsageError(f"{option} is the goal of a search for a recipe", hint="--recipe auto")
+        if (self.max_drop is None) != (self.data is None):
+            raise UsageError("--max-drop is a drop of top-1 on labelled images: it and --data DIR go together")
+        if self.max_drop is not None:
+            if self.min_sqnr_db is not None:
+                raise UsageError("a search has one goal, --min-sqnr or --max-drop")
+            parse_drop(self.max_drop)
 
     def check_rewrites(self) -> None:
         """Raises UnknownName for a rewrite that does not exist. It is not checked earlier, since rewrites need torch."""
@@ -160,6 +172,8 @@ class ExportKeywords(TypedDict, total=False):
     recipe: str | Path | None
     exclude: Sequence[str]
     min_sqnr_db: float | None
+    max_drop: str | None
+    data: str | Path | None
     output: str | Path
 
 
@@ -171,6 +185,22 @@ def parse_input_size(text: str) -> tuple[int, int]:
     ):
         return int(parts[0]), int(parts[-1])
     raise UsageError(f"'{text}' is not an input size", hint="height x width in pixels, such as 512x512")
+
+
+def parse_drop(text: str) -> float:
+    """`0.5%` as a share, 0.005. Raises UsageError."""
+    number = text.strip().removesuffix("%").strip()
+    try:
+        drop = float(number) / 100
+    except ValueError:
+        drop = -1.0
+    if not text.strip().endswith("%") or not 0 <= drop < 1:
+        raise UsageError(
+            f"'{text}' is not a drop of top-1",
+            details=["an SQNR has no drop: the float network's own is infinite"] if "db" in text.lower() else [],
+            hint="--max-drop 0.5% with --data DIR, or --min-sqnr 25, which needs no labels",
+        )
+    return drop
 
 
 def parse_targets(targets: str | Sequence[str]) -> tuple[Target, ...]:

@@ -17,7 +17,9 @@ from . import stages
 from .artifact_folder import check_folder
 from .first_difference import first_difference
 from .minimum_runtime import require_loads
-from .options import DEFAULT_MIN_SQNR_DB, ExportOptions
+from .options import ExportOptions
+from .searched_recipe import searched_recipe
+from .writing import write
 
 if TYPE_CHECKING:
     from edgedeploy.core.provenance import OperatorFact, RecipeSearch, RewriteOutcome
@@ -70,7 +72,7 @@ class Run:
                     raise ParityFailed(error.message, details=details, hint=error.hint) from None
                 reporter.note(f"{name} is kept below its threshold: {'; '.join(details)}")
             with output_errors(final):
-                manifest = stages.write(self._prepared, rewritten, target, lowered, parities)
+                manifest = write(self._prepared, rewritten, target, lowered, parities)
         return Artifact(final, manifest)
 
     def _with_recipe(
@@ -79,22 +81,10 @@ class Run:
         """The target with the recipe that was searched for, if one was, and the network as the recipe prepares it."""
         if not self._options.is_searched:
             return target, stages.adjust(self._prepared, rewritten, target.recipe), None
-        from edgedeploy.pipeline.recipe_search import SearchOptions, Trials, search_recipe
+        from edgedeploy.pipeline.recipe_search import Trials
 
-        goal = DEFAULT_MIN_SQNR_DB if self._options.min_sqnr_db is None else self._options.min_sqnr_db
         trials = Trials(self._prepared, rewritten, target, self._shared)
-        found = search_recipe(trials, SearchOptions(goal), self._reporter)
-        if not found.record.met:
-            message = f"no recipe was found for {name} that reaches {found.record.goal}"
-            closest = f"the closest one reaches {found.parity.sqnr:.1f} dB, the plain one {_first_db(found.record)}"
-            if not self._options.allow_low_parity:
-                raise ParityFailed(
-                    message,
-                    details=[closest, f"{found.record.exports} artifacts were tried"],
-                    hint="a lower --min-sqnr, --allow-low-parity to keep the closest, or more --calib images",
-                )
-            self._reporter.note(f"{message}; {closest}")
-        return replace(target, recipe=found.recipe), trials.adjusted(found.recipe), found.record
+        return searched_recipe(trials, name, self._options, self._reporter)
 
     def rewrite(self, target: Target) -> RewrittenModule:
         """Targets share the steps that their rewrites have in common, and the network where none of the others apply."""
@@ -107,11 +97,6 @@ class Run:
                 self._rewritten[names] = stages.rewrite(self._prepared, names, self._rewriter)
             _report_rewrites(self._rewritten[names].outcomes, self._reporter)
         return self._rewritten[names]
-
-
-def _first_db(search: RecipeSearch) -> str:
-    plain = search.path[0].sqnr_db
-    return "an infinite one" if plain is None else f"{plain:.1f} dB"
 
 
 def _report_outside(operators: Sequence[OperatorFact], name: str, reporter: Reporter) -> None:

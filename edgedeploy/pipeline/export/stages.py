@@ -1,6 +1,6 @@
 """The stages of an export, each a function that takes the result of the ones before it and returns a new one.
 
-    load -> calibrate -> check_calibration -> prepare -> rewrite -> adjust -> lower -> verify -> write
+    load -> calibrate -> check_calibration -> prepare -> rewrite -> adjust -> lower -> verify
 
 `prepare` completes what does not depend on a target; `rewrite` runs once for each set of rewrites, the rest once for each
 target; `adjust` is for recipes that change the float network. They can be called one by one:
@@ -15,12 +15,11 @@ target; `adjust` is for recipes that change the float network. They can be calle
     with staged_folder(folder) as stage:
         lowered = lower(prepared, rewritten, targets[0], LowerOptions(stage, shared))
         parities = verify(prepared, targets[0], lowered)
-        write(prepared, rewritten, targets[0], lowered, parities)
+        writing.write(prepared, rewritten, targets[0], lowered, parities)
 """
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,17 +27,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgedeploy.core.artifact import GOLDEN, RECIPE, ArtifactFile, Golden, Manifest, write_manifest
+from edgedeploy.core.artifact import Golden
 from edgedeploy.core.errors import EdgedeployError, UsageError
 from edgedeploy.core.parity import Array, Parity
-from edgedeploy.core.provenance import Provenance
-from edgedeploy.core.recipes.files import format_recipe
+from edgedeploy.core.provenance import CalibrationInfo
 from edgedeploy.core.reporter import Reporter
 from edgedeploy.core.storage.arrays import Mapped
-from edgedeploy.core.storage.files import sha256_of, write_atomically
-from edgedeploy.core.versions import EDGEDEPLOY_VERSION, versions
+from edgedeploy.data.arrays import HINT as ARRAYS_HINT
+from edgedeploy.data.arrays import holds_arrays, samples_from_arrays
 from edgedeploy.data.calibration import CalibrationSet, calibration_from_folder
-from edgedeploy.data.image_checks import facts_of, warnings_of
 from edgedeploy.data.photographs import calibration_from_photographs, held_out_images
 from edgedeploy.pipeline.verification import check_reference, constant_outputs, in_file_form, parity_of
 
@@ -66,11 +63,20 @@ class Calibration:
         images: None where the network takes no image, or nothing needs images.
         samples: one tuple of inputs each, read when they are asked for; empty where no target needs them.
         warnings: what seems wrong with the images.
+        arrays: of samples that the user gave as arrays; None for others.
     """
 
     images: CalibrationSet | None
     samples: Sequence[tuple[Array, ...]]
     warnings: tuple[str, ...] = ()
+    arrays: CalibrationInfo | None = None
+
+    @property
+    def info(self) -> CalibrationInfo | None:
+        """What the manifest keeps of it."""
+        if self.images:
+            return replace(self.images.info, warnings=self.warnings)
+        return self.arrays
 
 
 @dataclass(frozen=True)
@@ -134,13 +140,19 @@ def calibrate(network: Network, targets: Sequence[Target], options: ExportOption
     """The samples that int8 ranges and random networks' norms come from. Raises CalibrationInvalid, UsageError."""
     size = network.image_size
     quantized = any(target.recipe.needs_calibration for target in targets)
+    if options.calib is not None and holds_arrays(Path(options.calib)):
+        samples, info = samples_from_arrays(Path(options.calib), network.inputs, options.num_calib)
+        images = CalibrationSet(info.name, [image for (image,) in samples]) if size is not None else None
+        return Calibration(images, samples if quantized else (), info)
     if size is None:
-        if options.calib:
-            raise UsageError(f"--calib is for networks that take one RGB image; {network.name} does not")
+        if options.calib is not None:
+            raise UsageError(
+                f"{network.name} does not take one RGB image: a folder of images cannot calibrate it", hint=ARRAYS_HINT
+            )
         if quantized:
             reporter.note(
                 f"{network.name} takes no image: int8 ranges come from random inputs, "
-                "which show that it lowers, no more"
+                "which show that it lowers, no more; --calib FILE.npz gives your own"
             )
         rng = np.random.default_rng(1)
         return Calibration(None, tuple(tuple(network.draw(rng)) for _ in range(NUM_CALIB)) if quantized else ())
@@ -171,28 +183,6 @@ def _images_from_folder(
         reporter.note(f"calibration image {image.file} is skipped: {image.reason}")
     reporter.detail(f"{len(images)} images, sha256 {images.sha256[:12]}")
     return images
-
-
-def check_calibration(network: Network, calibration: Calibration, reporter: Reporter) -> Calibration:
-    """Looks for what is wrong with the images that int8 ranges come from, and reports it.
-
-    The images alone are looked at where they are the user's, the network's activations where its weights are not random.
-    """
-    from .activation_checks import layer_warnings, range_warnings
-
-    images = calibration.images
-    if images is None or not calibration.samples:
-        return calibration
-    found = []
-    with reporter.stage("check the calibration images"):
-        if images.is_of_the_user:
-            found += warnings_of([facts_of(image) for image in images])
-        if not network.random:
-            found += range_warnings(network, images.images)
-            found += layer_warnings(network, images.images)
-    for warning in found:
-        reporter.note(f"calibration: {warning}")
-    return replace(calibration, warnings=tuple(found))
 
 
 def prepare(network: Network, calibration: Calibration, options: ExportOptions, reporter: Reporter) -> PreparedNetwork:
@@ -347,66 +337,3 @@ def verify(prepared: PreparedNetwork, target: Target, lowered: LoweredFile) -> t
     inputs = in_file_form(prepared.golden.inputs, lowered.record.inputs)
     ran = run_in_python(target.runtime, lowered.path, inputs, RunOptions(warmup_runs=0, num_runs=0))
     return parity_of(prepared.golden, ran.outputs, lowered.record.outputs)
-
-
-def write(
-    prepared: PreparedNetwork,
-    rewritten: RewrittenModule,
-    target: Target,
-    lowered: LoweredFile,
-    parities: Sequence[Parity],
-) -> Manifest:
-    """Writes the manifest, the operators, the recipe and the golden sample beside the file. Raises OutputFailed."""
-    manifest = _manifest(prepared, rewritten, target, lowered, parities)
-    folder, golden = lowered.path.parent, prepared.golden
-    write_manifest(folder, manifest, lowered.record.operators)
-    write_atomically(folder / RECIPE, format_recipe(target.recipe))
-    Golden(golden.inputs[:1], golden.outputs[:1]).save(folder / GOLDEN)
-    return manifest
-
-
-def _manifest(
-    prepared: PreparedNetwork,
-    rewritten: RewrittenModule,
-    target: Target,
-    lowered: LoweredFile,
-    parities: Sequence[Parity],
-) -> Manifest:
-    network, record = prepared.network, lowered.record
-    images = prepared.calibration.images if lowered.calibrated else None
-    (main, *more) = [_described(lowered.path.with_name(name)) for name in (lowered.path.name, *record.more_files)]
-    return Manifest(
-        model=network.name,
-        target=target.name,
-        runtime=target.runtime,
-        file=main.name,
-        sha256=main.sha256,
-        size_bytes=main.size_bytes,
-        inputs=record.inputs,
-        outputs=record.outputs,
-        parity=tuple(parities),
-        threshold=target.threshold,
-        provenance=Provenance(
-            edgedeploy=EDGEDEPLOY_VERSION,
-            created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            weights=network.weights,
-            recipe=target.recipe,
-            source=network.source,
-            head=prepared.head,
-            calibration=replace(images.info, warnings=prepared.calibration.warnings) if images else None,
-            rewrites=rewritten.outcomes,
-            rounding_error=rewritten.rounding_error,
-            quantizer_settings=record.quantizer_settings,
-            graph=record.graph,
-            versions=versions(),
-            search=lowered.search,
-        ),
-        macs=prepared.macs,
-        task=network.task,
-        preprocessing=network.preprocessing if network.image_size else None,
-        more_files=tuple(more),
-    )
-
-
-def _described(path: Path) -> ArtifactFile:
-    return ArtifactFile(path.name, sha256_of(path), path.stat().st_size)

@@ -40,10 +40,12 @@ class SearchOptions:
 
     Attributes:
         min_sqnr_db: the goal.
+        least_accuracy: the goal instead, where there are labelled images: top-1, 0 to 1.
         max_exports: artifacts that may be made to find where the error comes from; the exceptions come on top.
     """
 
     min_sqnr_db: float
+    least_accuracy: float | None = None
     max_exports: int = 32
 
     @property
@@ -53,7 +55,18 @@ class SearchOptions:
 
     def is_met(self, trial: Trial) -> bool:
         """Whether a recipe reaches the goal."""
+        if self.least_accuracy is not None:
+            return trial.accuracy is not None and trial.accuracy >= self.least_accuracy - 1e-9
         return trial.noise <= self.noise
+
+    def may_be_met(self, predicted_noise: float) -> bool:
+        """Whether a recipe of about this error is worth a trial; accuracy is not predicted."""
+        return self.least_accuracy is not None or predicted_noise <= 1.2 * self.noise
+
+    def __str__(self) -> str:
+        if self.least_accuracy is not None:
+            return f"top-1 ≥ {100 * self.least_accuracy:.2f} %"
+        return f"SQNR ≥ {self.min_sqnr_db:g} dB"
 
 
 @dataclass(frozen=True)
@@ -194,8 +207,7 @@ class _Search:
         """Gives exceptions back, the dearest first, where the goal is met without them as far as the sums predict."""
         for one in sorted(chosen, key=lambda found: -found.cost):
             rest = [other for other in chosen if other is not one]
-            predicted = best.noise + one.gain
-            if rest and predicted <= 1.2 * self._options.noise:
+            if rest and self._options.may_be_met(best.noise + one.gain):
                 tried = self._try_exceptions(base, rest)
                 if self._options.is_met(tried):
                     best, chosen = tried, rest
@@ -218,13 +230,13 @@ class _Search:
         return self._costs
 
     def _note(self, change: str, trial: Trial, cost: int = 0) -> None:
-        self._path.append(RecipeStep(change, trial.parity.sqnr_db, cost))
+        self._path.append(RecipeStep(change, trial.parity.sqnr_db, cost, trial.accuracy))
 
     def _record(self, best: Trial) -> RecipeSearch:
         helpful = [found for found in self._sensitivity.values() if found.gain > HELPFUL * self._base.noise]
         ordered = sorted(helpful, key=lambda found: -found.gain)
         return RecipeSearch(
-            goal=f"SQNR ≥ {self._options.min_sqnr_db:g} dB",
+            goal=str(self._options),
             met=self._options.is_met(best),
             path=tuple(self._path),
             base_sqnr_db=self._base.parity.sqnr_db,

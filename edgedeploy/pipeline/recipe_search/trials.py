@@ -17,6 +17,8 @@ from edgedeploy.data.photographs import calibration_from_photographs
 from edgedeploy.pipeline.export import stages
 from edgedeploy.pipeline.verification import in_file_form, parity_of
 
+from .labelled import LabelledImages
+
 if TYPE_CHECKING:
     from edgedeploy.benchmarks.executors import Workload
     from edgedeploy.exporters.job import Lowered, SharedWork
@@ -33,6 +35,7 @@ class Trial:
 
     Attributes:
         parity: of its worst output, on images that were not calibrated on.
+        accuracy: top-1 on the labelled images, 0 to 1; None without any.
         path: of its file.
         record: the exporter's.
     """
@@ -41,6 +44,7 @@ class Trial:
     parity: Parity
     path: Path
     record: Lowered
+    accuracy: float | None = None
 
     @property
     def noise(self) -> float:
@@ -53,13 +57,20 @@ class Trials:
 
     Args:
         prepared, rewritten, target: as `stages.lower` takes them.
+        labelled: images to measure the accuracy on, if any.
         shared: intermediate results of the export.
     """
 
     def __init__(
-        self, prepared: stages.PreparedNetwork, rewritten: RewrittenModule, target: Target, shared: SharedWork
+        self,
+        prepared: stages.PreparedNetwork,
+        rewritten: RewrittenModule,
+        target: Target,
+        shared: SharedWork,
+        labelled: LabelledImages | None = None,
     ) -> None:
         self.prepared, self.rewritten, self.target, self._shared = prepared, rewritten, target, shared
+        self.labelled = labelled
         self._images = _held_out(prepared)
         self._done: dict[object, Trial] = {}
         self._adjusted: dict[object, RewrittenModule] = {}
@@ -93,11 +104,14 @@ class Trials:
         folder.mkdir()
         target = replace(self.target, recipe=recipe)
         lowered = stages.lower(self.prepared, self.adjusted(recipe), target, stages.LowerOptions(folder, self._shared))
-        inputs = in_file_form(self._images.inputs, lowered.record.inputs)
-        ran = run_in_python(target.runtime, lowered.path, inputs, RunOptions(warmup_runs=0, num_runs=0))
-        parity = worst(parity_of(self._images, ran.outputs, lowered.record.outputs))
+        record, labelled = lowered.record, self.labelled.inputs if self.labelled else []
+        inputs = in_file_form([*self._images.inputs, *labelled], record.inputs)
+        outputs = run_in_python(target.runtime, lowered.path, inputs, RunOptions(warmup_runs=0, num_runs=0)).outputs
+        own = len(self._images.inputs)
+        parity = worst(parity_of(self._images, outputs[:own], record.outputs))
         assert parity is not None
-        return Trial(recipe, parity, lowered.path, lowered.record)
+        accuracy = self.labelled.accuracy(outputs[own:]) if self.labelled else None
+        return Trial(recipe, parity, lowered.path, record, accuracy)
 
     def workload(self, trial: Trial) -> Workload:
         """What an executor runs for a trial."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from edgedeploy.core.reporter import NullReporter
 from edgedeploy.exporters.job import Lowered
 from edgedeploy.exporters.targets import TARGETS
 from edgedeploy.pipeline.export import export
+from edgedeploy.pipeline.export.options import parse_drop
 from edgedeploy.pipeline.recipe_search import costs, search
 from edgedeploy.pipeline.recipe_search.search import Found, SearchOptions, search_recipe
 from edgedeploy.pipeline.recipe_search.trials import Trial
@@ -85,7 +87,8 @@ def test_the_one_layer_that_breaks_is_the_only_exception() -> None:
     assert exceptions_of(found) == ["stages.1.b"]
     assert found.parity.sqnr > 25
     assert [step.change for step in found.record.path] == ["plain", "float32 stages.1.b"]
-    assert found.record.sensitivity[0].sqnr_db == found.parity.sqnr_db
+    alone = {step.change: step.sqnr_db for step in found.record.sensitivity}
+    assert alone["float32 stages.1.b"] == found.parity.sqnr_db
 
 
 def test_of_two_layers_that_suffice_the_cheaper_one_is_taken() -> None:
@@ -175,6 +178,42 @@ def test_the_block_with_a_channel_scaled_by_a_thousand_is_found_in_the_real_runt
     assert record.path[-1].change == "float32 2"
     assert made.manifest.parity[0].sqnr > 28
     assert load_recipe(made.folder / "recipe.toml") == made.manifest.provenance.recipe
+
+
+class LabelledTrials(InventedTrials):
+    """Top-1 falls with the error."""
+
+    def __call__(self, recipe: QuantRecipe) -> Trial:
+        trial = super().__call__(recipe)
+        return replace(trial, accuracy=0.9 - trial.noise)
+
+
+def test_with_labels_the_goal_is_the_accuracy() -> None:
+    trials = LabelledTrials({**EVEN, "head": 0.1, "stages.0.a": 0.004}, MACS)
+    found = search_recipe(trials, SearchOptions(60, least_accuracy=0.895), NullReporter())  # type: ignore[arg-type]
+    assert exceptions_of(found) == ["head"]
+    assert found.record.goal == "top-1 ≥ 89.50 %"
+    assert found.record.path[-1].accuracy == pytest.approx(0.8955, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"max_drop": "1dB", "data": "."}, "not a drop of top-1"),
+        ({"max_drop": "half", "data": "."}, "not a drop of top-1"),
+        ({"max_drop": "0.5%"}, "go together"),
+        ({"data": "."}, "go together"),
+        ({"max_drop": "1%", "data": ".", "min_sqnr_db": 20.0}, "one goal"),
+    ],
+)
+def test_goals_that_make_no_sense_are_refused(keywords: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        export("topformer-tiny", "onnx-int8", recipe="auto", **keywords)
+
+
+@pytest.mark.parametrize(("text", "share"), [("0.5%", 0.005), ("1 %", 0.01), ("0%", 0.0)])
+def test_a_drop_is_in_percentage_points(text: str, share: float) -> None:
+    assert parse_drop(text) == pytest.approx(share)
 
 
 def test_a_goal_without_a_search_is_refused() -> None:
