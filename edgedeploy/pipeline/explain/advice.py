@@ -18,7 +18,7 @@ ADVICE: dict[tuple[str, RefusalKind], str] = {
     ): "a depthwise convolution of equal weights",
     ("BATCH_MATMUL", "zero point"): "a range of the second input that is symmetric; export again with this version",
     ("FULLY_CONNECTED", "constant"): "a batched product (torch.matmul of two tensors of rank 3)",
-    ("ADD", "scale"): "inputs of similar ranges: look for an outlier in the larger one, or leave it in float32: --exclude MODULE",
+    ("ADD", "scale"): "inputs of similar ranges, or leave it in float32: --exclude MODULE",
     ("MUL", "scale"): "inputs of similar ranges, or leave it in float32: --exclude MODULE",
     ("CONCATENATION", "shape"): "two concatenations, one of the other's result",
     ("SPLIT", "shape"): "the rewrite split_to_slices",
