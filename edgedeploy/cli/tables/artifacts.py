@@ -54,12 +54,13 @@ def _search_parts(artifact: Artifact) -> list[Table | str]:
     search = artifact.manifest.provenance.search
     if search is None:
         return []
-    title = f"{artifact}: {search.goal}, {'met' if search.met else 'not met'}; {search.exports} artifact{'s' if search.exports > 1 else ''} tried"
+    tried = f"{search.exports} artifact{'s' if search.exports > 1 else ''} tried"
+    title = f"{artifact}: {search.goal}, {'met' if search.met else 'not met'}; {tried}"
     path = _steps_table("change", search.path, [None, *(step.sqnr_db for step in search.path)], search)
     parts: list[Table | str] = [f"\n{title}", path]
     if search.sensitivity:
         shown = search.sensitivity[:SHOWN_BLOCKS]
-        parts.append(f"\nblocks alone in float32, the most helpful; instructions of {search.costs}")
+        parts.append(f"\nblocks measured alone, the most sensitive first; instructions of {search.costs}")
         parts.append(_steps_table("block", shown, [search.base_sqnr_db] * len(shown), search))
     return parts
 
