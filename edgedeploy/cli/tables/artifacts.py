@@ -68,7 +68,7 @@ def _search_parts(artifact: Artifact) -> list[Table | str]:
     parts: list[Table | str] = [f"\n{title}", path]
     if search.sensitivity:
         shown = search.sensitivity[:SHOWN_BLOCKS]
-        parts.append(f"\nblocks alone in float32, the most helpful; instructions of {search.costs}")
+        parts.append(f"\nblocks measured alone, the most sensitive first; instructions of {search.costs}")
         parts.append(_steps_table("block", shown, [search.base_sqnr_db] * len(shown), search))
     return parts
 

@@ -10,6 +10,9 @@
 
 Errors of different operators are nearly independent, so that their powers add up: what exceptions will reach together is
 predicted by the sum, and then measured.
+
+Where the plain recipe's error is as large as the signal, no single exception helps: any other block is enough to spoil the
+output. Then each block is the only one in int8 instead, and its own error is what an exception takes away.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from edgedeploy.core.parity import Parity
 from edgedeploy.core.provenance import RecipeSearch, RecipeStep
-from edgedeploy.core.recipe import NumberFormat, Preparation, QuantRecipe
+from edgedeploy.core.recipe import Preparation, QuantRecipe, Scope
 from edgedeploy.core.reporter import Reporter
 
 from .blocks import BlockTree, is_within
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 NAME = "auto"
 CHEAP = 0.01  # of the plain recipe's instructions: a block that costs no more is not taken apart
+SPOILT = 0.3  # of the signal's power: with more error than that, blocks are measured alone in int8
 HELPFUL = 0.02  # of the error's power: what takes away less is not worth a change
 
 
@@ -80,14 +84,16 @@ class Found:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """A block that was the only one in float32.
+    """A block that was the only one in float32, or the only one in int8.
 
     Attributes:
+        change: what was tried.
         gain: the error's power that went away, as a share of the signal's.
         cost: the instructions that came.
     """
 
     block: str
+    change: str
     trial: Trial
     gain: float
     cost: int
@@ -109,6 +115,13 @@ def _with(step: Preparation, recipe: QuantRecipe) -> QuantRecipe:
 
 def _without(step: Preparation, recipe: QuantRecipe) -> QuantRecipe:
     return replace(recipe, prepare=tuple(other for other in recipe.prepare if other is not step))
+
+
+def _only(block: str, recipe: QuantRecipe) -> QuantRecipe:
+    """All but a block in float32, the block as the recipe has it."""
+    first, *others = recipe.rules
+    in_block = replace(first, scope=Scope(module=block))
+    return recipe.excluding("*").with_rules(in_block, *(rule for rule in others if rule.scope.region is not None))
 
 
 class _Search:
@@ -166,41 +179,47 @@ class _Search:
                 if self._trials.count >= self._options.max_exports:
                     break
                 found = self._measure(child, base)
-                if found.gain > HELPFUL * base.noise and found.cost > CHEAP * self._known_costs.plain_total:
+                if found.gain > HELPFUL * min(1.0, base.noise) and found.cost > CHEAP * self._known_costs.plain_total:
                     open_blocks.append(child)
             open_blocks.sort(key=lambda name: -self._sensitivity[name].gain)
 
     def _measure(self, block: str, base: Trial) -> Sensitivity:
         if block not in self._sensitivity:
-            with self._reporter.stage(f"measure {block} in float32"):
-                trial = self._trials(base.recipe.excluding(block))
-            found = Sensitivity(block, trial, base.noise - trial.noise, self._known_costs.of(block))
+            spoilt = base.noise > SPOILT
+            change = f"int8 {block}" if spoilt else f"float32 {block}"
+            with self._reporter.stage(f"measure {change}"):
+                trial = self._trials(_only(block, base.recipe) if spoilt else base.recipe.excluding(block))
+            gain = trial.noise if spoilt else base.noise - trial.noise
+            found = Sensitivity(block, change, trial, gain, self._known_costs.of(block))
             self._sensitivity[block] = found
-            self._reporter.detail(f"{block}: {trial.parity.sqnr:.1f} dB with it in float32, {found.cost} instructions")
+            self._reporter.detail(f"{change}: {trial.parity.sqnr:.1f} dB, in float32 {found.cost} instructions more")
         return self._sensitivity[block]
 
     def _with_exceptions(self, base: Trial, best: Trial) -> Trial:
         """Adds exceptions until the goal is met, or none helps any more."""
         chosen: list[Sensitivity] = []
+        of_best: list[Sensitivity] = []
         for candidate in self._candidates(base):
             if any(is_within(candidate.block, other.block) for other in chosen):
                 continue
             kept = [other for other in chosen if not is_within(other.block, candidate.block)]
             tried = self._try_exceptions(base, [*kept, candidate])
             if tried.noise < best.noise:
-                best, chosen = tried, [*kept, candidate]
+                best, of_best = tried, [*kept, candidate]
+            if best is tried or base.noise > SPOILT:
+                chosen = [*kept, candidate]
             if self._options.is_met(best):
                 break
         if self._options.is_met(best):
-            best, chosen = self._without_needless(base, best, chosen)
-        if chosen and Preparation.CORRECT_BIAS not in best.recipe.prepare:
+            best, of_best = self._without_needless(base, best, of_best)
+        if of_best and Preparation.CORRECT_BIAS not in best.recipe.prepare:
             self._path = [step for step in self._path if step.change != Preparation.CORRECT_BIAS.value]
-        for index, one in enumerate(chosen):
-            self._note(f"float32 {one.block}", self._try_exceptions(base, chosen[: index + 1]), one.cost)
+        for index, one in enumerate(of_best):
+            self._note(f"float32 {one.block}", self._try_exceptions(base, of_best[: index + 1]), one.cost)
         return best
 
     def _candidates(self, base: Trial) -> Sequence[Sensitivity]:
-        helpful = [found for found in self._sensitivity.values() if found.gain > HELPFUL / 10 * base.noise]
+        helpful = [found for found in self._sensitivity.values() if found.gain > HELPFUL / 10 * min(1.0, base.noise)]
         return sorted(helpful, key=lambda found: -found.worth)
 
     def _without_needless(self, base: Trial, best: Trial, chosen: list[Sensitivity]) -> tuple[Trial, list[Sensitivity]]:
@@ -233,17 +252,14 @@ class _Search:
         self._path.append(RecipeStep(change, trial.parity.sqnr_db, cost, trial.accuracy))
 
     def _record(self, best: Trial) -> RecipeSearch:
-        helpful = [found for found in self._sensitivity.values() if found.gain > HELPFUL * self._base.noise]
+        helpful = [found for found in self._sensitivity.values() if found.gain > HELPFUL * min(1.0, self._base.noise)]
         ordered = sorted(helpful, key=lambda found: -found.gain)
         return RecipeSearch(
             goal=str(self._options),
             met=self._options.is_met(best),
             path=tuple(self._path),
             base_sqnr_db=self._base.parity.sqnr_db,
-            sensitivity=tuple(
-                RecipeStep(f"{NumberFormat.FLOAT32.value} {found.block}", found.trial.parity.sqnr_db, found.cost)
-                for found in ordered
-            ),
+            sensitivity=tuple(RecipeStep(found.change, found.trial.parity.sqnr_db, found.cost) for found in ordered),
             costs=self._costs.source if self._costs else "",
             plain_instructions=self._costs.plain_total if self._costs else 0,
             exports=self._trials.count,

@@ -132,6 +132,21 @@ def test_a_goal_that_cannot_be_met_is_said_and_the_closest_recipe_returned() -> 
     assert found.parity.sqnr >= trials(found.recipe).parity.sqnr > trials(STATIC_INT8).parity.sqnr
 
 
+class SpoilingTrials(InventedTrials):
+    """An error as large as the signal hides all others."""
+
+    def __call__(self, recipe: QuantRecipe) -> Trial:
+        trial = super().__call__(recipe)
+        parity = replace(trial.parity, sqnr_db=max(trial.parity.sqnr, 0.0))
+        return replace(trial, parity=parity)
+
+
+def test_two_blocks_that_each_spoil_the_output_are_found() -> None:
+    found = found_in(SpoilingTrials({**EVEN, "stages.0.a": 20.0, "stages.2.b": 30.0}, MACS), 25)
+    assert sorted(exceptions_of(found)) == ["stages.0.a", "stages.2.b"]
+    assert {"int8 stages.0.a", "int8 stages.2.b"} <= {step.change for step in found.record.sensitivity}
+
+
 def test_the_number_of_artifacts_for_sensitivities_is_bounded() -> None:
     noise = {f"stages.{stage}.{layer}": 1e-3 for stage in range(20) for layer in range(20)}
     found = found_in(InventedTrials(noise, dict.fromkeys(noise, MEGA)), 60, max_exports=12)
