@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgedeploy.core.artifact import MANIFEST, Manifest
@@ -121,8 +121,8 @@ def exporter(output: Path, packages: Path | None, code: str, origin: Origin = UN
         made = {}
         for target in targets:
             error = answer.errors.get(target, "")
-            figures = {} if error else _figures(Path(answer.artifacts[target]))
-            made[target] = Fate(code, seconds, error, commit=origin.commit, machine=origin.machine, **figures)
+            fate = Fate(code, seconds, error, commit=origin.commit, machine=origin.machine)
+            made[target] = fate if error else _with_figures(fate, Path(answer.artifacts[target]))
         return made
 
     return export
@@ -145,9 +145,9 @@ def _run(stranger: Stranger, targets: Sequence[str], output: Path, packages: Pat
         return _Answer({}, dict.fromkeys(targets, f"exit code {done.returncode}: {last[0]}"))
 
 
-def _figures(folder: Path) -> dict[str, object]:
+def _with_figures(fate: Fate, folder: Path) -> Fate:
     manifest = Manifest.from_json((folder / MANIFEST).read_bytes())
     parity = worst(manifest.parity)
     assert parity is not None, "a network has outputs"
     missed = bool(manifest.threshold.misses([parity]))
-    return {"relative_error": parity.relative_error, "sqnr_db": parity.sqnr_db, "missed": missed}
+    return replace(fate, relative_error=parity.relative_error, sqnr_db=parity.sqnr_db, missed=missed)
