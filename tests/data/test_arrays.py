@@ -49,7 +49,7 @@ def test_a_folder_has_a_file_for_each_sample(tmp_path: Path) -> None:
     ids=["missing", "counts", "shape", "type", "NaN", "empty"],
 )
 def test_what_does_not_fit_is_refused(arrays: dict[str, np.ndarray], message: str, tmp_path: Path) -> None:
-    np.savez(tmp_path / "samples.npz", **arrays)
+    np.savez(tmp_path / "samples.npz", **arrays)  # type: ignore[arg-type]
     with pytest.raises(CalibrationInvalid, match=message):
         samples_from_arrays(tmp_path / "samples.npz", (IMAGE, TOKENS), 8)
 

@@ -112,6 +112,8 @@ class _Recurrent(nn.Module):
 class _RelativeAttention(nn.Module):
     """Window attention with a table of biases by relative position, and a residual MLP."""
 
+    index: Tensor
+
     def __init__(self, dim: int = 32, heads: int = 4, window: int = 4) -> None:
         super().__init__()
         self.heads, self.window = heads, window

@@ -10,6 +10,8 @@ from .tools import rewritten
 
 
 class Masked(nn.Module):
+    mask: Tensor
+
     def __init__(self, mask: Tensor) -> None:
         super().__init__()
         self.register_buffer("mask", mask)
