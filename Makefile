@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 export ORT_DISABLE_TELEMETRY := 1
 
-.PHONY: help setup setup-arm demo docs lint test test-all gate gate-update studies overhead zoo strangers versus \
-        leave-one-out clean
+.PHONY: help setup setup-arm demo docs lint test test-all gate gate-update studies overhead zoo strangers accuracy versus \
+        leave-one-out explain-study clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -61,11 +61,17 @@ zoo: setup  ## every network to every format into docs/zoo.md: hours; the same c
 strangers: setup  ## networks of others to every format into docs/strangers.md: hours; goes on after a stop
 	$(BIN)/python -m edgedeploy.studies.strangers
 
+accuracy: setup  ## networks trained from scratch, float beside int8, into docs/accuracy.md: hours; goes on after a stop
+	$(BIN)/python -m edgedeploy.studies.accuracy
+
 versus: setup setup-arm  ## the tools' documented path beside ours, into benchmarks/RESULTS.md: hours; goes on after a stop
 	$(BIN)/python -m edgedeploy.studies.versus
 
 leave-one-out: setup setup-arm  ## what each rewrite gains alone, into benchmarks/RESULTS.md; after make versus
 	$(BIN)/python -m edgedeploy.studies.versus --leave-one-out
+
+explain-study: setup  ## what explain predicts against what the runtimes report, for all artifacts below ./artifacts
+	$(BIN)/python -m edgedeploy.studies.delegates
 
 clean:  ## everything that make made
 	rm -rf $(VENV) build dist artifacts results *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -95,7 +95,7 @@ def _needed_members(native: NativeLibraries, names: list[str]) -> list[str]:
 def _download(native: NativeLibraries, folder: Path) -> Path:
     requirement = f"{native.distribution}=={native.version}"
     pinned = folder / "requirements.txt"
-    pinned.write_text(f"{requirement} --hash=sha256:{native.arm_sha256}\n")
+    pinned.write_text(f"{requirement} --hash=sha256:{native.arm_sha256}\n", encoding="utf-8")
     command = installed_module_command("pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps")
     command += ["--only-binary=:all:", "--require-hashes", "--python-version=3.11", "--implementation=cp"]
     command += [f"--platform={platform}" for platform in _ARM_PLATFORMS]

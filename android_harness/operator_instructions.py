@@ -10,7 +10,6 @@ part of that operator's count (ONNX Runtime). The plain count of `qemu.count_ins
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 from edgedeploy.core.errors import RunnerFailed
 from edgedeploy.core.measurement import OperatorTime
 from edgedeploy.core.parity import Array
+from edgedeploy.core.storage.files import private_folder
 
 from .bundles import Bundle
 from .host_runner import HostRunOptions, run_on_host
@@ -98,10 +98,10 @@ def _profile(
             details=[str(library)],
             hint="set EDGEDEPLOY_CACHE_DIR to another folder",
         )
-    with tempfile.TemporaryDirectory(prefix="edgedeploy-qemu-") as folder:
-        counts, clock = Path(folder) / "counts.json", Path(folder) / "clock"
+    with private_folder() as folder:
+        counts, clock = folder / "counts.json", folder / "clock"
         environment = (f"LD_PRELOAD={library}", f"EDGEDEPLOY_GUEST_CLOCK={clock}")
-        wrap = emulator(cpu, Path(folder), counts, (f"clock={clock}", f"tick={tick}"), environment)
+        wrap = emulator(cpu, folder, counts, (f"clock={clock}", f"tick={tick}"), environment)
         options = HostRunOptions(want_outputs=False, timeout_s=timeout_s, wrap=wrap)
         answer = run_on_host(bundle, model, [inputs], request, options).answer
         return _ProfiledRun(sum(read_counts(counts).inferences[-1].values()), answer.operators or ())

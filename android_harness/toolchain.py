@@ -98,4 +98,6 @@ def find_ndk() -> Compiler:
             f"ANDROID_NDK_HOME={home} is not an NDK", details=[f"{toolchain} or {properties} is missing"]
         )
     options = [f"-DCMAKE_TOOLCHAIN_FILE={toolchain}", "-DANDROID_ABI=arm64-v8a", "-DANDROID_PLATFORM=android-24"]
-    return Compiler(ANDROID_ABI, str(toolchain), " ".join(properties.read_text().split()), tuple(options))
+    return Compiler(
+        ANDROID_ABI, str(toolchain), " ".join(properties.read_text(encoding="utf-8").split()), tuple(options)
+    )

@@ -16,6 +16,7 @@ from edgedeploy.core.provenance import GraphSummary, OperatorFact
 from edgedeploy.core.recipe import QuantRecipe
 from edgedeploy.core.spec import TensorSpec
 
+from .process.provenance import provenance_shared
 from .process.quiet import quiet
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class SharedWork:
     @contextlib.contextmanager
     def quietly(self) -> Iterator[None]:
         """Wraps a call into a converter: what it prints goes to the log."""
-        with quiet(self.log):
+        with quiet(self.log), provenance_shared():
             yield
 
     @contextlib.contextmanager
@@ -102,6 +103,7 @@ class Lowered:
         graph: the file's graph in numbers.
         quantizer_settings: the quantizer's own settings, as JSON; None for float32.
         more_files: names of further files that the exporter wrote beside `job.path` and that belong to the artifact.
+        warnings: what the user should know, such as a rule of the recipe that is about no operator.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -110,6 +112,7 @@ class Lowered:
     graph: GraphSummary
     quantizer_settings: Any = None
     more_files: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class Exporter(Protocol):

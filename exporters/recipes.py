@@ -1,21 +1,20 @@
-"""What a recipe asks of a backend: the one quantized format, its observer, and the operators that stay in float.
+"""What a recipe asks of a backend: its quantized formats, and the rule of each operator.
 
 All exporters read recipes through these functions, so that they refuse the same recipes in the same words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import Enum
 
-from edgedeploy.core.backends import Backend
-from edgedeploy.core.errors import ExportFailed
-from edgedeploy.core.recipe import NumberFormat, Observer, QuantRecipe
+from edgedeploy.core.backends import BACKENDS, Backend
+from edgedeploy.core.errors import RecipeInvalid
+from edgedeploy.core.recipe import OPERATOR_KINDS, NumberFormat, Observer, QuantRecipe, RecipeRule
 
 from .regions import Operator, RegionTypes, find_regions
-
-HINT = "another target: `edgedeploy targets` lists them"
 
 
 @dataclass(frozen=True)
@@ -23,73 +22,122 @@ class Quantization:
     """The quantized part of a recipe; all other operators are float32.
 
     Attributes:
-        format: of the quantized operators.
-        observer: how their activations' ranges are taken; of no meaning where the format needs no ranges.
+        formats: of the quantized operators, that of the first rule first.
+        observers: how ranges of activations are taken, likewise; of no meaning where no format needs ranges.
     """
 
-    format: NumberFormat
-    observer: Observer
+    formats: tuple[NumberFormat, ...]
+    observers: tuple[Observer, ...]
+
+    @property
+    def format(self) -> NumberFormat:
+        """Of the first quantized rule."""
+        return self.formats[0]
+
+    @property
+    def is_static(self) -> bool:
+        """Whether any format needs ranges."""
+        return any(format.is_static for format in self.formats)
 
 
-def quantization_of(recipe: QuantRecipe, backend: Backend, observers: Collection[Observer]) -> Quantization | None:
+@dataclass(frozen=True)
+class Assignment:
+    """A recipe, applied to one graph.
+
+    Attributes:
+        rules: the rule of each operator by its key; operators in regions first, then in the graph's order.
+        unmatched: one line for each rule that is about no operator of this graph.
+    """
+
+    rules: Mapping[Hashable, RecipeRule]
+    unmatched: tuple[str, ...]
+
+    @property
+    def in_float(self) -> list[Hashable]:
+        """Keys of the operators that stay in float32."""
+        return [key for key, rule in self.rules.items() if rule.format is NumberFormat.FLOAT32]
+
+
+def quantization_of(recipe: QuantRecipe, backend: Backend) -> Quantization | None:
     """The quantization that a recipe asks for; None for a recipe that is float32 throughout.
 
-    Args:
-        observers: those that the backend's exporter has.
-
-    Raises ExportFailed for a format or an observer that the backend does not have, and for more than one of either: a
-    file holds float32 and one other format.
+    Raises RecipeInvalid for a format that the backend does not have, and for more than one beside float32 where a file
+    holds no more.
     """
-    _require(recipe, backend, "number format", recipe.formats, backend.formats)
+    missing = [format for format in recipe.formats if format not in backend.formats]
+    if missing:
+        raise RecipeInvalid(
+            f"recipe {recipe} asks for the number format {_names(missing)}, which backend {backend} does not have",
+            details=[f"{backend.title} has: {_names(backend.formats)}", *map(_who_has, missing)],
+            hint=_way_out(missing, backend),
+        )
     quantized = [rule for rule in recipe.rules if rule.format is not NumberFormat.FLOAT32]
     if not quantized:
         return None
-    first = quantized[0]
-    if {rule.format for rule in quantized} != {first.format}:
-        raise ExportFailed(
-            f"recipe {recipe} mixes {_names(rule.format for rule in quantized)}",
+    formats = tuple(dict.fromkeys(rule.format for rule in quantized))
+    if len(formats) > 1 and not backend.mixes_formats:
+        raise RecipeInvalid(
+            f"recipe {recipe} mixes {_names(formats)}",
             details=[f"backend {backend} writes float32 and one other number format into a file"],
-            hint="one format beside float32",
+            hint=f"{formats[0].value} beside float32; backends that mix: {_names_of_mixing()}",
         )
-    if first.format.is_static:  # with ranges of activations
-        asked = {rule.observer for rule in quantized}
-        _require(recipe, backend, "observer", asked, observers)
-        if len(asked) > 1:
-            raise ExportFailed(
-                f"recipe {recipe} mixes observers {_names(asked)}",
-                details=[f"backend {backend} uses one observer for a whole file"],
-                hint="one observer in all rules",
-            )
-    return Quantization(first.format, first.observer)
+    observers = tuple(dict.fromkeys(rule.observer for rule in quantized if rule.format.is_static))
+    return Quantization(formats, observers)
 
 
-def float_operators(operators: Sequence[Operator], recipe: QuantRecipe, types: RegionTypes) -> list[Hashable]:
-    """Keys of the operators that the recipe leaves in float32.
-
-    Regions first, in the order of `find_regions`, then the other operators in the graph's order.
+def assign(operators: Sequence[Operator], recipe: QuantRecipe, types: RegionTypes) -> Assignment:
+    """The rule of each operator.
 
     Args:
         operators: the graph, in an order in which it can run.
     """
     regions = find_regions(operators, types)
     by_key = {op.key: op for op in operators}
-    return [
-        key
+    rules = {
+        key: recipe.rule_of(by_key[key].type, by_key[key].module, regions.get(key))
         for key in dict.fromkeys([*regions, *by_key])
-        if recipe.format_of(by_key[key].type, by_key[key].module, regions.get(key)) is NumberFormat.FLOAT32
+    }
+    unmatched = [
+        _unmatched(rule, operators)
+        for rule in recipe.rules
+        if (rule.scope.module or rule.scope.operator)
+        and not any(rule.scope.matches(op.type, op.module, regions.get(op.key)) for op in operators)
     ]
+    return Assignment(rules, tuple(unmatched))
 
 
-def _require(
-    recipe: QuantRecipe, backend: Backend, kind: str, asked: Collection[Enum], available: Collection[Enum]
-) -> None:
-    missing = [item for item in asked if item not in available]
-    if missing:
-        raise ExportFailed(
-            f"recipe {recipe} asks for the {kind} {_names(missing)}, which backend {backend} does not have",
-            details=[f"{backend.title} has: {_names(available)}"],
-            hint=HINT,
+def _unmatched(rule: RecipeRule, operators: Sequence[Operator]) -> str:
+    """That a rule is about no operator, and the nearest names that there are."""
+    near: list[str] = []
+    if rule.scope.module:
+        paths = {
+            ".".join(parts[:n])
+            for op in operators
+            for parts in [op.module.split(".")]
+            for n in range(1, 1 + len(parts))
+        }
+        near += get_close_matches(rule.scope.module, sorted(paths), n=3, cutoff=0.6)
+    if rule.scope.operator:
+        near += get_close_matches(
+            rule.scope.operator, sorted({op.type for op in operators} | set(OPERATOR_KINDS)), n=3, cutoff=0.6
         )
+    question = f"; did you mean {' or '.join(near)}?" if near else ""
+    return f"the rule {rule.format.value} for {rule.scope} matches no operator of this network{question}"
+
+
+def _who_has(format: NumberFormat) -> str:
+    having = [backend.name for backend in BACKENDS if format in backend.formats]
+    return f"{format.value}: backends {', '.join(having)} have it"
+
+
+def _way_out(missing: Sequence[NumberFormat], backend: Backend) -> str:
+    if NumberFormat.STATIC_INT16_ACTIVATIONS in missing or NumberFormat.DYNAMIC_INT8 in missing:
+        return f'format = "float32" for what int8 hurts on {backend}, or a tflite target'
+    return "another target: `edgedeploy targets` lists them"
+
+
+def _names_of_mixing() -> str:
+    return ", ".join(backend.name for backend in BACKENDS if backend.mixes_formats)
 
 
 def _names(items: Iterable[Enum]) -> str:

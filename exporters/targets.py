@@ -6,14 +6,8 @@ from dataclasses import dataclass, replace
 
 from edgedeploy.core.backends import BACKENDS, Backend, load_object
 from edgedeploy.core.parity import Threshold
-from edgedeploy.core.recipe import (
-    DYNAMIC_INT8,
-    FP32,
-    STATIC_INT8,
-    STATIC_UINT8_ACTIVATIONS,
-    WEIGHT_ONLY_FP16,
-    QuantRecipe,
-)
+from edgedeploy.core.recipe import QuantRecipe
+from edgedeploy.core.recipes import DYNAMIC_INT8, FP32, STATIC_INT8, STATIC_UINT8_ACTIVATIONS, WEIGHT_ONLY_FP16
 from edgedeploy.core.registry import Registry
 
 from .job import Exporter
@@ -79,19 +73,22 @@ COMMON = (
     "fold_batch_norm",
     "hoist_channel_affine",
     "fold_layer_norm_affine",
-    "linear_to_conv",
     "cancel_permutes",
     "pool1x1_to_stride",
     "adaptive_pool_to_fixed",
     "resize_to_fixed_size",
     "fuse_hard_activations",
 )
+LINEAR_TO_CONV = ("linear_to_conv",)
+# ONNX Runtime's float convolution of a vector takes six times what its matrix product takes.
+LINEAR_ON_MAPS_TO_CONV = ("linear_to_conv_on_maps",)
 LABEL_SELECTION = ("argmax_over_candidates",)
 # No CPU delegate has an int8 hard sigmoid; as a clip it is part of the convolution before it.
 HARD_SIGMOID_AS_CLIP = ("fold_hard_sigmoid_gate",)
 # ONNX Runtime's quantizer fails at these.
 GROUPED_TRANSPOSED = ("grouped_transposed_conv_to_shuffle",)
-# ONNX Runtime has no int8 GELU; in float networks the difference would be the largest error.
+# For the GELUs that onnx_passes/gelu_to_gate.py leaves in float; in float networks the difference would be the largest
+# error.
 FLOAT_GELU = ("gelu_to_tanh",)
 # Channel-first runtimes. In int8 such a norm stays in float as a region.
 CHANNELS_FIRST_NORM = ("channels_first_layer_norm",)
@@ -119,11 +116,11 @@ EXECUTORCH_OPERATORS = (
 INT8_NORM = ("layer_norm_to_products",)
 
 EVERYWHERE = COMMON + LABEL_SELECTION
-EXECUTORCH = EVERYWHERE + EXECUTORCH_OPERATORS
+EXECUTORCH = EVERYWHERE + LINEAR_TO_CONV + EXECUTORCH_OPERATORS
 # XNNPACK's int8 kernels have no narrow tiles.
 FLOAT_XNNPACK = ("pad_output_channels",)
 
-TFLITE = EVERYWHERE + HARD_SIGMOID_AS_CLIP + TFLITE_OPERATORS
+TFLITE = EVERYWHERE + LINEAR_TO_CONV + HARD_SIGMOID_AS_CLIP + TFLITE_OPERATORS
 
 FLOAT_PARITY = Threshold(relative_error=1e-4, label_agreement=0.99)
 HALF_PARITY = Threshold(sqnr_db=50, label_agreement=0.98)  # 11 bits of mantissa in the weights
@@ -134,12 +131,18 @@ _ONNX, _EXECUTORCH, _TFLITE = BACKENDS["onnx"], BACKENDS["executorch"], BACKENDS
 TARGETS: Registry[Target] = Registry(
     "target",
     (
-        Target("onnx-fp32", _ONNX, FP32, EVERYWHERE + CHANNELS_FIRST_NORM + ROW_NORM, FLOAT_PARITY),
+        Target(
+            "onnx-fp32",
+            _ONNX,
+            FP32,
+            EVERYWHERE + LINEAR_ON_MAPS_TO_CONV + CHANNELS_FIRST_NORM + ROW_NORM,
+            FLOAT_PARITY,
+        ),
         Target(
             "onnx-int8",
             _ONNX,
             STATIC_INT8,
-            EVERYWHERE + HARD_SIGMOID_AS_CLIP + FLOAT_GELU + ROW_NORM + GROUPED_TRANSPOSED,
+            EVERYWHERE + LINEAR_TO_CONV + HARD_SIGMOID_AS_CLIP + FLOAT_GELU + ROW_NORM + GROUPED_TRANSPOSED,
             INT8_PARITY,
             x86_recipe=STATIC_UINT8_ACTIVATIONS,
         ),

@@ -3,7 +3,9 @@
 What XNNPACK does not take runs in TFLite's own kernels, which cost many times as much on Arm:
 
 - An int8 BATCH_MATMUL needs a second operand of zero point 0 (8x49x36 by 8x36x49: 3.31 million instructions at zero
-  point -4, 0.22 million at 0). The ranges of these operands are made symmetric.
+  point -4, 0.22 million at 0). The ranges of these operands are made symmetric. That makes their steps larger, and a tenth
+  of the largest value is given up against it: for normally distributed values the mean square error of 8 bits is least
+  where they are clipped at 3.9 standard deviations, and the largest of 100000 is at 4.7.
 - An int8 ADD or SUB needs operands whose scale is at least 2^-10 of the result's. A layer scale of 1e-6 makes smaller
   ones. Their ranges are widened: what they lose is less than a thousandth of a step of the result.
 
@@ -25,6 +27,7 @@ PRODUCT = "BATCH_MATMUL"
 SUMS = ("ADD", "SUB")
 LEAST_RATIO = 2.0**-10 * 1.01  # XNNPACK's limit, with room for the rounding of a scale
 STEPS = 255  # of an int8 range
+KEPT_OF_LARGEST = 0.9  # values beyond it are clipped
 
 Ranges = Mapping[str, Mapping[str, Any]]
 
@@ -47,7 +50,7 @@ def adjusted_ranges(graph: FileGraph, ranges: Ranges) -> dict[str, dict[str, Any
 
     for product in (op for op in graph.operators if op.type == PRODUCT):
         for values in of_views(product.inputs[1]):
-            largest = np.maximum(np.abs(values["min"]), np.abs(values["max"]))
+            largest = KEPT_OF_LARGEST * np.maximum(np.abs(values["min"]), np.abs(values["max"]))
             # int8 reaches one step further below 0 than above it
             values["min"], values["max"] = -largest * 128 / 127, largest
     for total in (op for op in graph.operators if op.type in SUMS):

@@ -3,8 +3,9 @@
     float:  torch.export -> to_edge_transform_and_lower(XnnpackPartitioner) -> .pte
     int8:   prepare_pt2e -> calibrate -> convert_pt2e -> the same
 
-Activations are observed by their minimum and maximum. XNNPACK's quantizer brings histogram observers; on these networks
-they cost seconds per calibration image (they run once per operator on the whole map) for the same SQNR.
+Activations are observed by their minimum and maximum, or by the observers of ranges.py where the recipe asks for them.
+XNNPACK's quantizer brings histogram observers; on these networks they cost seconds per calibration image (they run once per
+operator on the whole map) for the same SQNR.
 
 Rules of a recipe match the operators of the captured network, such as "aten.conv2d.default"; the lowered program has other
 ones for some of them ("aten.convolution.default").
@@ -22,21 +23,22 @@ from edgedeploy.core.spec import TensorSpec
 
 from .executorch_operators import graph_summary, operator_facts, operators_of
 from .job import ExportJob, Lowered, example_outputs, tensor_specs
-from .recipes import Quantization, float_operators, quantization_of
+from .ranges import RangeEstimator
+from .recipes import Assignment, assign, quantization_of
 from .regions import DistributionTypes, DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
 
-OBSERVERS = {Observer.MIN_MAX: "MinMaxObserver"}  # classes of torchao.quantization.pt2e
 # layer_norm is one operator, which the quantizer leaves in float; without it a mean is a layer
 REGION_TYPES = RegionTypes(
     NormalizationTypes(
         roots=("aten.rsqrt.default",),
-        sums=("aten.sum.dim_IntList", "aten.mean.dim", "aten.linear.default", "aten.conv2d.default"),
+        sums=("aten.sum.dim_IntList", "aten.mean.dim"),
         squares=("aten.mul.Tensor",),
         differences=("aten.sub.Tensor",),
         products=("aten.mul.Tensor",),
         between=("aten.clamp_min.default", "aten.add.Tensor"),
         views=("aten.reshape.default", "aten.permute.default", "aten.transpose.int"),
         after=("aten.mul.Tensor", "aten.add.Tensor", "aten.sub.Tensor", "aten.reshape.default"),
+        layers=("aten.linear.default", "aten.conv2d.default"),
     ),
     LabelSelectionTypes(
         selectors=("aten.argmax.default", "aten.topk.default"),
@@ -73,8 +75,8 @@ def to_executorch(job: ExportJob) -> Lowered:
         import executorch.exir  # noqa: F401
         import torchao  # noqa: F401
 
-    quantization = quantization_of(job.recipe, BACKENDS["executorch"], OBSERVERS)
-    module, settings = (job.module, None) if quantization is None else _quantize(job, quantization)
+    quantization = quantization_of(job.recipe, BACKENDS["executorch"])
+    module, settings, warnings = (job.module, None, ()) if quantization is None else _quantize(job)
     examples = job.example_inputs
     if quantization is not None and job.integer_io:
         module, examples, inputs, outputs = _integer_io(module, job)
@@ -82,7 +84,7 @@ def to_executorch(job: ExportJob) -> Lowered:
         inputs = tensor_specs(job.example_inputs, job.input_names)
         outputs = tensor_specs(example_outputs(job), job.output_names)
     lowered = _lower(job, module, examples)
-    return Lowered(inputs, outputs, operator_facts(lowered), graph_summary(lowered.graph), settings)
+    return Lowered(inputs, outputs, operator_facts(lowered), graph_summary(lowered.graph), settings, warnings=warnings)
 
 
 def _lower(job: ExportJob, module: Any, examples: tuple[Any, ...]) -> Any:
@@ -99,37 +101,69 @@ def _lower(job: ExportJob, module: Any, examples: tuple[Any, ...]) -> Any:
     return edge.exported_program().graph_module
 
 
-def _quantize(job: ExportJob, quantization: Quantization) -> tuple[Any, dict[str, Any]]:
-    """The converted module, and the quantizer's settings."""
+def _quantize(job: ExportJob) -> tuple[Any, dict[str, Any], tuple[str, ...]]:
+    """The converted module, the quantizer's settings, and the rules that are about no operator."""
     import torch
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-    observer = OBSERVERS[quantization.observer]
-    quantizer = _quantizer(observer)
+    quantizer = _quantizer()
     with job.shared.quietly():
         program = torch.export.export(job.module, job.example_inputs, strict=False)
         captured = program.module(check_guards=False)
-        in_float = set(float_operators(operators_of(captured.graph), job.recipe, REGION_TYPES))
+        assignment = assign(operators_of(captured.graph), job.recipe, REGION_TYPES)
+        in_float = set(assignment.in_float)
         quantizer.set_filter_function(lambda node: node.name not in in_float)
         prepared = prepare_pt2e(captured, quantizer)
+        _set_observers(prepared, assignment, job.recipe.rules[0].observer)
     with job.shared.quietly(), torch.no_grad():
         for sample in job.calibration:
             prepared(*(torch.tensor(array) for array in sample))
     with job.shared.quietly():
         converted = convert_pt2e(prepared)
-    return converted, {"quantizer": "XNNPACKQuantizer", "per_channel": True, "observer": observer}
+    settings = {"quantizer": "XNNPACKQuantizer", "per_channel": True, "observer": "MinMaxObserver"}
+    return converted, settings, assignment.unmatched
 
 
-def _quantizer(observer: str) -> Any:
-    """XNNPACK's quantizer, one scale per output channel, with a torchao observer for activations."""
-    import torchao.quantization.pt2e
+def _set_observers(prepared: Any, assignment: Assignment, default: Observer) -> None:
+    """Puts an observer of ranges.py where a rule asks for one. A shared observer follows the first of its values."""
+    from torchao.quantization.pt2e import MinMaxObserver
+
+    class RangeObserver(MinMaxObserver):
+        """Keeps the range of an estimator as minimum and maximum, which the scale is computed from."""
+
+        estimator: RangeEstimator
+
+        def forward(self, values: Any) -> Any:
+            self.estimator.update(values.detach().numpy())
+            return values
+
+        def calculate_qparams(self) -> Any:
+            found = self.estimator.range()
+            self.min_val.fill_(found.low)
+            self.max_val.fill_(found.high)
+            return super().calculate_qparams()
+
+    for node in prepared.graph.nodes:
+        observer: Any = prepared.get_submodule(node.target) if node.op == "call_module" else None
+        if type(observer) is not MinMaxObserver:
+            continue
+        rule = assignment.rules.get(node.args[0].name)
+        wanted = default if rule is None else rule.observer
+        if wanted is not Observer.MIN_MAX:
+            observer.__class__ = RangeObserver
+            observer.estimator = RangeEstimator(wanted)
+
+
+def _quantizer() -> Any:
+    """XNNPACK's quantizer, one scale per output channel, with minimum and maximum of activations."""
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
         XNNPACKQuantizer,
         get_symmetric_quantization_config,
     )
+    from torchao.quantization.pt2e import MinMaxObserver
 
     config = get_symmetric_quantization_config(is_per_channel=True)
-    constructor = getattr(torchao.quantization.pt2e, observer).with_args(eps=2**-12)
+    constructor = MinMaxObserver.with_args(eps=2**-12)
     activation = {
         side: dataclasses.replace(getattr(config, side), observer_or_fake_quant_ctr=constructor)
         for side in ("input_activation", "output_activation")

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from edgedeploy.core.backends import BACKENDS
 from edgedeploy.core.errors import ExportFailed
 from edgedeploy.core.provenance import GraphSummary
@@ -25,11 +27,11 @@ from .job import ExportJob, Lowered, as_contiguous, example_outputs, tensor_spec
 from .onnx_operators import exported_paths, node_paths, operator_facts, operators_of
 from .onnx_passes.float_parameters import restore_float_parameters
 from .onnx_passes.gelu_to_gate import gelu_to_gate
-from .recipes import Quantization, float_operators, quantization_of
+from .ranges import RangeEstimator
+from .recipes import Assignment, Quantization, assign, quantization_of
 from .regions import DistributionTypes, DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
 
 OPSET = 20
-OBSERVERS = {Observer.MIN_MAX: "MinMax"}  # names of onnxruntime.quantization.CalibrationMethod
 # LayerNormalization is one operator, with a float kernel
 REGION_TYPES = RegionTypes(
     NormalizationTypes(
@@ -93,21 +95,24 @@ def to_onnx(job: ExportJob) -> Lowered:
         import onnxscript  # noqa: F401
         import onnxsim  # noqa: F401
 
-    quantization = quantization_of(job.recipe, BACKENDS["onnx"], OBSERVERS)
+    quantization = quantization_of(job.recipe, BACKENDS["onnx"])
     source = job.shared.once("onnx", job.module, lambda: _float_model(job))
     model = onnx.load_from_string(source.content)
     inputs = tensor_specs(job.example_inputs, job.input_names)
     outputs = tensor_specs(example_outputs(job), job.output_names)
-    settings = None
+    settings: dict[str, Any] | None = None
+    warnings: tuple[str, ...] = ()
     if quantization is not None:
-        model, settings = _quantize(job, model, source.modules, quantization)
+        assignment = assign(operators_of(model, source.modules), job.recipe, REGION_TYPES)
+        warnings = assignment.unmatched
+        model, settings = _quantize(job, model, assignment, quantization)
         if job.integer_io:
             inputs, outputs = _integer_io(model, inputs, outputs)
     onnx.checker.check_model(model, full_check=True)
     job.path.write_bytes(model.SerializeToString())
     types = Counter(node.op_type for node in model.graph.node)
     summary = GraphSummary(dict(types.most_common()), opset=OPSET)
-    return Lowered(inputs, outputs, operator_facts(model, source.modules), summary, settings)
+    return Lowered(inputs, outputs, operator_facts(model, source.modules), summary, settings, warnings=warnings)
 
 
 def _float_model(job: ExportJob) -> FloatModel:
@@ -134,7 +139,7 @@ def _float_model(job: ExportJob) -> FloatModel:
 
 
 def _quantize(
-    job: ExportJob, model: Any, modules: Mapping[str, str], quantization: Quantization
+    job: ExportJob, model: Any, assignment: Assignment, quantization: Quantization
 ) -> tuple[Any, dict[str, Any]]:
     """The quantized model, and the quantizer's settings."""
     import onnx
@@ -146,26 +151,61 @@ def _quantize(
         "weight_type": QuantType.QInt8,
         "per_channel": True,
     }
-    method = OBSERVERS[quantization.observer]
-    in_float = [str(key) for key in float_operators(operators_of(model, modules), job.recipe, REGION_TYPES)]
+    in_float = [str(key) for key in assignment.in_float]
     source, target = job.shared.scratch / "float.onnx", job.shared.scratch / "int8.onnx"
     source.write_bytes(model.SerializeToString())
     with job.shared.quietly():
+        ranges = _ranges(job, model, assignment)
         quantize_static(
             str(source),
             str(target),
             _SampleReader(job),
             **settings,
-            calibrate_method=CalibrationMethod[method],
+            calibrate_method=CalibrationMethod.MinMax,
             nodes_to_exclude=in_float,
+            extra_options={"TensorQuantOverrides": ranges} if ranges else None,
         )
     record: dict[str, Any] = {name: str(value) for name, value in settings.items()}
-    record |= {"calibrate_method": method, "float_nodes": in_float}
+    record |= {"calibrate_method": "MinMax", "float_nodes": in_float}
     quantized = onnx.load(str(target))
     restore_float_parameters(quantized, model)
     if quantization.format is NumberFormat.STATIC_INT8:
         record["gelu_error_steps"] = gelu_to_gate(quantized)
     return quantized, record
+
+
+def _ranges(job: ExportJob, model: Any, assignment: Assignment) -> dict[str, list[dict[str, Any]]]:
+    """The ranges of values with an observer of ours, as onnxruntime's TensorQuantOverrides."""
+    import onnx
+    import onnxruntime
+
+    rules = {value: assignment.rules[node.name] for node in model.graph.node for value in node.output}
+    first = job.recipe.rules[0]  # of the network's inputs
+    rules.update({value.name: first for value in model.graph.input})
+    observed = {
+        value: RangeEstimator(rule.observer)
+        for value, rule in rules.items()
+        if rule.format.is_static and rule.observer is not Observer.MIN_MAX
+    }
+    if not observed:
+        return {}
+    watched = onnx.ModelProto()
+    watched.CopyFrom(onnx.shape_inference.infer_shapes(model))
+    types = {value.name: value.type.tensor_type.elem_type for value in watched.graph.value_info}
+    outputs, inputs = ({value.name for value in side} for side in (watched.graph.output, watched.graph.input))
+    further = [v for v in observed if v not in outputs | inputs and types.get(v) == onnx.TensorProto.FLOAT]
+    watched.graph.output.extend(onnx.helper.make_tensor_value_info(v, onnx.TensorProto.FLOAT, None) for v in further)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(watched.SerializeToString(), options, ["CPUExecutionProvider"])
+    names = [*further, *(value for value in observed if value in outputs)]
+    for sample in job.calibration:
+        given = dict(zip(job.input_names, as_contiguous(sample), strict=True))
+        for name, array in (*zip(names, session.run(names, given), strict=True), *given.items()):
+            if name in observed:
+                observed[name].update(array)
+    found = {name: observed[name].range() for name in (*names, *inputs) if name in observed}
+    return {name: [{"rmin": np.float32(r.low), "rmax": np.float32(r.high)}] for name, r in found.items()}
 
 
 def _integer_io(

@@ -8,6 +8,7 @@ The float file is made once and every quantized one starts from it. Inside, the 
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from collections import Counter
@@ -20,19 +21,20 @@ import numpy as np
 
 from edgedeploy.core.backends import BACKENDS
 from edgedeploy.core.provenance import GraphSummary
-from edgedeploy.core.recipe import NumberFormat, Observer
+from edgedeploy.core.recipe import NumberFormat, Observer, RecipeRule
 from edgedeploy.core.spec import TensorSpec
+from edgedeploy.core.storage.arrays import Mapped
 
 from .job import ExportJob, Lowered, as_contiguous
-from .recipes import Quantization, float_operators, quantization_of
+from .ranges import Range, RangeEstimator
+from .recipes import Assignment, Quantization, assign, quantization_of
 from .regions import DistributionTypes, DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
-from .tflite_file import FileGraph, read_graph
+from .tflite_file import FileGraph, FileOperator, read_graph
 from .tflite_operators import delegated_operators, module_paths, operator_facts, operators_of
 from .tflite_ranges import adjusted_ranges
 
 SIGNATURE = "serving_default"
 NO_QUANTIZE = "no_quantize"
-OBSERVERS = {Observer.MIN_MAX: "min_max_update"}  # functions of ai_edge_quantizer.utils.qsv_utils
 REGION_TYPES = RegionTypes(
     NormalizationTypes(
         roots=("RSQRT",),
@@ -75,20 +77,20 @@ class FloatFile:
 
 
 def to_tflite(job: ExportJob) -> Lowered:
-    """Writes `model.tflite` in float32, with fp16 weights, dynamic int8 or static int8."""
+    """Writes `model.tflite` in float32, with fp16 weights, dynamic int8, static int8, or several of them."""
     with job.shared.importing("tflite", "exporting to TFLite"):
         import ai_edge_litert.interpreter  # noqa: F401
         import ai_edge_quantizer  # noqa: F401
         import litert_torch  # noqa: F401
 
-    quantization = quantization_of(job.recipe, BACKENDS["tflite"], OBSERVERS)
+    quantization = quantization_of(job.recipe, BACKENDS["tflite"])
     source = job.shared.once("tflite", job.module, lambda: _float_file(job))
-    settings = None
     if quantization is None:
         job.path.write_bytes(source.path.read_bytes())
-    else:
-        settings = _quantize(job, source, quantization)
-    return _describe(job, settings)
+        return _describe(job, None)
+    assignment = assign(operators_of(source.graph, source.modules), job.recipe, REGION_TYPES)
+    settings = _quantize(job, source, quantization, assignment)
+    return dataclasses.replace(_describe(job, settings), warnings=assignment.unmatched)
 
 
 def _float_file(job: ExportJob) -> FloatFile:
@@ -101,49 +103,65 @@ def _float_file(job: ExportJob) -> FloatFile:
     return FloatFile(path, graph, module_paths(graph, job.module))
 
 
-def _quantize(job: ExportJob, source: FloatFile, quantization: Quantization) -> list[dict[str, str]]:
+def _quantize(
+    job: ExportJob, source: FloatFile, quantization: Quantization, assignment: Assignment
+) -> list[dict[str, str]]:
     """Writes the quantized file; returns the quantizer's rules."""
     with job.shared.quietly():
-        from ai_edge_quantizer import quantizer
+        from ai_edge_quantizer import qtyping, quantizer
 
         worker = quantizer.Quantizer(bytearray(source.path.read_bytes()))  # given a path it leaves the file open
-        _add_rules(worker, job, source, quantization.format)
+        _add_format(worker, ".*", quantization.format)
+        _add_exceptions(worker, source.graph, quantization.format, assignment)
+        if quantization.is_static and not job.integer_io:
+            for end in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
+                worker.update_quantization_recipe(".*", end, algorithm_key=NO_QUANTIZE)
         ranges = None
-        if quantization.format is NumberFormat.STATIC_INT8:
-            ranges = _ranges(job, source, worker.get_quantization_recipe(), quantization.observer)
+        if quantization.is_static:
+            ranges = _ranges(job, source, worker.get_quantization_recipe(), assignment)
         worker.quantize(ranges).export_model(str(job.path), overwrite=True)
         settings: Any = worker.get_quantization_recipe()
     return [{name: str(value) for name, value in rule.items()} for rule in settings]
 
 
-def _add_rules(worker: Any, job: ExportJob, source: FloatFile, format: NumberFormat) -> None:
-    """Gives the quantizer its own recipe of a number format, then the exceptions to it."""
+def _add_format(worker: Any, pattern: str, format: NumberFormat) -> None:
+    """Gives the quantizer a number format for the operators whose output's name matches."""
     from ai_edge_quantizer import qtyping, recipe
 
     every = qtyping.TFLOperationName.ALL_SUPPORTED
     if format is NumberFormat.FLOAT16_WEIGHTS:
         algorithm = recipe.AlgorithmName.FLOAT_CASTING
-        worker.add_weight_only_config(".*", every, num_bits=16, algorithm_key=algorithm)
+        worker.add_weight_only_config(pattern, every, num_bits=16, algorithm_key=algorithm)
     elif format is NumberFormat.DYNAMIC_INT8:
-        worker.load_quantization_recipe(recipe.dynamic_wi8_afp32())
+        worker.add_dynamic_config(pattern, every, num_bits=8)
     else:
-        worker.load_quantization_recipe(recipe.static_wi8_ai8())
-    for name in float_tensors(job, source):
-        worker.update_quantization_recipe(f"^{re.escape(name)};?$", every, algorithm_key=NO_QUANTIZE)
-    if format is NumberFormat.STATIC_INT8 and not job.integer_io:
-        for end in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
-            worker.update_quantization_recipe(".*", end, algorithm_key=NO_QUANTIZE)
+        worker.add_static_config(pattern, every, activation_num_bits=format.activation_bits, weight_num_bits=8)
 
 
-def float_tensors(job: ExportJob, source: FloatFile) -> list[str]:
-    """Names of the tensors that operators in float32 write, in the file's order; the quantizer finds operators by them."""
-    in_float = set(float_operators(operators_of(source.graph, source.modules), job.recipe, REGION_TYPES))
-    written = (op.outputs for index, op in enumerate(source.graph.operators) if index in in_float)
-    return [source.graph.tensors[value].name for outputs in written for value in outputs]
+def _add_exceptions(worker: Any, graph: FileGraph, format: NumberFormat, assignment: Assignment) -> None:
+    """Gives the quantizer the operators that are in float32 or in another format than most; it finds them by their output.
+
+    In another format an operator is in float32 first: where the quantizer has no such kernel, it stays so.
+    """
+    from ai_edge_quantizer import qtyping
+
+    others = [(op, rule) for op, rule in _operators_of(graph, assignment) if rule.format is not format]
+    for op, rule in others:
+        for value in op.outputs:
+            name = re.escape(graph.tensors[value].name)
+            every = qtyping.TFLOperationName.ALL_SUPPORTED
+            worker.update_quantization_recipe(f"^{name};?$", every, algorithm_key=NO_QUANTIZE)
+            if rule.format is not NumberFormat.FLOAT32:
+                _add_format(worker, f"^(?:{name});?$", rule.format)
 
 
-def _ranges(job: ExportJob, source: FloatFile, rules: Any, observer: Observer) -> Any:
-    """The smallest and largest value of every tensor over all samples, adjusted to what the delegate takes.
+def _operators_of(graph: FileGraph, assignment: Assignment) -> list[tuple[FileOperator, RecipeRule]]:
+    """The operators in the file's order, each with its rule."""
+    return [(op, assignment.rules[index]) for index, op in enumerate(graph.operators)]
+
+
+def _ranges(job: ExportJob, source: FloatFile, rules: Any, assignment: Assignment) -> Any:
+    """The range of every tensor over all samples, adjusted to what the delegate takes.
 
     The quantizer's own `calibrate` averages ranges instead, with a weight of 0.95 on what it has: after a few dozen
     images that is still the range of the first one, and whatever lies outside is clipped.
@@ -154,17 +172,50 @@ def _ranges(job: ExportJob, source: FloatFile, rules: Any, observer: Observer) -
     manager = recipe_manager.RecipeManager()
     manager.load_quantization_recipe(rules)
     inputs = _signature_inputs(source.path)
-    samples = [
-        {
-            name: array.astype(dtype, copy=False)
-            for (name, dtype), array in zip(inputs, as_contiguous(sample), strict=True)
-        }
-        for sample in job.calibration
-    ]
-    update = getattr(qsv_utils, OBSERVERS[observer])
-    worker = calibrator.Calibrator(source.path.read_bytes(), num_threads=os.cpu_count() or 1, qsv_update_func=update)
+
+    def sample_by_name(sample: tuple[Any, ...]) -> dict[str, Any]:
+        arrays = zip(inputs, as_contiguous(sample), strict=True)
+        return {name: array.astype(dtype, copy=False) for (name, dtype), array in arrays}
+
+    samples = Mapped(sample_by_name, job.calibration)
+    worker = calibrator.Calibrator(
+        source.path.read_bytes(), num_threads=os.cpu_count() or 1, qsv_update_func=qsv_utils.min_max_update
+    )
     worker.calibrate({SIGNATURE: samples}, manager)
-    return adjusted_ranges(source.graph, worker.get_model_qsvs())
+    ranges = dict(worker.get_model_qsvs())
+    for name, found in _observed(job, source, samples, assignment).items():
+        if "min" in ranges.get(name, {}):
+            low, high = (
+                np.full_like(ranges[name][end], value) for end, value in (("min", found.low), ("max", found.high))
+            )
+            ranges[name] = {**ranges[name], "min": low, "max": high}
+    formats = {rule.format for rule in assignment.rules.values()}
+    return adjusted_ranges(source.graph, ranges) if NumberFormat.STATIC_INT8 in formats else ranges
+
+
+def _observed(
+    job: ExportJob, source: FloatFile, samples: Sequence[dict[str, Any]], assignment: Assignment
+) -> dict[str, Range]:
+    """The ranges of tensors with an observer of ours, by the tensor's name."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    rules = {value: rule for op, rule in _operators_of(source.graph, assignment) for value in op.outputs}
+    interpreter = Interpreter(str(source.path), experimental_preserve_all_tensors=True)
+    rules.update({int(tensor["index"]): job.recipe.rules[0] for tensor in interpreter.get_input_details()})
+    observed = {
+        value: RangeEstimator(rule.observer, rule.format.activation_bits)
+        for value, rule in rules.items()
+        if rule.format.is_static
+        and rule.observer is not Observer.MIN_MAX
+        and source.graph.tensors[value].dtype == "float32"
+    }
+    if observed:
+        run = interpreter.get_signature_runner(SIGNATURE)
+        for sample in samples:
+            run(**sample)
+            for value, estimator in observed.items():
+                estimator.update(interpreter.get_tensor(value))
+    return {source.graph.tensors[value].name: estimator.range() for value, estimator in observed.items()}
 
 
 def _signature_inputs(path: Path) -> list[tuple[str, Any]]:

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgedeploy.core.artifact import GOLDEN, Artifact, Golden, Manifest, write_manifest
 from edgedeploy.core.parity import Threshold
 from edgedeploy.core.provenance import Provenance, WeightsInfo
-from edgedeploy.core.recipe import FP32
+from edgedeploy.core.recipes import FP32
 from edgedeploy.core.spec import TensorSpec
 from edgedeploy.core.storage.files import sha256_of
 from tests.android_harness import tiny_models
@@ -43,9 +43,7 @@ def convolution(folder: Path, *, golden_factor: float = 1.0, name: str = "small"
     onnx.save(model, str(path))
     x = rng.standard_normal(shape).astype(np.float32)
     y = np.einsum("oi,nihw->nohw", weight[:, :, 0, 0], x).astype(np.float32)
-    return _described(
-        name, "onnxruntime", path, Golden([[x]], [[y * np.float32(golden_factor)]]), 16 * 16 * channels**2
-    )
+    return described(name, "onnxruntime", path, Golden([[x]], [[y * np.float32(golden_factor)]]), 16 * 16 * channels**2)
 
 
 def tiny(runtime: str, folder: Path, factory: pytest.TempPathFactory) -> Artifact:
@@ -53,10 +51,10 @@ def tiny(runtime: str, folder: Path, factory: pytest.TempPathFactory) -> Artifac
     made = tiny_models.once(runtime, factory)
     folder.mkdir(parents=True)
     path = Path(shutil.copy(made.path, folder))
-    return _described("tiny", runtime, path, Golden([made.inputs], [made.outputs]), tiny_models.MACS)
+    return described("tiny", runtime, path, Golden([made.inputs], [made.outputs]), tiny_models.MACS)
 
 
-def _described(name: str, runtime: str, path: Path, golden: Golden, macs: int) -> Artifact:
+def described(name: str, runtime: str, path: Path, golden: Golden, macs: int) -> Artifact:
     """The file with golden outputs and a manifest beside it."""
     golden.save(path.parent / GOLDEN)
     specs = [

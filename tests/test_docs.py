@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgedeploy.core.recipe import DYNAMIC_INT8, FP32, STATIC_INT8, WEIGHT_ONLY_FP16
+from edgedeploy.core.recipes import DYNAMIC_INT8, FP32, STATIC_INT8, WEIGHT_ONLY_FP16
 from edgedeploy.exporters.targets import TARGETS, Target
 from edgedeploy.models.rewrites import ALL, Rewrite
 from edgedeploy.models.zoo import ZOO

@@ -34,7 +34,9 @@ def _operators(base: Measurement, head: Measurement) -> Iterator[str]:
         return
     whole = sum(old.costs.values()) or 1.0
     changes = {key: new.costs.get(key, 0.0) - old.costs.get(key, 0.0) for key in {**old.costs, **new.costs}}
-    for key, change in sorted(changes.items(), key=lambda found: -abs(found[1]))[:SHOWN]:
+    both = set(old.costs) & set(new.costs)
+    # New and gone ones first: they are certain, while on a busy machine any time may have grown.
+    for key, change in sorted(changes.items(), key=lambda found: (found[0] in both, -abs(found[1])))[:SHOWN]:
         if abs(change) >= LEAST_SHARE * whole:
             name, kind = key
             what = "is new" if key not in old.costs else "is gone" if key not in new.costs else "changed"

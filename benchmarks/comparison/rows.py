@@ -51,6 +51,7 @@ def context_of(row: Measurement) -> dict[str, str]:
         "cores": "all" if row.cpu_mask is None else f"{row.cpu_mask:x}",
         "mode": ", ".join(mode),
         "harness": row.harness,
+        "protocol": row.protocol,
     }
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from edgedeploy.benchmarks.statistics.comparison import QUANTILES, difference, significant
 from edgedeploy.benchmarks.statistics.launches import levels, split_launches
 from edgedeploy.benchmarks.statistics.noise import FALSE_ALARM_RATE, NoiseModel, Spread
+from edgedeploy.benchmarks.statistics.sustained import compare_periods
 from edgedeploy.benchmarks.statistics.trust import judge
 from edgedeploy.core.errors import ContextsDiffer, UsageError
 from edgedeploy.core.measurement import Measurement
@@ -127,8 +128,8 @@ def _measure(pair: _Pair, options: ComparisonOptions) -> _Pair:
         for side, row, split in zip(("base", "head"), (base, head), (old_launches, new_launches), strict=True)
         for doubt in judge(row, split).doubts
     ]
-    old, new = (levels(launches, QUANTILES[options.metric]) for launches in (old_launches, new_launches))
-    caution = options.noise.get(pair.key, NoiseModel()).cautious(old, new).spread(old, new)
+    groups = [levels(launches, QUANTILES[options.metric]) for launches in (old_launches, new_launches)]
+    caution = options.noise.get(pair.key, NoiseModel()).cautious(*groups).spread(*groups)
     return replace(pair, found=found, spread=spread, caution=caution, doubts=tuple(doubts))
 
 
@@ -137,6 +138,8 @@ def _row(pair: _Pair, is_alarm: bool, rate: float, options: ComparisonOptions) -
     row = RowComparison(
         pair.key, verdict, pair.found, reason, check_gates(pair.base, pair.head, options.gates), pair.context
     )
+    if pair.base.sustained and pair.head.sustained:
+        row = replace(row, periods=compare_periods(pair.base.samples_ns, pair.head.samples_ns))
     return replace(row, causes=find_causes(pair.base, pair.head)) if row.regressed or verdict == "faster" else row
 
 

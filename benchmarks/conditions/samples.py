@@ -93,16 +93,20 @@ class _Sample:
 
 
 def collect(
-    launch: Callable[[RunRequest], Attempt], request: RunRequest, cores: Sequence[Core], launches: int = 1
+    launch: Callable[[RunRequest], Attempt],
+    request: RunRequest,
+    cores: Sequence[Core],
+    launches: int = 1,
+    repeats: int = REPEATS,
 ) -> Collected:
     """Launches the runner `launches` times, each for `request.num_runs` samples.
 
-    Where samples were taken under throttling, further launches ask for the missing number only, at most REPEATS in all.
+    Where samples were taken under throttling, further launches ask for the missing number only, at most `repeats` in all.
     Where the device throttles to the end, all samples are kept and the throttled ones marked.
     """
     attempts: list[Attempt] = []
     samples: list[_Sample] = []
-    repeats, missing = REPEATS, 0
+    missing = 0
     for _ in range(launches):
         wanted, asked = request.num_runs, request
         while True:

@@ -57,6 +57,8 @@ def open_device(device: str | DeviceName = "local", aliases: Mapping[str, str] |
     """
     if isinstance(device, str):
         device = parse_device(device, read_aliases() if aliases is None else aliases)
+    if device.kind == "replay":
+        raise UsageError("a record only answers what was asked when it was made", hint="edgedeploy bench --device")
     if device.kind not in TRANSPORTS:
         raise UsageError(f"{device.kind} counts instructions: nothing can be copied to it, and no command run")
     return RemoteDevice(TRANSPORTS[device.kind](device.name))

@@ -5,6 +5,7 @@
     adb:NAME                  an alias, a serial, or a model or product name: "Pixel 7" or pixel7
     adb:192.0.2.7:5555        a phone on the network; adb connects to it
     ssh:user@host[:port]      a board
+    replay:FILE               a record of `bench --record FILE`; nothing that `open_device` opens
     qemu[:CPU]                executed instructions under emulation; nothing that `open_device` opens
     NAME                      an alias
 
@@ -30,7 +31,7 @@ from edgedeploy.core.errors import NoDevice, UnknownName, UsageError
 
 from .base import FoundDevice
 
-KINDS = ("local", "adb", "ssh", "qemu")
+KINDS = ("local", "adb", "ssh", "qemu", "replay")
 CONFIG = "edgedeploy.toml"
 
 
@@ -62,6 +63,8 @@ def parse_device(text: str, aliases: Mapping[str, str] | None = None) -> DeviceN
         )
     if kind == "ssh" and not name:
         raise UsageError("ssh needs a host", hint="--device ssh:user@host")
+    if kind == "replay" and not name:
+        raise UsageError("replay needs a file", hint="--device replay:FILE, which bench --record FILE wrote")
     if kind == "local" and name:
         raise UsageError(f"'{text}': this machine is called local and nothing else", hint="--device local")
     return DeviceName(kind, name)
@@ -79,7 +82,7 @@ def read_aliases(start: Path | None = None) -> dict[str, str]:
 
 def _aliases_in(path: Path) -> dict[str, str]:
     try:
-        table = tomllib.loads(path.read_text()).get("devices", {})
+        table = tomllib.loads(path.read_text(encoding="utf-8")).get("devices", {})
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} cannot be read", details=[str(error)]) from None
     if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):

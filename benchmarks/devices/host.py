@@ -25,14 +25,14 @@ def describe_host() -> DeviceInfo:
 
 def _max_khz(core: int) -> int | None:
     try:
-        return int((_CPUS / f"cpu{core}" / "cpufreq" / "cpuinfo_max_freq").read_text())
+        return int((_CPUS / f"cpu{core}" / "cpufreq" / "cpuinfo_max_freq").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 
 
 def _cpu_name() -> str:
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.lower().startswith(("model name", "hardware")):
                 return line.partition(":")[2].strip()
     except OSError:

@@ -76,7 +76,7 @@ def _host_lock(address: str, me: Holder) -> Iterator[None]:
 
 def _read_holder(path: Path) -> Holder | None:
     try:
-        return _parse_holder(path.read_text())
+        return _parse_holder(path.read_text(encoding="utf-8"))
     except OSError:  # the holder has the lock and not yet written its name
         return None
 

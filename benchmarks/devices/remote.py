@@ -174,7 +174,11 @@ class RemoteDevice:
     def read_state(self) -> DeviceState:
         """What the device is like now: battery, screen, temperatures, clock frequencies. Raises DeviceLost."""
         _, text = self.ask(state_script(self.connection.system_root))
-        return parse_state(text, time.time())
+        return parse_state(text, self.now())
+
+    def now(self) -> float:
+        """This machine's clock, seconds since 1970; a replayed device has that of its record."""
+        return time.time()
 
     def wait_until_back(self, seconds: float) -> None:
         """Waits for a device that was lost. Raises the last NoDevice or DeviceLost when it does not come in time."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 from edgedeploy.benchmarks.conditions import MeasurementConditions
 from edgedeploy.core.errors import UsageError
@@ -39,7 +40,14 @@ def open_executor(device: str, options: ExecutorOptions | None = None) -> Iterat
         )
     if options.runtime and name.kind != "local":
         raise UsageError(f"{LEGACY_RUNTIME} is a Python package and runs on this machine only", hint="--device local")
-    if name.kind == "local":
+    if options.recorder and (name.kind in ("qemu", "replay") or options.runtime):
+        raise UsageError(f"--record keeps the dialogue with a device, and {options.runtime or name.kind} has none")
+    if name.kind == "replay":
+        from .replay import open_replay_executor
+
+        with open_replay_executor(Path(name.name), options) as replayed:
+            yield replayed
+    elif name.kind == "local" and not options.recorder:
         from .host import open_host_executor
 
         with open_host_executor(options) as host:

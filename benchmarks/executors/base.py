@@ -16,16 +16,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from edgedeploy.android_harness.protocol import RunnerAnswer, RunRequest
 from edgedeploy.benchmarks.conditions import MeasurementConditions
-from edgedeploy.benchmarks.conditions.samples import Collected
+from edgedeploy.benchmarks.conditions.samples import REPEATS, Collected
 from edgedeploy.core.device import ConditionLogEntry, DeviceInfo, DeviceState
 from edgedeploy.core.measurement import InstructionCount, InstructionProfile, LaunchFigures, Profile
 from edgedeploy.core.parity import Array
 from edgedeploy.core.provenance import OperatorFact
 from edgedeploy.core.reporter import Reporter
+
+if TYPE_CHECKING:
+    from edgedeploy.benchmarks.recording.recorder import Recorder
 
 LEGACY_RUNTIME = "tflite-runtime"
 PROFILE_RUNS = 20  # the mean of an operator settles soon
@@ -65,6 +68,7 @@ class RunOptions:
         num_runs: least number of counted inferences of a launch; 0 runs the inputs once and measures nothing.
         min_secs, max_secs: measure at least and at most this long in a launch.
         launches: how often the runner is started.
+        keep_throttled: keep samples that were taken under throttling; else they are taken again.
     """
 
     threads: int = 1
@@ -73,6 +77,7 @@ class RunOptions:
     min_secs: float = 1.0
     max_secs: float = 150.0
     launches: int = 1
+    keep_throttled: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,10 +142,12 @@ class ExecutorOptions:
     Attributes:
         conditions: the measurement conditions.
         runtime: "tflite-runtime" for the legacy TFLite runtime; None for the one that the artifact names.
+        recorder: keeps the dialogue with the device; None keeps nothing.
     """
 
     conditions: MeasurementConditions = field(default_factory=MeasurementConditions)
     runtime: str | None = None
+    recorder: Recorder | None = None
 
 
 def run_request(options: RunOptions, cpu_mask: int | None) -> RunRequest:
@@ -153,6 +160,11 @@ def run_request(options: RunOptions, cpu_mask: int | None) -> RunRequest:
         options.max_secs,
         cpu_mask=cpu_mask,
     )
+
+
+def repeats_of(options: RunOptions) -> int:
+    """How many more launches may take throttled samples again."""
+    return 0 if options.keep_throttled else REPEATS
 
 
 def profile_request(options: RunOptions, cpu_mask: int | None) -> RunRequest:

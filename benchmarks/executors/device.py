@@ -10,11 +10,10 @@ A device that is lost is waited for, and the current row begins anew, so that no
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from edgedeploy.android_harness.bundles import Bundle, build_bundle
 from edgedeploy.android_harness.host_runner import split_outputs
@@ -23,8 +22,8 @@ from edgedeploy.android_harness.tensor_files import read_tensors, write_tensors
 from edgedeploy.benchmarks.conditions import MeasurementConditions
 from edgedeploy.benchmarks.conditions.samples import Attempt, Collected, collect
 from edgedeploy.benchmarks.conditions.session import Conditions, ThermalWatch, apply_conditions
+from edgedeploy.benchmarks.conditions.temperature import Clock
 from edgedeploy.benchmarks.devices import DeviceName, open_device, require_abi, use_device
-from edgedeploy.benchmarks.devices.lock import DeviceLock
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.core.device import ConditionLogEntry, DeviceInfo
 from edgedeploy.core.errors import DeviceError, DeviceLost
@@ -40,6 +39,7 @@ from .base import (
     output_from_samples,
     profile_from_answer,
     profile_request,
+    repeats_of,
     run_request,
 )
 
@@ -56,15 +56,28 @@ MAX_LOSSES = 3  # of one row
 def open_device_executor(name: DeviceName, options: ExecutorOptions) -> Iterator[DeviceExecutor]:
     """Opens and locks a device, under the conditions asked for. Raises NoDevice, DeviceBusy, DeviceError."""
     device = open_device(name)
+    if options.recorder:
+        from edgedeploy.benchmarks.recording.recorder import RecordingDevice
+
+        device = RecordingDevice(device.connection, options.recorder)
     info = device.describe()
     abi = bundle_abi(info)
     with use_device(device) as lock:
         executor = DeviceExecutor(device, info, abi, lock, options.conditions)
-        try:
-            executor.enter_conditions()
+        if options.recorder:
+            options.recorder.info, options.recorder.bundles = info, executor.bundles
+        with in_force(executor):
             yield executor
-        finally:
-            executor.close()
+
+
+@contextlib.contextmanager
+def in_force(executor: DeviceExecutor) -> Iterator[None]:
+    """The conditions, during the block."""
+    try:
+        executor.enter_conditions()
+        yield
+    finally:
+        executor.close()
 
 
 def bundle_abi(info: DeviceInfo) -> str:
@@ -85,17 +98,25 @@ class _Row:
     cpu_mask: int | None
 
 
+class Renewable(Protocol):
+    """The lock of a device, as far as an executor uses it."""
+
+    def renew(self) -> None:
+        """Takes it again after the device was away."""
+
+
 class DeviceExecutor:
     """See the module's docstring; made by `open_device_executor`."""
 
-    is_host = False
+    clock: Clock | None = None  # for waiting; None for this machine's
 
     def __init__(
-        self, device: RemoteDevice, info: DeviceInfo, abi: str, lock: DeviceLock, options: MeasurementConditions
+        self, device: RemoteDevice, info: DeviceInfo, abi: str, lock: Renewable, options: MeasurementConditions
     ) -> None:
         self.device, self.info = device, info
+        self.is_host = info.kind == "local"  # reached through its shell, to record what is said
         self._abi, self._lock, self._options = abi, lock, options
-        self._bundles: dict[str, Bundle] = {}
+        self.bundles: dict[str, Bundle] = {}
         self._pushed: set[str] = set()
         self._stack = contextlib.ExitStack()
         self._conditions: Conditions | None = None
@@ -128,9 +149,9 @@ class DeviceExecutor:
 
     def prepare(self, workload: Workload, reporter: Reporter) -> None:
         """Builds the runner and pushes it and the file; what is on the device already is not sent again."""
-        if workload.runtime not in self._bundles:
+        if workload.runtime not in self.bundles:
             with reporter.stage(f"get the {workload.runtime} runner for {self._abi}"):
-                self._bundles[workload.runtime] = build_bundle(workload.runtime, self._abi)
+                self.bundles[workload.runtime] = build_bundle(workload.runtime, self._abi)
         with reporter.stage(f"push {workload.name} to {self.device.address}"):
             self._persist(lambda: self._push(workload, reporter), reporter)
 
@@ -142,7 +163,7 @@ class DeviceExecutor:
             row = self._persist(lambda: self._row(workload, options, folder, reporter), reporter)
         readings = row.collected.readings
         return replace(
-            output_from_samples(row.collected, workload.runtime, self._bundles[workload.runtime].version),
+            output_from_samples(row.collected, workload.runtime, self.bundles[workload.runtime].version),
             cpu_mask=row.cpu_mask,
             condition_log=row.condition_log,
             interruptions=self._interruptions - losses_before,
@@ -172,29 +193,32 @@ class DeviceExecutor:
         conditions.begin_row()
 
         def attempt(request: RunRequest) -> Attempt:
-            conditions.before_run(reporter.note)
+            conditions.before_run(reporter.note, self.clock)
             return self._attempt(workload, request, folder)
 
         request = run_request(options, conditions.mask)
-        collected = collect(attempt, request, self.info.cores, options.launches)
+        collected = collect(attempt, request, self.info.cores, options.launches, repeats_of(options))
         self.device.remove(WORK)
         return _Row(collected, conditions.log, conditions.mask)
 
     def _attempt(self, workload: Workload, request: RunRequest, folder: Path) -> Attempt:
-        with ThermalWatch(self.device) as watch:
+        with self._watch() as watch:
             answer, began_s = self._launch(workload, request, outputs=f"{UP}/{WORK}/outputs")
         outputs = read_tensors(self.device.pull(f"{WORK}/outputs", folder / "outputs"))
         return Attempt(answer, split_outputs(outputs, len(workload.inputs)), began_s, watch.readings)
 
+    def _watch(self) -> ThermalWatch:
+        return ThermalWatch(self.device)
+
     def _launch(self, workload: Workload, request: RunRequest, **paths: str) -> tuple[RunnerAnswer, float]:
         """The runner's answer, and this machine's clock when its first line came; `paths`: see `RunnerPaths`."""
-        bundle = self._bundles[workload.runtime]
+        bundle = self.bundles[workload.runtime]
         files = RunnerPaths(inputs=f"{UP}/{WORK}/inputs", model=f"{UP}/{_model_path(workload)}", **paths)
         line_times: list[float] = []
         result = self.device.run(
             [*bundle.command("."), *request.arguments(workload.runtime, files)],
             cwd=_bundle_path(bundle),
-            on_line=lambda line: line_times.append(time.time()),
+            on_line=lambda line: line_times.append(self.device.now()),
             timeout=request.timeout_s,
         )
         what = f"the {workload.runtime} runner on {self.device.address}"
@@ -203,7 +227,7 @@ class DeviceExecutor:
 
     def _push(self, workload: Workload, reporter: Reporter) -> None:
         """Pushes what is missing: checked once, and after each loss; nobody else changes it while the lock is held."""
-        bundle = self._bundles[workload.runtime]
+        bundle = self.bundles[workload.runtime]
         for local, remote in ((bundle.folder, _bundle_path(bundle)), (workload.path, _model_path(workload))):
             if remote not in self._pushed:
                 self.device.push(local, remote, progress=reporter.advance)

@@ -34,6 +34,7 @@ from .base import (
     output_from_samples,
     profile_from_answer,
     profile_request,
+    repeats_of,
     run_request,
 )
 from .python_process import run_in_python
@@ -115,7 +116,7 @@ class HostExecutor:
             ran = run_on_host(bundle, workload.path, workload.inputs, wanted)
             return Attempt(ran.answer, ran.outputs, began_s, [])
 
-        collected = collect(attempt, request, self.info.cores, options.launches)
+        collected = collect(attempt, request, self.info.cores, options.launches, repeats_of(options))
         output = output_from_samples(collected, bundle.runtime, bundle.version)
         return replace(
             output,

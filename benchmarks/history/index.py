@@ -24,7 +24,7 @@ from edgedeploy.core.storage.files import output_errors
 from .records import HistoryRecord
 from .store import DamagedLine, HistoryStore, read_line
 
-VERSION = 1
+VERSION = 2
 COLUMNS = (
     "file", "offset", "id", "revision", "added_at", "started_at", "device", "context", "model", "target", "threads",
     "counted", "level", "launch_levels", "median_ns", "p90_ns", "instructions", "size_bytes", "load_ns",

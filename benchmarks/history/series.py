@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,18 +20,30 @@ from edgedeploy.core.results.history import HistoryPoint, LevelChange, Series
 
 from .records import device_file
 
+COLUMNS = "file, device, model, target, threads, counted, revision, started_at, level, trustworthy, context"
+ORDER = "file, model, target, threads, counted, started_at, rowid"
+
 
 def find_series(connection: sqlite3.Connection, pattern: str = "", device: str = "") -> list[Series]:
     """The rows whose "model/target" contains `pattern`, on devices whose name contains `device`, each over time."""
     sql = (
-        "select file, device, model, target, threads, counted, revision, started_at, level, trustworthy, context "
-        "from measurements where level is not null and instr(model || '/' || target, ?) and instr(lower(device), ?) "
-        "order by file, model, target, threads, counted, started_at, rowid"
+        f"select {COLUMNS} from measurements where level is not null and instr(model || '/' || target, ?) "
+        f"and instr(lower(device), ?) order by {ORDER}"
     )
+    return _all_series(connection.execute(sql, (pattern, device.lower())))
+
+
+def series_of(connection: sqlite3.Connection, artifacts: Collection[tuple[str, str]]) -> list[Series]:
+    """The rows of these models and targets, each over time; found by the index, however long the history is."""
+    sql = f"select {COLUMNS} from measurements where level is not null and model = ? and target = ? order by {ORDER}"
+    return [series for artifact in artifacts for series in _all_series(connection.execute(sql, artifact))]
+
+
+def _all_series(rows: Iterable[tuple[Any, ...]]) -> list[Series]:
     groups: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
-    for row in connection.execute(sql, (pattern, device.lower())):
+    for row in rows:
         groups.setdefault(row[:6], []).append(row[6:])
-    return [_series(key, rows) for key, rows in groups.items()]
+    return [_series(key, found) for key, found in groups.items()]
 
 
 def _series(key: tuple[Any, ...], rows: Sequence[tuple[Any, ...]]) -> Series:
@@ -39,7 +52,7 @@ def _series(key: tuple[Any, ...], rows: Sequence[tuple[Any, ...]]) -> Series:
         HistoryPoint(
             revision,
             started_at,
-            float(np.exp(level)),
+            math.exp(level),
             None if trusted is None else bool(trusted),
         )
         for revision, started_at, level, trusted, _ in rows

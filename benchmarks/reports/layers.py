@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from html import escape
 
@@ -21,7 +22,7 @@ td:last-child { min-width: 0; } th:last-child, td:last-child { text-align: right
 td:first-child { white-space: normal; min-width: 16rem; }
 .plot svg { max-width: 60rem; }
 """
-HIGHEST_DB = 150.0  # equal values are drawn here
+LOWEST_DB = -20.0
 
 
 def render_layers_html(report: LayerReport) -> str:
@@ -35,14 +36,14 @@ def _lines(report: LayerReport) -> Iterator[str]:
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     yield f"<title>edgedeploy: {escape(title)}</title>\n<style>{STYLE}{PLOT_STYLE}</style>\n</head>"
     yield f'<body class="{"failed" if report.first else "passed"}">\n<h1>{escape(title)}</h1>'
-    yield f"<p>{escape(first_line(report).capitalize())}.</p>"
+    yield f"<p>{escape(_sentence(first_line(report)))}</p>"
     if report.note:
-        yield f"<p>{escape(report.note)}</p>"
+        yield f"<p>{escape(_sentence(report.note))}</p>"
     if report.layers:
         yield f'<figure class="plot">{_plot(report.layers)}<figcaption>'
         yield f"Signal to noise ratio of the output of each operator, run alone in {escape(report.runtime)}, in the file's"
         yield "order; higher is better. Own: with the float network's values as its inputs. Inherited: what the errors of"
-        yield "its inputs change in it. Total: in the file. Crosses: here the two part.</figcaption></figure>"
+        yield "its inputs change in it. Total: in the file. Crosses: here the two part. A gap: equal.</figcaption></figure>"
         yield from _table(report.layers)
     yield f'<p class="muted">{report.without_counterpart} operators have no counterpart in the float network; their errors'
     yield "are in the next one's. Written by edgedeploy.</p>\n</body>\n</html>"
@@ -54,7 +55,7 @@ def _plot(layers: Sequence[LayerError]) -> str:
     except ImportError:
         raise MissingExtra("reports", "matplotlib", "the page of --layers") from None
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "edgedeploy", "font.size": 9}):
-        figure, axes = new_axes(3.2, width=8.0)
+        figure, axes = new_axes(3.2, width=6.4)
         numbers = list(range(len(layers)))
         for label, colour, style, values in (
             ("inherited", MUTED, ":", [layer.inherited_sqnr_db for layer in layers]),
@@ -72,7 +73,12 @@ def _plot(layers: Sequence[LayerError]) -> str:
 
 
 def _height(value: float | None) -> float:
-    return HIGHEST_DB if value is None else max(-20.0, min(value, HIGHEST_DB))
+    """Equal values have no height: the line has a gap there."""
+    return math.nan if value is None else max(LOWEST_DB, value)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _table(layers: Sequence[LayerError]) -> Iterator[str]:

@@ -9,7 +9,7 @@ bootstrap over images, drawn once for both networks, so that the difference is p
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from edgedeploy.core.results.evaluation import Estimate
 Z = 1.959963984540054  # of a 95 % interval
 RESAMPLES = 1_000
 SEED = 0
+BLOCK = 4_000_000  # weights that are in memory at a time
 Weights = NDArray[np.float64]  # (resamples, images): how often each image was drawn
 
 
@@ -59,10 +60,13 @@ def _correlation(both: int, only_a: int, only_b: int, none: int) -> float:
     return corrected / math.sqrt(product)
 
 
-def draws(count: int) -> Weights:
-    """How often each of `count` images comes into each resample; the seed is fixed."""
+def draws(count: int) -> Iterator[Weights]:
+    """How often each of `count` images comes into each resample, in blocks of resamples; the seed is fixed."""
     rng = np.random.default_rng(SEED)
-    return rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES).astype(np.float64)
+    rows = max(1, min(RESAMPLES, BLOCK // count))
+    for first in range(0, RESAMPLES, rows):
+        size = min(rows, RESAMPLES - first)
+        yield rng.multinomial(count, np.full(count, 1 / count), size=size).astype(np.float64)
 
 
 def bootstrap(figure: Callable[[Weights], NDArray[np.float64]], count: int) -> Estimate:
@@ -72,7 +76,8 @@ def bootstrap(figure: Callable[[Weights], NDArray[np.float64]], count: int) -> E
         figure: takes weights of the images, one row for each resample, and returns the figure of each row.
     """
     value = float(figure(np.ones((1, count)))[0])
-    low, high = np.quantile(figure(draws(count)), [0.025, 0.975])
+    drawn = np.concatenate([figure(weights) for weights in draws(count)])
+    low, high = np.quantile(drawn, [0.025, 0.975])
     return Estimate(value, float(low), float(high))
 
 

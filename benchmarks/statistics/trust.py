@@ -13,6 +13,7 @@ from .launches import Launch, levels, split_launches, steady_samples
 from .noise import NoiseModel
 from .shape import drift, outlier_share, two_modes
 from .summary import summarise
+from .sustained import describe_sustained
 
 LEAST_SAMPLES = 30
 LARGEST_DRIFT = 0.03
@@ -20,6 +21,13 @@ LARGEST_MODE_GAP = 0.03
 LARGEST_SPREAD = 0.05  # of the launches' medians
 LARGEST_OUTLIER_SHARE = 0.1
 LARGEST_SLOWED_SHARE = 0.25
+MLPERF_QUERIES, MLPERF_SECONDS = 1024, 60
+MLPERF_TIMED_SHARE = 0.8  # the runner's own work between two queries is not in their samples
+# What a protocol is for, or asks for, is no doubt about its rows.
+EXPECTED = {
+    "sustained": ("one launch", "drift", "no steady state", "throttled", "clock frequency", "two modes"),
+    "mlperf": ("one launch",),
+}
 
 
 def assess(row: Measurement) -> Measurement:
@@ -27,10 +35,16 @@ def assess(row: Measurement) -> Measurement:
     if not row.samples_ns:
         return row
     launches = split_launches(row.samples_ns, row.sample_launches)
+    if row.protocol == "mlperf":  # whose rules count every query
+        launches = [Launch(launch.samples) for launch in launches]
     steady = steady_samples(launches)
     p50, p90, p99 = quantile_intervals(launches, (0.5, 0.9, 0.99))
     statistics = replace(describe(launches), median_interval_ns=p50, p90_interval_ns=p90, p99_interval_ns=p99)
-    return replace(row, latency_ns=summarise(steady), statistics=statistics, verdict=_trust(row, launches, statistics))
+    found = replace(row, latency_ns=summarise(steady), statistics=statistics, verdict=_trust(row, launches, statistics))
+    if row.protocol != "sustained":
+        return found
+    states = [state for state in (row.state_before, *row.state_during, row.state_after) if state is not None]
+    return replace(found, sustained=describe_sustained(row.samples_ns, states))
 
 
 def judge(row: Measurement, launches: Sequence[Launch]) -> Trust:
@@ -57,8 +71,21 @@ def describe(launches: Sequence[Launch]) -> LatencyStatistics:
 
 
 def _trust(row: Measurement, launches: Sequence[Launch], statistics: LatencyStatistics) -> Trust:
-    doubts = (*_doubts(launches, statistics), *_doubts_of_device(row))
+    expected = EXPECTED.get(row.protocol, ())
+    found = (*_doubts(launches, statistics), *_doubts_of_device(row), *_doubts_of_rules(row))
+    doubts = tuple(doubt for doubt in found if doubt.kind not in expected)
     return Trust(trustworthy=not doubts, doubts=doubts)
+
+
+def _doubts_of_rules(row: Measurement) -> Iterator[Doubt]:
+    count, seconds = len(row.samples_ns), sum(row.samples_ns) / 1e9
+    if row.protocol == "mlperf" and (count < MLPERF_QUERIES or seconds < MLPERF_TIMED_SHARE * MLPERF_SECONDS):
+        yield Doubt(
+            "rules",
+            f"MLPerf's single stream asks for {MLPERF_QUERIES} queries and {MLPERF_SECONDS} s; it had {count} in "
+            f"{seconds:.0f} s",
+            "a smaller network",
+        )
 
 
 def _doubts(launches: Sequence[Launch], statistics: LatencyStatistics) -> Iterator[Doubt]:

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from typing import NoReturn
 
+from edgedeploy.core.child_processes import end_children
 from edgedeploy.core.storage.files import remove_unfinished
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -22,10 +23,11 @@ class Stopped(BaseException):
 
 
 def end_at_once(number: int, _: object = None) -> NoReturn:
-    """Removes unfinished files and ends the process, with the exit code that shells give to this signal.
+    """Ends child processes, removes unfinished files, and ends with the exit code that shells give to this signal.
 
     Nothing unwinds: converters swallow exceptions, and their threads crash when a process unwinds around them.
     """
+    end_children()
     remove_unfinished()
     with contextlib.suppress(OSError):
         os.write(2, b"\ninterrupted; nothing half-written is left\n")

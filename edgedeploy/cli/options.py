@@ -15,7 +15,7 @@ DeviceOption = Annotated[
         "--device",
         "-d",
         metavar="DEVICE",
-        help="local, adb:NAME, ssh:user@host, an alias of edgedeploy.toml, or qemu[:CPU].",
+        help="local, adb:NAME, ssh:user@host, an alias of edgedeploy.toml, qemu[:CPU], or replay:FILE (bench only).",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print records as JSON instead of a table.")]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from edgedeploy.core.errors import visible
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
 
 class RichReporter:
@@ -28,21 +28,33 @@ class RichReporter:
         self.console = Console(file=file, soft_wrap=True, highlight=False, emoji=False)
         self.verbose = verbose
         self._progress: Progress | None = None
+        self._tasks: list[TaskID] = []  # of the stages that run now, which may be several
 
     @contextlib.contextmanager
     def stage(self, text: str) -> Iterator[None]:
         """Draws a spinner while the block runs, then prints a line with its duration."""
         start = time.perf_counter()
-        if self.console.is_terminal:
-            with self._bar() as self._progress:
-                self._progress.add_task(_shown(text), total=None)
-                try:
-                    yield
-                finally:
-                    self._progress = None
-        else:
+        with self._drawn(text) if self.console.is_terminal else contextlib.nullcontext():
             yield
         self.console.print(f"  {_shown(text)}  [dim]{time.perf_counter() - start:.1f} s[/dim]")
+
+    @contextlib.contextmanager
+    def _drawn(self, text: str) -> Iterator[None]:
+        """A line with a spinner below those of the other stages that run now."""
+        if self._progress is None:
+            self._progress = self._bar()
+            self._progress.start()
+        progress = self._progress
+        task = progress.add_task(_shown(text), total=None)
+        self._tasks.append(task)
+        try:
+            yield
+        finally:
+            progress.remove_task(task)
+            self._tasks.remove(task)
+            if not self._tasks:
+                self._progress = None
+                progress.stop()
 
     def _bar(self) -> Progress:
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -57,9 +69,9 @@ class RichReporter:
         )
 
     def advance(self, done: int, total: int) -> None:
-        """Fills the bar of the current stage."""
+        """Fills the bar of the stage that began last."""
         if self._progress is not None:
-            self._progress.update(self._progress.task_ids[0], completed=done, total=total)
+            self._progress.update(self._tasks[-1], completed=done, total=total)
 
     def note(self, text: str) -> None:
         """Prints a line that begins with "note:"."""

@@ -4,6 +4,7 @@
                                manifest.json     what made the file; see Manifest
                                operators.json    every operator of the file, with the module it came from
                                golden.npz        inputs and the float network's outputs for them
+                               recipe.toml       how numbers are stored and computed, as --recipe takes it
 
 Nothing is ever parsed out of a file name. `golden.npz` lets `verify` and `bench` compare the file with the reference again,
 on this machine or on a device, without torch.
@@ -33,6 +34,7 @@ SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
 OPERATORS = "operators.json"
 GOLDEN = "golden.npz"
+RECIPE = "recipe.toml"
 NHWC = "NHWC"  # TensorSpec.layout of channels-last images
 
 
@@ -236,7 +238,7 @@ def files_of_artifact(folder: Path) -> set[str]:
         described = {file.name for file in Manifest.from_json(path.read_bytes()).files}
     except (OSError, RecordInvalid):
         described = {backend.file for backend in BACKENDS}
-    return {MANIFEST, OPERATORS, GOLDEN, *described}
+    return {MANIFEST, OPERATORS, GOLDEN, RECIPE, *described}
 
 
 def _check_file(folder: Path, file: ArtifactFile, manifest: Path) -> None:

@@ -61,6 +61,9 @@ class Backend:
         packages: what exporting and running need.
         native: the runtime's libraries.
         channels_last: images are NHWC in the format's own operators.
+        converts_once: the exporter makes a float model once, and all number formats from it.
+        lowering_time: roughly how long the exporter takes, compared with others; what takes longest starts first.
+        mixes_formats: a file may hold more than one quantized number format.
     """
 
     name: str
@@ -75,6 +78,9 @@ class Backend:
     packages: tuple[Package, ...]
     native: NativeLibraries
     channels_last: bool = False
+    converts_once: bool = True
+    lowering_time: int = 1
+    mixes_formats: bool = False
 
     def __str__(self) -> str:
         return self.name
@@ -147,6 +153,8 @@ BACKENDS: Registry[Backend] = Registry(
                 licences=("{info}/licenses/LICENSE",),
                 headers="executorch/include",
             ),
+            converts_once=False,
+            lowering_time=5,
         ),
         Backend(
             name="tflite",
@@ -171,6 +179,8 @@ BACKENDS: Registry[Backend] = Registry(
                 licences=("{info}/licenses/LICENSE",),
             ),
             channels_last=True,
+            lowering_time=2,
+            mixes_formats=True,
         ),
     ),
     name_of=str,

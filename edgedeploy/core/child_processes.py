@@ -7,8 +7,10 @@ do not come at all. So no file that lies where a user works can take the place o
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import edgedeploy
@@ -17,6 +19,7 @@ from edgedeploy.core.errors import OutputFailed
 PACKAGE = Path(edgedeploy.__file__).absolute().parent
 LAUNCHER = PACKAGE / "launcher.py"
 SEARCH_PATH = "EDGEDEPLOY_SEARCH_PATH"
+_endings: list[Callable[[], None]] = []
 
 
 def module_command(module: str, *arguments: str) -> list[str]:
@@ -57,3 +60,20 @@ def search_path() -> list[str]:
     script = getattr(sys.modules.get("__main__"), "__file__", None)
     of_the_user = {Path.cwd().resolve()} | ({Path(script).resolve().parent} if script else set())
     return [entry for entry in sys.path if Path(entry).is_absolute() and Path(entry).resolve() not in of_the_user]
+
+
+@contextlib.contextmanager
+def ended_by(end: Callable[[], None]) -> Iterator[None]:
+    """A block with child processes that `end` ends; it is called after the block, and by `end_children`."""
+    _endings.append(end)
+    try:
+        yield
+    finally:
+        _endings.remove(end)
+        end()
+
+
+def end_children() -> None:
+    """Ends the child processes of every such block; for a process that is about to end without unwinding."""
+    for end in _endings:
+        end()

@@ -6,6 +6,7 @@
     │   ├── InputSizeRefused       2  the network cannot take this input size
     │   ├── WeightsInvalid         2  a checkpoint that is missing, damaged, or of another network
     │   ├── CalibrationInvalid     2  too few usable images
+    │   ├── RecipeInvalid          2  a recipe that cannot be read, or that a runtime cannot follow
     │   ├── ModelInvalid           2  a network of the user's that cannot be built or run
     │   ├── ArtifactInvalid        2  a file that is not what its manifest says
     │   ├── ResultsInvalid         2  a result file that is damaged, foreign, or of a newer version
@@ -121,6 +122,10 @@ class WeightsInvalid(UsageError):
 
 class CalibrationInvalid(UsageError):
     """Not enough usable calibration images."""
+
+
+class RecipeInvalid(UsageError):
+    """A recipe that is not one, or that asks a runtime for what it does not have."""
 
 
 class ModelInvalid(UsageError):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from .device import ConditionLogEntry, DeviceInfo, DeviceState
 from .parity import Parity
 from .results.paired import PairedComparison
+from .results.sustained import Sustained
 from .results.verdict import LatencyStatistics, Trust
 from .storage.json_records import decode, encode
 from .versions import EDGEDEPLOY_VERSION, versions
@@ -176,6 +177,8 @@ class Measurement:
         rewrites: how often each rewrite was applied at the export.
         made_with: the versions of the packages that made the artifact.
         launches: load, first inference and memory of each launch of the runner.
+        protocol: "default", "interleaved", "mlperf" or "sustained": how long was measured.
+        sustained: the course of a row of protocol "sustained".
         statistics: how sure the figures are, and `verdict`: whether they are trustworthy; None without samples.
     """
 
@@ -216,6 +219,8 @@ class Measurement:
     rewrites: Mapping[str, int] = field(default_factory=dict)
     made_with: Mapping[str, str] = field(default_factory=dict)
     launches: tuple[LaunchFigures, ...] = ()
+    protocol: str = "default"
+    sustained: Sustained | None = None
     statistics: LatencyStatistics | None = None
     verdict: Trust | None = None
 

@@ -45,13 +45,19 @@ class SkippedImage:
 
 @dataclass(frozen=True)
 class CalibrationInfo:
-    """Which inputs the activation ranges come from; `sha256` is of all values, in order."""
+    """Which inputs the activation ranges come from.
+
+    Attributes:
+        sha256: of all values, in order.
+        warnings: what seems wrong with them, and what to do.
+    """
 
     name: str
     count: int
     files: int
     sha256: str
     skipped: tuple[SkippedImage, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,6 +148,49 @@ class GraphSummary:
 
 
 @dataclass(frozen=True)
+class RecipeStep:
+    """One step of a search for a recipe, measured in the real runtime.
+
+    Attributes:
+        change: what was added to the recipe: "plain", a preparation, or "float32 MODULE".
+        sqnr_db: of the recipe with it, on images that were not calibrated on; None for equal outputs.
+        instructions: Arm instructions that it adds, where they are counted or bounded.
+        accuracy: top-1 on labelled images, 0 to 1; None without any.
+    """
+
+    change: str
+    sqnr_db: float | None
+    instructions: int = 0
+    accuracy: float | None = None
+
+
+@dataclass(frozen=True)
+class RecipeSearch:
+    """How a recipe was found.
+
+    Attributes:
+        goal: in words.
+        met: whether it was reached.
+        path: the steps that are in the recipe, in order.
+        base_sqnr_db: of the recipe that exceptions are added to.
+        sensitivity: each block of the network that helps as the only exception, the most helpful first.
+        costs: where the instructions come from: an emulated CPU's name, or "bound" for the fewest that the arithmetic
+            could take.
+        plain_instructions: of the recipe without exceptions.
+        exports: how many artifacts were made for the search.
+    """
+
+    goal: str
+    met: bool
+    path: tuple[RecipeStep, ...]
+    base_sqnr_db: float | None
+    sensitivity: tuple[RecipeStep, ...]
+    costs: str
+    plain_instructions: int
+    exports: int
+
+
+@dataclass(frozen=True)
 class Provenance:
     """What made an artifact.
 
@@ -153,6 +202,7 @@ class Provenance:
         quantizer_settings: the quantizer's own settings, in its own words; None for float.
         rounding_error: the error that float rounding alone may cause in this network, over the output's deviation.
         versions: of Python and every package that took part.
+        search: how the recipe was found; None for one that was given.
     """
 
     edgedeploy: str
@@ -167,3 +217,4 @@ class Provenance:
     quantizer_settings: Any = None
     graph: GraphSummary | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    search: RecipeSearch | None = None

@@ -1,25 +1,55 @@
 """QuantRecipe: how numbers are stored and computed, as ordered rules under a name that can be decoded.
 
-A name is `<when>_w<weights>_a<activations>`; `fp32` alone means that nothing is quantized.
-
-    fp32                        all in float32
-    weight_only_wfp16_afp32     weights stored in half precision, all computed in float32: half the size, same speed
-    dynamic_wi8_afp32           int8 weights, activations quantized on the fly by each operator: no calibration,
-                                a quarter of the size; often slower than static on a phone
-    static_wi8_ai8              int8 weights (one scale per output channel) and int8 activations with ranges fixed by
-                                calibration: smallest and fastest, the one that can lose accuracy
-    static_wi8_au8              the same with uint8 activations, which ONNX Runtime's x86 kernels are made for
-
-The names follow ai-edge-quantizer, so that they mean the same in an issue of either project.
+A built-in recipe's name is `<when>_w<weights>_a<activations>`, as ai-edge-quantizer names its own, so that they mean the
+same in an issue of either project; `fp32` alone means that nothing is quantized. core/recipes has their files.
 
 A recipe's rules are read in order and the last one that matches an operator decides. The first rule matches everything.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
 from fnmatch import fnmatchcase
+
+# One word for what the formats name differently, so that one recipe serves all. What is one operator in one format may be
+# several in another: a LayerNorm is one in ONNX and ExecuTorch, and a dozen in TFLite, where the region "normalization"
+# means them. kind -> types in ONNX, in TFLite, and in a network captured by torch.export
+OPERATOR_KINDS: Mapping[str, tuple[str, ...]] = {
+    "convolution": (
+        *("Conv", "ConvTranspose", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"),
+        *("aten.conv1d.*", "aten.conv2d.*", "aten.conv_transpose2d.*", "aten.convolution.*"),
+    ),
+    "linear": ("Gemm", "FULLY_CONNECTED", "aten.linear.*", "aten.addmm.*"),
+    "matrix_product": ("MatMul", "BATCH_MATMUL", "aten.matmul.*", "aten.bmm.*", "aten.mm.*"),
+    "softmax": ("Softmax", "SOFTMAX", "aten.softmax.*", "aten._softmax.*"),
+    "normalization": ("LayerNormalization", "aten.layer_norm.*", "aten.native_layer_norm.*"),
+    "add": ("Add", "ADD", "aten.add.*", "aten.add_.*"),
+    "subtract": ("Sub", "SUB", "aten.sub.*"),
+    "multiply": ("Mul", "MUL", "aten.mul.*", "aten.mul_.*"),
+    "divide": ("Div", "DIV", "aten.div.*"),
+    "gelu": ("Gelu", "GELU", "aten.gelu.*"),
+    "sigmoid": ("Sigmoid", "LOGISTIC", "aten.sigmoid.*"),
+    "tanh": ("Tanh", "TANH", "aten.tanh.*"),
+    "hard_swish": ("HardSwish", "HARD_SWISH", "aten.hardswish.*", "aten.hardswish_.*"),
+    "hard_sigmoid": ("HardSigmoid", "aten.hardsigmoid.*"),
+    "relu": ("Relu", "RELU", "RELU6", "aten.relu.*", "aten.relu_.*", "aten.hardtanh.*"),
+    "resize": ("Resize", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "aten.upsample*"),
+    "pooling": (
+        *("AveragePool", "MaxPool", "GlobalAveragePool", "AVERAGE_POOL_2D", "MAX_POOL_2D"),
+        *("aten.avg_pool2d.*", "aten.max_pool2d.*", "aten.adaptive_avg_pool2d.*"),
+    ),
+    "mean": ("ReduceMean", "MEAN", "aten.mean.*"),
+    "concatenation": ("Concat", "CONCATENATION", "aten.cat.*"),
+}
+
+
+def operator_kind(operator: str) -> str:
+    """The kind of an operator type; "" for one of no kind."""
+    return next(
+        (kind for kind, types in OPERATOR_KINDS.items() if any(fnmatchcase(operator, pattern) for pattern in types)), ""
+    )
 
 
 class NumberFormat(Enum):
@@ -30,17 +60,33 @@ class NumberFormat(Enum):
     DYNAMIC_INT8 = "dynamic_int8"
     STATIC_INT8 = "static_int8"
     STATIC_UINT8_ACTIVATIONS = "static_uint8_activations"
+    STATIC_INT16_ACTIVATIONS = "static_int16_activations"
 
     @property
     def is_static(self) -> bool:
         """Whether activations have ranges that are fixed beforehand."""
-        return self in (NumberFormat.STATIC_INT8, NumberFormat.STATIC_UINT8_ACTIVATIONS)
+        return self.value.startswith("static_")
+
+    @property
+    def activation_bits(self) -> int:
+        """Of activations with fixed ranges."""
+        return 16 if self is NumberFormat.STATIC_INT16_ACTIVATIONS else 8
 
 
 class Observer(Enum):
     """How an activation's range is taken from calibration samples."""
 
-    MIN_MAX = "min_max"
+    MIN_MAX = "min_max"  # the smallest and the largest value
+    PERCENTILE = "percentile"  # without the outermost values
+    MSE = "mse"  # the least squared error of all values
+    ENTROPY = "entropy"  # the least change of the values' distribution
+
+
+class Preparation(Enum):
+    """Changes to the float network that make it easier to quantize and cost nothing at run time."""
+
+    EQUALIZE_CHANNELS = "equalize_channels"
+    CORRECT_BIAS = "correct_bias"
 
 
 class Region(Enum):
@@ -57,8 +103,10 @@ class Scope:
     """Which operators a rule is about; an empty field matches all.
 
     Attributes:
-        module: pattern of module paths, such as "backbone.stages.3.*" (`*` and `?` as in file names).
-        operator: the operator's type as the format names it, with the same wildcards: "Conv", "BATCH_MATMUL", "aten.bmm*".
+        module: pattern of module paths, such as "backbone.stages.3" (`*` and `?` as in file names); it also matches
+            everything inside of what it matches.
+        operator: a kind of OPERATOR_KINDS, such as "convolution", or the operator's type as the format names it:
+            "Conv", "BATCH_MATMUL", "aten.bmm*"; with the same wildcards.
         region: a part of the graph.
     """
 
@@ -69,10 +117,18 @@ class Scope:
     def matches(self, operator: str, module: str, region: Region | None) -> bool:
         """Whether an operator of this type, from this module and in this region, is meant."""
         return (
-            (not self.module or fnmatchcase(module, self.module))
-            and (not self.operator or fnmatchcase(operator, self.operator))
+            (not self.module or _matches_path(module, self.module))
+            and (not self.operator or any(fnmatchcase(n, self.operator) for n in (operator, operator_kind(operator))))
             and (self.region is None or self.region == region)
         )
+
+    def __str__(self) -> str:
+        fields = ("module", self.module), ("operator", self.operator), ("region", self.region and self.region.value)
+        return ", ".join(f"{name} '{value}'" for name, value in fields if value) or "everything"
+
+
+def _matches_path(path: str, pattern: str) -> bool:
+    return fnmatchcase(path, pattern) or fnmatchcase(path, f"{pattern}.*")
 
 
 EVERYTHING = Scope()
@@ -92,12 +148,14 @@ class QuantRecipe:
     """How numbers are stored and computed.
 
     Attributes:
-        name: see the module's docstring.
+        name: of a built-in one, see the module's docstring; of a file, as it says.
         rules: in order; the last one that matches decides. The first has no scope.
+        prepare: what is done to the float network before.
     """
 
     name: str
     rules: tuple[RecipeRule, ...]
+    prepare: tuple[Preparation, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.rules or self.rules[0].scope != EVERYTHING:
@@ -123,22 +181,21 @@ class QuantRecipe:
         """Whether ranges of activations are fixed beforehand."""
         return any(format.is_static for format in self.formats)
 
+    def rule_of(self, operator: str, module: str = "", region: Region | None = None) -> RecipeRule:
+        """The last rule that matches an operator."""
+        return next(rule for rule in reversed(self.rules) if rule.scope.matches(operator, module, region))
+
     def format_of(self, operator: str, module: str = "", region: Region | None = None) -> NumberFormat:
-        """The format of one operator: that of the last rule that matches it."""
-        return next(rule.format for rule in reversed(self.rules) if rule.scope.matches(operator, module, region))
+        """The format of one operator."""
+        return self.rule_of(operator, module, region).format
+
+    def with_rules(self, *rules: RecipeRule) -> QuantRecipe:
+        """The recipe with further rules at its end."""
+        return replace(self, rules=(*self.rules, *rules))
+
+    def excluding(self, *modules: str) -> QuantRecipe:
+        """The recipe with these modules left in float32."""
+        return self.with_rules(*(RecipeRule(NumberFormat.FLOAT32, Scope(module=module)) for module in modules))
 
     def __str__(self) -> str:
         return self.name
-
-
-def _quantized(name: str, format: NumberFormat) -> QuantRecipe:
-    """`format` everywhere but in the regions where int8 would round most of the signal away."""
-    in_float = (RecipeRule(NumberFormat.FLOAT32, Scope(region=region)) for region in Region)
-    return QuantRecipe(name, (RecipeRule(format), *in_float))
-
-
-FP32 = QuantRecipe("fp32", (RecipeRule(NumberFormat.FLOAT32),))
-WEIGHT_ONLY_FP16 = QuantRecipe("weight_only_wfp16_afp32", (RecipeRule(NumberFormat.FLOAT16_WEIGHTS),))
-DYNAMIC_INT8 = QuantRecipe("dynamic_wi8_afp32", (RecipeRule(NumberFormat.DYNAMIC_INT8),))
-STATIC_INT8 = _quantized("static_wi8_ai8", NumberFormat.STATIC_INT8)
-STATIC_UINT8_ACTIVATIONS = _quantized("static_wi8_au8", NumberFormat.STATIC_UINT8_ACTIVATIONS)

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from edgedeploy.core.errors import CalibrationInvalid
 from edgedeploy.core.provenance import CalibrationInfo, SkippedImage
 from edgedeploy.core.spec import Preprocessing
+from edgedeploy.core.storage.arrays import StoredArrays
 
-from .preprocessing import EXTENSIONS, check_image_file, preprocess, read_image
+from .preprocessing import check_image_file, preprocess, read_image
+from .sampling import by_folder, evenly, image_files
 
 Progress = Callable[[int, int], None]  # usable images so far, images wanted
 
@@ -27,15 +29,17 @@ class CalibrationSet:
 
     Attributes:
         name: where they come from, in words.
-        images: (1, 3, h, w) float32 each.
+        images: (1, 3, h, w) float32 each; those of a folder are in a temporary file and not all in memory.
         skipped: files that were not usable, and why.
         files: how many image files were read.
+        is_of_the_user: they are from a folder that the user named.
     """
 
     name: str
     images: Sequence[NDArray[np.float32]]
     skipped: tuple[SkippedImage, ...] = ()
     files: int = 0
+    is_of_the_user: bool = False
 
     def __len__(self) -> int:
         return len(self.images)
@@ -60,14 +64,15 @@ class CalibrationSet:
 def calibration_from_folder(
     folder: Path, size: tuple[int, int], preprocessing: Preprocessing, count: int, progress: Progress | None = None
 ) -> CalibrationSet:
-    """The first `count` usable images of a folder and its subfolders, by name, preprocessed as the model wants them.
+    """`count` usable images of a folder and its subfolders, preprocessed as the model wants them.
 
-    A damaged image is skipped and named. Raises CalibrationInvalid when fewer than 8 are usable.
+    They are drawn with a fixed seed, as many from each subfolder: neither the first by name nor the first classes. A
+    damaged image is skipped and named. Raises CalibrationInvalid when fewer than 8 are usable.
     """
     if not folder.is_dir():
         raise CalibrationInvalid(f"{folder} is not a folder", hint="--calib DIR with a folder of images")
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
-    images: list[NDArray[np.float32]] = []
+    paths = evenly(by_folder(image_files(folder)))
+    images = StoredArrays()
     skipped: list[SkippedImage] = []
     seen: dict[str, str] = {}
     for path in paths:
@@ -96,4 +101,4 @@ def calibration_from_folder(
             ],
             hint="a folder with more images, or leave --calib out to use the built-in photographs",
         )
-    return CalibrationSet(str(folder), images, tuple(skipped), len(images))
+    return CalibrationSet(str(folder), images, tuple(skipped), len(images), is_of_the_user=True)

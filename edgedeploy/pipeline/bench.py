@@ -18,6 +18,7 @@ from edgedeploy.core.errors import (
     EdgedeployError,
     NoDevice,
     NotTrustworthy,
+    ResultsInvalid,
     RunnerFailed,
     UnknownName,
     UsageError,
@@ -29,13 +30,21 @@ from edgedeploy.core.results.paired import PairedComparison
 from edgedeploy.core.storage.files import is_replaceable, write_atomically
 
 from .measuring.options import BenchKeywords, BenchOptions
+from .measuring.recorded import as_recorded, line_of
 from .verification import HostReference, parity_of, workload_of
 
 if TYPE_CHECKING:
     from edgedeploy.benchmarks.executors import Executor, RunOptions, RunOutput, Workload
+    from edgedeploy.benchmarks.recording.records import RecordedOptions
 
 ARTIFACTS = Path("artifacts")
-ENDS_THE_BENCH = (DeviceLost, NoDevice, DeviceBusy, DeviceTooHot)  # the next artifact would meet the same
+ENDS_THE_BENCH = (
+    DeviceLost,
+    NoDevice,
+    DeviceBusy,
+    DeviceTooHot,
+    ResultsInvalid,
+)  # the next artifact would meet the same
 
 OnRow = Callable[[int, Measurement], object]  # the row's index, and the row whenever it is new or completed
 
@@ -58,18 +67,19 @@ def bench(
     Raises UsageError, a DeviceError, or RunnerFailed after the last artifact where some were not measured; its `completed`
     has the measurements of the others.
     """
-    chosen = BenchOptions(**options)
+    chosen = as_recorded(BenchOptions(**options))
     reporter = reporter or NullReporter()
     failures: list[str] = []
     found = load_named(find_named(artifacts), failures, reporter)
     found = artifacts_for_runtime(found, chosen.runtime, reporter)
     rows = Rows(chosen.json_file, on_row)
-    with open_for(chosen, rows) as executor, HostReference(reporter) as host:
+    with open_for(chosen, rows, line_of(chosen, found)) as executor, HostReference(reporter) as host:
         for artifact in found:
             for threads in threads_of(executor, chosen.threads, reporter):
                 run_options = chosen.run_options(threads)
                 try:
-                    rows.add(measure(artifact, executor, run_options, host, reporter))
+                    place = Place(executor, host, threads, chosen.protocol)
+                    rows.add(measure(artifact, run_options, place, reporter))
                     if chosen.profile:
                         rows.add_profile(profile_of(artifact, executor, run_options, reporter))
                 except ENDS_THE_BENCH:
@@ -170,40 +180,45 @@ class Rows:
 
 
 @contextlib.contextmanager
-def open_for(options: BenchOptions, rows: Rows) -> Iterator[Executor]:
-    """The executor; when it is left, however that happens, the rows are completed with what was restored there."""
+def open_for(options: BenchOptions, rows: Rows, line: RecordedOptions) -> Iterator[Executor]:
+    """The executor; when it is left, however that happens, the rows are completed with what was restored there, and the
+    record of this `line` is written, if one was asked for.
+    """
     from edgedeploy.benchmarks.executors import open_executor
+    from edgedeploy.benchmarks.recording.recorder import Recorder
 
     executor: Executor | None = None
+    recorder = Recorder(options.record_names) if options.record else None
     try:
-        with open_executor(options.device, options.executor_options()) as executor:
+        with open_executor(options.device, options.executor_options(recorder)) as executor:
             yield executor
     finally:
         if executor is not None and executor.restored and rows.measurements:
             rows.add_restored(executor.restored)
         rows.close()
+        if recorder and options.record:
+            recorder.write(Path(options.record), line, rows.measurements)
 
 
-def measure(
-    artifact: Artifact, executor: Executor, options: RunOptions, host: HostReference, reporter: Reporter
-) -> Measurement:
+def measure(artifact: Artifact, options: RunOptions, place: Place, reporter: Reporter) -> Measurement:
     """Measures one artifact with one number of threads. Raises RunnerFailed, ArtifactInvalid or a DeviceError."""
     workload = workload_of(artifact, artifact.golden())
-    executor.prepare(workload, reporter)
+    place.executor.prepare(workload, reporter)
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     with reporter.stage(f"measure {artifact} with {options.threads} thread{'s' if options.threads > 1 else ''}"):
-        output = executor.run(workload, options, reporter)
-    return row_of(artifact, workload, output, Place(executor, host, options.threads, started))
+        output = place.executor.run(workload, options, reporter)
+    return row_of(artifact, workload, output, replace(place, started=started))
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where and when an output was measured."""
+    """Where, when and by which protocol an output was measured."""
 
     executor: Executor
     host: HostReference
     threads: int
-    started: str
+    protocol: str = "default"
+    started: str = ""
 
 
 def row_of(artifact: Artifact, workload: Workload, output: RunOutput, place: Place) -> Measurement:
@@ -233,6 +248,7 @@ def row_of(artifact: Artifact, workload: Workload, output: RunOutput, place: Pla
         parity=worst(parity),
         host_agreement=worst(agreement or ()),
         started_at=place.started,
+        protocol=place.protocol,
         input_shapes=tuple(spec.shape for spec in manifest.inputs),
         rewrites={found.rewrite: found.applied for found in manifest.provenance.rewrites},
         made_with=manifest.provenance.versions,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgedeploy.core.errors import UsageError
 
 MAX_THREADS = 1024
+MAX_JOBS = 256
 MAX_SIDE = 16384  # pixels
 MAX_CLASSES = 1_000_000
 MAX_CALIBRATION_IMAGES = 100_000

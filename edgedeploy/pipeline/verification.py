@@ -82,7 +82,7 @@ def check_threshold(name: str, threshold: Threshold, parities: Sequence[Parity])
         raise ParityFailed(
             f"{name} does not compute what the network computes",
             details=misses,
-            hint="more and better calibration images (--calib DIR), another target, or --allow-low-parity to keep it",
+            hint="--recipe auto, more and better images (--calib DIR), another target, or --allow-low-parity to keep it",
         )
 
 

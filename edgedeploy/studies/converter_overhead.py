@@ -11,11 +11,10 @@ import argparse
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 from edgedeploy.core.child_processes import child_environment, module_command
+from edgedeploy.core.storage.files import private_folder
 
 BOUND = 1.5
 
@@ -35,7 +34,7 @@ def bare(model: str, target_name: str) -> None:
     prepared = stages.prepare(network, calibration, options, reporter)
     (target,) = targets
     example = tuple(torch.from_numpy(array) for array in prepared.golden.inputs[0])
-    with tempfile.TemporaryDirectory() as folder:
+    with private_folder() as folder:
         job = ExportJob(
             module=capture(prepared.network.module, example),
             example_inputs=example,
@@ -43,8 +42,8 @@ def bare(model: str, target_name: str) -> None:
             output_names=("out",),
             recipe=target.recipe,
             calibration=calibration.samples,
-            path=Path(folder) / target.file,
-            shared=SharedWork(Path(folder), Path(folder) / "log"),
+            path=folder / target.file,
+            shared=SharedWork(folder, folder / "log"),
         )
         target.exporter()(job)
 
@@ -72,8 +71,8 @@ def main() -> None:
     for target in options.target.split(","):
         pairs = []
         for _ in range(options.rounds):
-            with tempfile.TemporaryDirectory() as folder:
-                ours = seconds("edgedeploy", "export", options.model, "--target", target, "--output", folder)
+            with private_folder() as folder:
+                ours = seconds("edgedeploy", "export", options.model, "--target", target, "--output", str(folder))
             pairs.append(
                 (
                     ours,

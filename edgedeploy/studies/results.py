@@ -70,7 +70,7 @@ class RecordFile(Generic[T]):
 def code_key(root: Path, patterns: Iterable[str], tools: dict[str, str] | None = None) -> str:
     """A hash of the programs that match the patterns below `root`, and of the tools' versions (default: the installed)."""
     files = [path for pattern in patterns for path in sorted(root.glob(pattern))]
-    code = [part for path in files for part in (path.name, _meaning(path.read_text()))]
+    code = [part for path in files for part in (path.name, _meaning(path.read_text(encoding="utf-8")))]
     return key_of([json.dumps(tools or versions(), sort_keys=True), *code])
 
 

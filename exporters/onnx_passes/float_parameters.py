@@ -19,6 +19,8 @@ def restore_float_parameters(model: Any, source: Any) -> int:
     Args:
         source: the float ModelProto that it was made of. Nodes keep their names.
     """
+    from onnx import numpy_helper
+
     graph, done = QdqGraph(model), 0
     originals = {node.name: node for node in source.graph.node}
     floats = {constant.name: constant for constant in source.graph.initializer}
@@ -28,9 +30,10 @@ def restore_float_parameters(model: Any, source: Any) -> int:
             conversion = graph.writers.get(node.input[index])
             if conversion is None or conversion.op_type != "DequantizeLinear" or name not in floats:
                 continue
-            if name not in graph.constants:
-                graph.add(floats[name])
-            node.input[index] = name
+            restored = f"{name}_float"  # the quantizer may have given the name itself to its conversion
+            if restored not in graph.constants:
+                graph.add_constant(restored, numpy_helper.to_array(floats[name]))
+            node.input[index] = restored
             graph.remove_unread(conversion)
             done += 1
     return done

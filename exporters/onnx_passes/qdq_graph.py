@@ -31,7 +31,7 @@ class QdqGraph:
         return [node for node in self.nodes if value in node.input]
 
     def affine(self, conversion: Any) -> Affine | None:
-        """Scale and zero point of a QuantizeLinear or DequantizeLinear; None where they are not two constant scalars of int8."""
+        """Of a QuantizeLinear or DequantizeLinear; None where its scale and zero point are not constant int8 scalars."""
         from onnx import numpy_helper
 
         held = [self.constants.get(name) for name in conversion.input[1:3]]

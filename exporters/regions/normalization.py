@@ -29,6 +29,7 @@ class NormalizationTypes:
         between: what may stand between root and reduction, such as the addition of eps.
         views: reshapes and transposes.
         after: gain, bias, and views that follow the norm.
+        layers: those that a mean may be written as.
     """
 
     roots: tuple[str, ...]
@@ -39,6 +40,7 @@ class NormalizationTypes:
     between: tuple[str, ...]
     views: tuple[str, ...]
     after: tuple[str, ...]
+    layers: tuple[str, ...] = ()
 
 
 @dataclass
@@ -107,9 +109,9 @@ def _add_if_applied(op: Operator, producer: dict[Hashable, Operator], types: Nor
 def _up_to_squares(root: Operator, producer: dict[Hashable, Operator], types: NormalizationTypes) -> list[Operator]:
     """From the root up to the squares and the mean that they are taken around; empty for the root of another value."""
     path, current = [root], root
-    while current.type not in types.sums:
+    while current.type not in (*types.sums, *types.layers):
         sources = [op for value in current.inputs if (op := producer.get(value)) is not None]
-        if len(sources) != 1 or sources[0].type not in (*types.between, *types.views, *types.sums):
+        if len(sources) != 1 or sources[0].type not in (*types.between, *types.views, *types.sums, *types.layers):
             return []
         current = sources[0]
         path.append(current)
@@ -130,15 +132,25 @@ def _up_to_squares(root: Operator, producer: dict[Hashable, Operator], types: No
 def _means(
     operands: tuple[Hashable, ...], producer: dict[Hashable, Operator], types: NormalizationTypes
 ) -> list[Operator]:
-    """The reduction of the first operand of a difference that is the second, and the views between; else nothing."""
-    value, mean = operands[0], operands[-1]
-    path: list[Operator] = []
-    while (op := producer.get(mean)) is not None and op.type in (*types.views, *types.sums):
-        path.append(op)
-        if op.type in types.sums:
-            return path if op.inputs[0] in _views_of(value, producer, types) else []
-        mean = op.inputs[0]
-    return []
+    """The reductions that compute the operands of a difference, and the views between.
+
+    One of them is the mean; where the other is a reduction too, such as the pooling before a classifier's norm, its few
+    values stay in float as well. A layer is a mean only where it reads the other operand.
+    """
+    found: list[Operator] = []
+    for value, other in (operands, operands[::-1]):
+        path: list[Operator] = []
+        while (op := producer.get(value)) is not None and op.type in types.views:
+            path.append(op)
+            value = op.inputs[0]
+        if op is None:
+            continue
+        is_mean = op.type in types.layers and bool(
+            _views_of(op.inputs[0], producer, types) & _views_of(other, producer, types)
+        )
+        if op.type in types.sums or is_mean:
+            found += [*path, op]
+    return found
 
 
 def _views_of(value: Hashable, producer: dict[Hashable, Operator], types: NormalizationTypes) -> set[Hashable]:

@@ -2,7 +2,7 @@
 
     <cache>/weights/<hash of the address>-<file name>     the complete file
                     ....part, ....part.json               the bytes so far, and the version of the file that they are of
-                    pins.json                             address -> SHA-256 of the first download
+                    pins.json                             address, without secrets -> SHA-256 of the first download
 
 A later download with another hash than the pinned one is refused. This stands on urllib: pooch cannot resume, and no small
 package was found that resumes with If-Range, without which the halves of two versions of a file could be joined.
@@ -113,7 +113,8 @@ class Pins:
 
     def _all(self) -> dict[str, Pin]:
         try:
-            return decode(self.path.read_bytes(), dict[str, Pin])
+            found = decode(self.path.read_bytes(), dict[str, Pin])
+            return {_key(address): pin for address, pin in found.items()}  # older versions wrote the whole address
         except FileNotFoundError:
             return {}
         except (OSError, RecordInvalid) as error:
@@ -125,12 +126,12 @@ class Pins:
 
     def known(self, address: str) -> str | None:
         """The pinned SHA-256, or None."""
-        pin = self._all().get(address)
+        pin = self._all().get(_key(address))
         return pin.sha256 if pin else None
 
     def check(self, address: str, sha256: str) -> None:
         """Raises WeightsInvalid for another hash than the pinned one."""
-        pin = self._all().get(address)
+        pin = self._all().get(_key(address))
         if pin and pin.sha256 != sha256:
             raise WeightsInvalid(
                 f"{shown(address)} gives another file than on {pin.pinned_at[:10]}",
@@ -142,7 +143,15 @@ class Pins:
         """Pins an address."""
         pin = Pin(sha256, size_bytes, datetime.now(UTC).isoformat(timespec="seconds"))
         with locked(self.path):
-            write_record(self.path, {**self._all(), address: pin})
+            write_record(self.path, {**self._all(), _key(address): pin})
+
+
+def _key(address: str) -> str:
+    """What stands for an address in the file: itself, or where it has secrets, what may be shown of it and its hash."""
+    plain = shown(address)
+    if plain == address or " " in address:  # no address has a space; a key of this function has
+        return address
+    return f"{plain} {hashlib.sha256(address.encode()).hexdigest()[:16]}"
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ from . import (
     window_shift_to_gather,
 )
 from .graph import capture, seeded_inputs
-from .rewrite import Rewrite, RewrittenModule, apply
+from .rewrite import Rewrite, Rewriter, RewrittenModule, apply
 
 ALL: Registry[Rewrite] = Registry(
     "rewrite",
@@ -92,7 +92,8 @@ ALL: Registry[Rewrite] = Registry(
         hoist_channel_affine.REWRITE,
         fold_layer_norm_affine.REWRITE,
         channels_first_layer_norm.REWRITE,
-        linear_to_conv.REWRITE,
+        linear_to_conv.EVERYWHERE,
+        linear_to_conv.ON_MAPS,
         cancel_permutes.REWRITE,
         pool1x1_to_stride.REWRITE,
         depthwise_transposed_conv_to_shuffle.REWRITE,
@@ -121,4 +122,4 @@ ALL: Registry[Rewrite] = Registry(
     hint="`edgedeploy targets --json` lists each target's rewrites",
 )
 
-__all__ = ["ALL", "Rewrite", "RewrittenModule", "apply", "capture", "seeded_inputs"]
+__all__ = ["ALL", "Rewrite", "Rewriter", "RewrittenModule", "apply", "capture", "seeded_inputs"]

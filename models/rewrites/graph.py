@@ -49,10 +49,11 @@ class Graph:
 
     Args:
         module: a captured network; it is copied, tensors are shared.
+        copied: False for a graph that is only looked at.
     """
 
-    def __init__(self, module: fx.GraphModule) -> None:
-        self.module = _copy_sharing_tensors(module)
+    def __init__(self, module: fx.GraphModule, *, copied: bool = True) -> None:
+        self.module = _copy_sharing_tensors(module) if copied else module
         self.graph = self.module.graph
         self._count = 0
 

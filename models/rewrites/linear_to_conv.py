@@ -9,6 +9,9 @@ Vision networks have three shapes of input:
 In the last two the permutes in front of the layer go; those behind it move on, past elementwise operators, to the
 next layer's (see `layout` and `cancel_permutes`). A linear layer on any other input is declined: a convolution would need
 a permute that is not there.
+
+`linear_to_conv_on_maps` leaves vectors alone, for ONNX Runtime in float: its matrix product of 1280 by 1000 values takes
+0.6 million Arm instructions, its convolution 3.5.
 """
 
 from __future__ import annotations
@@ -37,8 +40,11 @@ class Layout:
 
 
 class LinearToConv(Rewrite):
-    name = "linear_to_conv"
     reason = "a 1x1 convolution works on the map as it lies; a linear layer needs it permuted to channels-last and back"
+
+    def __init__(self, name: str, *, vectors: bool) -> None:
+        self.name = name
+        self._vectors = vectors
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
         return node.target == aten.linear.default
@@ -48,6 +54,8 @@ class LinearToConv(Rewrite):
             raise RewriteRefused("its weight is computed")
         x = source(node)
         rank = len(shape(x))
+        if rank == 2 and not self._vectors:
+            raise RewriteRefused("its input is a vector, for which a matrix product is as good")
         if rank == 2:
             return Layout("vector", x)
         if rank == 4 and permutation(x) == TO_CHANNELS_LAST:
@@ -79,4 +87,5 @@ class LinearToConv(Rewrite):
             sink(graph, y)  # so that the next layer finds it
 
 
-REWRITE = LinearToConv()
+EVERYWHERE = LinearToConv("linear_to_conv", vectors=True)
+ON_MAPS = LinearToConv("linear_to_conv_on_maps", vectors=False)

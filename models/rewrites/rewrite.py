@@ -84,6 +84,9 @@ class RewrittenModule:
 
 def rewrite_once(rewrite: Rewrite, module: fx.GraphModule) -> tuple[fx.GraphModule, int, tuple[Declined, ...]]:
     """Applies a rewrite wherever it matches, without verification: the module, how often, and where it declined."""
+    seen = Graph(module, copied=False)
+    if not any(rewrite.pattern(seen, node) for node in seen.nodes()):  # a copy takes as long as all the rest
+        return module, 0, ()
     graph, applied, declined = Graph(module), 0, []
     for node in graph.nodes():
         if node._erased or not rewrite.pattern(graph, node):
@@ -122,75 +125,95 @@ class Difference:
         )
 
 
-class RewriteVerifier:
-    """Compares a network before and after each rewrite on the same inputs.
+@dataclass(frozen=True)
+class _State:
+    """A network, and its outputs for each set of verification inputs."""
+
+    module: fx.GraphModule
+    outputs: list[list[Tensor]]
+
+
+class Rewriter:
+    """Applies rewrites to one captured network, each verified on the same inputs against the network before it.
+
+    Several lists of rewrites share the steps that they have in common: what a rewrite makes of a network is made once.
 
     Args:
-        module: the captured network as it was.
+        module: the captured network.
         verification_inputs: several sets of inputs.
     """
 
     def __init__(self, module: fx.GraphModule, verification_inputs: Sequence[Inputs]) -> None:
-        self.inputs = verification_inputs
-        self.expected = [_run(module, inputs) for inputs in verification_inputs]
+        self.verification_inputs = verification_inputs
+        self._start = _State(module, [_run(module, inputs) for inputs in verification_inputs])
+        self._steps: dict[tuple[fx.GraphModule, str], tuple[_State, RewriteOutcome]] = {}
         self.rounding_error = LAYERS_DISTURBED * max(
             (
                 _relative_error(reference, moved)
-                for inputs, outputs in zip(verification_inputs, self.expected, strict=True)
+                for inputs, outputs in zip(verification_inputs, self._start.outputs, strict=True)
                 for reference, moved in zip(outputs, _run(module, _moved_by_one_ulp(inputs)), strict=True)
                 if reference.is_floating_point()
             ),
             default=0.0,
         )
 
-    def compare(self, module: fx.GraphModule) -> Difference:
-        """Runs `module`. Raises RewriteMismatch where its outputs have another number, shape or type."""
-        outputs = [_run(module, inputs) for inputs in self.inputs]
+    def apply(self, rewrites: Sequence[Rewrite]) -> RewrittenModule:
+        """Applies rewrites in order.
+
+        An exact rewrite that moves an output by more than its bound is a bug: RewriteMismatch names it. An approximate
+        one that is too coarse for this network is not applied, and its outcome gives the reason.
+        """
+        state, outcomes = self._start, []
+        for rewrite in rewrites:
+            step = state.module, rewrite.name
+            if step not in self._steps:
+                self._steps[step] = self._apply_one(rewrite, state)
+            state, outcome = self._steps[step]
+            outcomes.append(outcome)
+        return RewrittenModule(state.module, tuple(outcomes), self.rounding_error)
+
+    def difference(self, module: fx.GraphModule) -> Difference:
+        """How far a network is from the captured one. Raises RewriteMismatch where the outputs have another form."""
+        return self._compare(module, self._start)
+
+    def _apply_one(self, rewrite: Rewrite, state: _State) -> tuple[_State, RewriteOutcome]:
+        candidate, applied, declined = rewrite_once(rewrite, state.module)
+        bound = rewrite.exactness
+        difference = self._compare(candidate, state) if applied else Difference(0.0, 0.0, state.outputs)
+        relative, differing = difference.relative_error, difference.differing_share
+        if difference.within(bound, self.rounding_error):
+            state = _State(candidate, difference.outputs)
+        elif bound.kind == "approximate":
+            reason = (
+                f"outputs would differ by {relative:.1g} σ and {differing:.1%} of the "
+                f"labels, {bound.relative_error:.1g} σ and {bound.differing_share:.1%} are the bound"
+            )
+            applied, relative, differing = 0, 0.0, 0.0
+            declined = (*declined, Declined("", rewrite.name, reason))
+        else:
+            raise _mismatch(rewrite, difference, applied, self.rounding_error)
+        return state, RewriteOutcome(rewrite.name, bound, applied, relative, differing, declined)
+
+    def _compare(self, module: fx.GraphModule, before: _State) -> Difference:
+        """Runs `module`. Raises RewriteMismatch where its outputs have another number, shape or type than before."""
+        outputs = [_run(module, inputs) for inputs in self.verification_inputs]
         relative = differing = 0.0
-        for before, after in zip(self.expected, outputs, strict=True):
-            if [(t.shape, t.dtype) for t in before] != [(t.shape, t.dtype) for t in after]:
+        for expected, after in zip(before.outputs, outputs, strict=True):
+            if [(t.shape, t.dtype) for t in expected] != [(t.shape, t.dtype) for t in after]:
                 raise RewriteMismatch("the outputs changed in number, shape or type")
-            for reference, actual in zip(before, after, strict=True):
+            for reference, actual in zip(expected, after, strict=True):
                 if reference.is_floating_point():
                     relative = max(relative, _relative_error(reference, actual))
                 else:
                     differing = max(differing, float((reference != actual).double().mean()))
         return Difference(relative, differing, outputs)
 
-    def accept(self, difference: Difference) -> None:
-        """The next rewrite is compared with these outputs."""
-        self.expected = difference.outputs
-
 
 def apply(
     rewrites: Sequence[Rewrite], module: fx.GraphModule, verification_inputs: Sequence[Inputs]
 ) -> RewrittenModule:
-    """Applies rewrites in order, each verified against the network before it.
-
-    An exact rewrite that moves an output by more than its bound is a bug: RewriteMismatch names it. An approximate one
-    that is too coarse for this network is not applied, and its outcome gives the reason.
-    """
-    verifier = RewriteVerifier(module, verification_inputs)
-    outcomes: list[RewriteOutcome] = []
-    for rewrite in rewrites:
-        candidate, applied, declined = rewrite_once(rewrite, module)
-        bound = rewrite.exactness
-        difference = verifier.compare(candidate) if applied else Difference(0.0, 0.0, verifier.expected)
-        if difference.within(bound, verifier.rounding_error):
-            module = candidate
-            verifier.accept(difference)
-            relative, differing = difference.relative_error, difference.differing_share
-        elif bound.kind == "approximate":
-            reason = (
-                f"outputs would differ by {difference.relative_error:.1g} σ and {difference.differing_share:.1%} of the "
-                f"labels, {bound.relative_error:.1g} σ and {bound.differing_share:.1%} are the bound"
-            )
-            applied, relative, differing = 0, 0.0, 0.0
-            declined = (*declined, Declined("", rewrite.name, reason))
-        else:
-            raise _mismatch(rewrite, difference, applied, verifier.rounding_error)
-        outcomes.append(RewriteOutcome(rewrite.name, bound, applied, relative, differing, declined))
-    return RewrittenModule(module, tuple(outcomes), verifier.rounding_error)
+    """Applies one list of rewrites; see Rewriter."""
+    return Rewriter(module, verification_inputs).apply(rewrites)
 
 
 def _mismatch(rewrite: Rewrite, difference: Difference, applied: int, rounding_error: float) -> RewriteMismatch:

@@ -68,7 +68,8 @@ class TransposedConvToShuffle(Rewrite):
             raise RewriteRefused("its windows or strides are not square")
         if dilations != (1, 1):
             raise RewriteRefused("its kernel is dilated")
-        plan = Phases(rates[0], -(-height // rates[0]), all_ints(argument(node, 4), 2))  # type: ignore[arg-type]
+        top, left = all_ints(argument(node, 4), 2)
+        plan = Phases(rates[0], -(-height // rates[0]), (top, left))
         for first, cut, (old, new) in zip(
             plan.first, all_ints(argument(node, 5), 2), zip(shape(source(node))[2:], shape(node)[2:], strict=True),
             strict=True,

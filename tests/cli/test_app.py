@@ -13,7 +13,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-COMMANDS = ("models", "targets", "weights", "export", "verify", "bench", "doctor", "devices", "clean", "runner")
+COMMANDS = (
+    "models",
+    "targets",
+    "weights",
+    "export",
+    "verify",
+    "explain",
+    "bench",
+    "doctor",
+    "devices",
+    "clean",
+    "runner",
+)
 
 
 def edgedeploy(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

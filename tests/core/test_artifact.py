@@ -19,7 +19,7 @@ from edgedeploy.core.artifact import (
 from edgedeploy.core.errors import ArtifactInvalid
 from edgedeploy.core.parity import Threshold, compare
 from edgedeploy.core.provenance import OperatorFact, Provenance, WeightsInfo
-from edgedeploy.core.recipe import FP32
+from edgedeploy.core.recipes import FP32
 from edgedeploy.core.spec import TensorSpec
 from edgedeploy.core.storage.files import sha256_of
 

@@ -2,17 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from edgedeploy.core.recipe import (
-    DYNAMIC_INT8,
-    EVERYTHING,
-    FP32,
-    STATIC_INT8,
-    NumberFormat,
-    QuantRecipe,
-    RecipeRule,
-    Region,
-    Scope,
-)
+from edgedeploy.core.recipe import EVERYTHING, NumberFormat, QuantRecipe, RecipeRule, Region, Scope
+from edgedeploy.core.recipes import DYNAMIC_INT8, FP32, STATIC_INT8
 from edgedeploy.core.storage.json_records import decode, encode
 
 IN_FLOAT, IN_INT8 = NumberFormat.FLOAT32, NumberFormat.STATIC_INT8

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from edgedeploy.core.backends import BACKENDS, load_object
-from edgedeploy.core.recipe import FP32, NumberFormat, QuantRecipe, RecipeRule, Scope
+from edgedeploy.core.recipe import NumberFormat, QuantRecipe, RecipeRule, Scope
+from edgedeploy.core.recipes import FP32
 from edgedeploy.exporters.job import ExportJob, Lowered, SharedWork
 from edgedeploy.models.rewrites import capture
 

@@ -12,7 +12,8 @@ from edgedeploy.android_harness.bundles import build_bundle
 from edgedeploy.android_harness.operator_instructions import count_operators
 from edgedeploy.benchmarks.executors.operator_tracing import bound_of, trace
 from edgedeploy.core.backends import BACKENDS
-from edgedeploy.core.recipe import STATIC_INT8, QuantRecipe
+from edgedeploy.core.recipe import QuantRecipe
+from edgedeploy.core.recipes import STATIC_INT8
 from edgedeploy.exporters.job import Lowered
 from edgedeploy.models.macs import count_macs
 from tests.phones import need

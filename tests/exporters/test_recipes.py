@@ -1,27 +1,16 @@
 from __future__ import annotations
 
 import dataclasses
-from enum import Enum
+from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from edgedeploy.core.backends import BACKENDS
-from edgedeploy.core.errors import ExportFailed
-from edgedeploy.core.recipe import (
-    DYNAMIC_INT8,
-    FP32,
-    STATIC_INT8,
-    WEIGHT_ONLY_FP16,
-    NumberFormat,
-    Observer,
-    QuantRecipe,
-    RecipeRule,
-    Region,
-    Scope,
-)
-from edgedeploy.exporters.recipes import Quantization, float_operators, quantization_of
+from edgedeploy.core.backends import BACKENDS, Backend
+from edgedeploy.core.errors import RecipeInvalid
+from edgedeploy.core.recipe import NumberFormat, Observer, QuantRecipe, RecipeRule, Region, Scope
+from edgedeploy.core.recipes import DYNAMIC_INT8, FP32, STATIC_INT8, STATIC_INT16_ACTIVATIONS, WEIGHT_ONLY_FP16
+from edgedeploy.exporters.recipes import Quantization, assign, quantization_of
 from edgedeploy.exporters.regions import Operator
 from edgedeploy.exporters.to_onnx import REGION_TYPES
 
@@ -31,58 +20,48 @@ ONNX, TFLITE = BACKENDS["onnx"], BACKENDS["tflite"]
 FLOAT32, STATIC = NumberFormat.FLOAT32, NumberFormat.STATIC_INT8
 
 
-class OtherObserver(Enum):
-    PERCENTILE = "percentile"
-
-
 def test_a_float_recipe_asks_for_no_quantization() -> None:
-    assert quantization_of(FP32, ONNX, [Observer.MIN_MAX]) is None
+    assert quantization_of(FP32, ONNX) is None
 
 
 def test_a_static_recipe_names_its_observer() -> None:
-    assert quantization_of(STATIC_INT8, ONNX, [Observer.MIN_MAX]) == Quantization(STATIC, Observer.MIN_MAX)
+    assert quantization_of(STATIC_INT8, ONNX) == Quantization((STATIC,), (Observer.MIN_MAX,))
 
 
 def test_rules_may_quantize_what_the_default_leaves_in_float() -> None:
     recipe = recipe_of("some", FLOAT32, (STATIC, Scope(module="head")))
-    assert quantization_of(recipe, ONNX, [Observer.MIN_MAX]) == Quantization(STATIC, Observer.MIN_MAX)
+    assert quantization_of(recipe, ONNX) == Quantization((STATIC,), (Observer.MIN_MAX,))
 
 
-@pytest.mark.parametrize("recipe", [DYNAMIC_INT8, WEIGHT_ONLY_FP16], ids=str)
-def test_a_format_that_the_backend_lacks_is_refused_with_what_it_has(recipe: QuantRecipe) -> None:
-    with pytest.raises(ExportFailed) as caught:
-        quantization_of(recipe, ONNX, [Observer.MIN_MAX])
-    text = str(caught.value)
-    assert f"number format {recipe.default_format.value}, which backend onnx does not have" in text
-    assert "ONNX Runtime has: float32, static_int8" in text
-
-
-def test_two_quantized_formats_in_one_file_are_refused() -> None:
-    recipe = recipe_of("mixed", STATIC, (NumberFormat.DYNAMIC_INT8, Scope(operator="FULLY_CONNECTED")))
-    with pytest.raises(ExportFailed, match="recipe mixed mixes dynamic_int8, static_int8"):
-        quantization_of(recipe, TFLITE, [Observer.MIN_MAX])
-
-
-def test_an_observer_that_the_backend_lacks_is_refused() -> None:
-    other: Any = OtherObserver.PERCENTILE
-    recipe = QuantRecipe("percentile", (RecipeRule(STATIC, observer=other),))
-    with pytest.raises(ExportFailed, match="the observer percentile, which backend tflite does not have") as caught:
-        quantization_of(recipe, TFLITE, [Observer.MIN_MAX])
-    assert "LiteRT has: min_max" in str(caught.value)
-
-
-def test_two_observers_in_one_file_are_refused() -> None:
-    other: Any = OtherObserver.PERCENTILE
-    recipe = QuantRecipe("both", (RecipeRule(STATIC), RecipeRule(STATIC, Scope(module="head"), other)))
-    with pytest.raises(ExportFailed, match="mixes observers min_max, percentile"):
-        quantization_of(recipe, TFLITE, [Observer.MIN_MAX, other])
+@pytest.mark.parametrize("recipe", [DYNAMIC_INT8, WEIGHT_ONLY_FP16, STATIC_INT16_ACTIVATIONS], ids=str)
+@pytest.mark.parametrize("backend", ["onnx", "executorch"])
+def test_a_format_that_the_backend_lacks_is_refused_with_what_it_has(recipe: QuantRecipe, backend: str) -> None:
+    with pytest.raises(RecipeInvalid) as caught:
+        quantization_of(recipe, BACKENDS[backend])
+    text, format = str(caught.value), recipe.default_format.value
+    assert f"number format {format}, which backend {backend} does not have" in text
+    assert f"{BACKENDS[backend].title} has: float32, static_int8" in text
+    assert f"{format}: backends tflite have it" in text
+    assert caught.value.exit_code == 2
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize("backend", BACKENDS, ids=str)
-def test_every_exporter_refuses_what_its_backend_cannot_write(backend: Any, tmp_path: Path) -> None:
-    recipe = QuantRecipe("odd", (RecipeRule(STATIC, observer=OtherObserver.PERCENTILE),))  # type: ignore[arg-type]
-    with pytest.raises(ExportFailed, match=f"backend {backend} does not have"):
-        SmallExports(tmp_path).lower(backend.name, recipe)
+def test_two_quantized_formats_are_refused_where_a_file_holds_one(backend: Backend) -> None:
+    recipe = recipe_of("mixed", STATIC, (NumberFormat.STATIC_UINT8_ACTIVATIONS, Scope(operator="linear")))
+    widened = dataclasses.replace(backend, formats=frozenset(NumberFormat))
+    if backend.mixes_formats:
+        assert quantization_of(recipe, widened) is not None
+    else:
+        with pytest.raises(RecipeInvalid, match="recipe mixed mixes static_int8, static_uint8_activations"):
+            quantization_of(recipe, widened)
+
+
+@pytest.mark.parametrize("backend", BACKENDS, ids=str)
+def test_every_exporter_refuses_what_its_backend_cannot_write(backend: Backend, tmp_path: Path) -> None:
+    lacking = next(format for format in NumberFormat if format not in backend.formats)
+    with pytest.raises(RecipeInvalid, match=f"backend {backend} does not have"):
+        SmallExports(tmp_path).lower(backend.name, QuantRecipe("odd", (RecipeRule(lacking),)))
 
 
 GRAPH = [
@@ -96,22 +75,46 @@ GRAPH = [
 ]
 
 
+def in_float(recipe: QuantRecipe) -> list[Hashable]:
+    return assign(GRAPH, recipe, REGION_TYPES).in_float
+
+
 def test_the_regions_of_the_static_recipe_stay_in_float_labels_first() -> None:
-    assert float_operators(GRAPH, STATIC_INT8, REGION_TYPES) == ["labels", "square", "sum", "root", "scaled"]
+    assert in_float(STATIC_INT8) == ["labels", "square", "sum", "root", "scaled"]
 
 
 def test_without_rules_about_regions_nothing_stays_in_float() -> None:
-    assert float_operators(GRAPH, DYNAMIC_INT8, REGION_TYPES) == []
+    assert in_float(DYNAMIC_INT8) == []
 
 
 def test_rules_about_modules_and_types_follow_the_regions_in_the_graphs_order() -> None:
     rules = (RecipeRule(FLOAT32, Scope(operator="Conv")), RecipeRule(STATIC, Scope(module="head")))
     recipe = dataclasses.replace(STATIC_INT8, rules=STATIC_INT8.rules + rules)
-    assert float_operators(GRAPH, recipe, REGION_TYPES) == ["labels", "square", "sum", "root", "scaled", "conv"]
+    assert in_float(recipe) == ["labels", "square", "sum", "root", "scaled", "conv"]
 
 
 def test_a_later_rule_can_quantize_a_region_again() -> None:
     recipe = dataclasses.replace(
         STATIC_INT8, rules=(*STATIC_INT8.rules, RecipeRule(STATIC, Scope(region=Region.NORMALIZATION)))
     )
-    assert float_operators(GRAPH, recipe, REGION_TYPES) == ["labels"]
+    assert in_float(recipe) == ["labels"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "nearest"),
+    [
+        (Scope(module="backbone.nrom"), "did you mean backbone.norm"),
+        (Scope(operator="convolutions"), "did you mean convolution"),
+        (Scope(module="zzz"), "matches no operator of this network"),
+    ],
+    ids=str,
+)
+def test_a_rule_about_nothing_is_reported_with_the_nearest_names(scope: Scope, nearest: str) -> None:
+    (line,) = assign(GRAPH, STATIC_INT8.with_rules(RecipeRule(FLOAT32, scope)), REGION_TYPES).unmatched
+    assert str(scope) in line
+    assert nearest in line
+
+
+def test_rules_that_match_and_those_about_regions_are_not_reported() -> None:
+    assert assign(GRAPH, STATIC_INT8.excluding("backbone", "head"), REGION_TYPES).unmatched == ()
+    assert assign(GRAPH[:1], STATIC_INT8, REGION_TYPES).unmatched == ()

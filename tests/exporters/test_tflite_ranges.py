@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgedeploy.exporters.tflite_file import FileGraph, FileOperator, FileTensor
-from edgedeploy.exporters.tflite_ranges import adjusted_ranges
+from edgedeploy.exporters.tflite_ranges import KEPT_OF_LARGEST, adjusted_ranges
 
 # a -> TRANSPOSE -> b; (x, b) -> BATCH_MATMUL -> c; (c, small) -> ADD -> d
 NAMES = ("x", "a", "b", "c", "small", "d")
@@ -32,7 +32,7 @@ def test_the_second_operand_of_a_product_has_zero_point_0_through_its_views(name
     values = adjusted_ranges(GRAPH, ALL)[name]
     scale = (values["max"] - values["min"]) / 255
     assert -128 - values["min"] / scale == pytest.approx(0, abs=1e-4)
-    assert values["max"] >= 3
+    assert values["max"] == pytest.approx(KEPT_OF_LARGEST * 3)
 
 
 def test_a_tiny_operand_of_a_sum_gets_a_scale_that_the_delegate_takes() -> None:

@@ -11,10 +11,10 @@ from edgedeploy.benchmarks.devices.transports.scripted import ScriptedDevice
 from edgedeploy.benchmarks.executors import RunOptions, open_executor
 from edgedeploy.core.artifact import Artifact
 from edgedeploy.core.errors import NotTrustworthy, UsageError
-from edgedeploy.core.measurement import Measurement
+from edgedeploy.core.measurement import Measurement, OperatorTime, Profile
 from edgedeploy.core.reporter import NullReporter
 from edgedeploy.core.results.result_files import read_result_file
-from edgedeploy.pipeline.measuring.interleaved import bench_interleaved
+from edgedeploy.pipeline.measuring.interleaved import bench_interleaved, least_disturbed
 from tests.phones import need
 from tests.scripted_phone import ADDRESS
 from tests.small_artifacts import convolution
@@ -50,6 +50,17 @@ def test_on_a_phone_too_and_too_few_blocks_can_be_an_error(pixel: ScriptedDevice
     with pytest.raises(NotTrustworthy, match="1 of the comparisons is not trustworthy") as caught:
         bench_interleaved(two, device=ADDRESS, require_trust=True, **QUICK)  # type: ignore[arg-type]
     assert "4 blocks are too few" in str(caught.value)
+
+
+def test_a_profile_has_the_least_disturbed_launch_of_each_operator() -> None:
+    first, second = (
+        Profile(10, tuple(OperatorTime(f"op{index}", "Conv", 10, ns) for index, ns in enumerate(times)))
+        for times in ((100, 900), (700, 200))
+    )
+    other = Profile(10, (OperatorTime("op9", "Conv", 10, 1),))
+    found = least_disturbed([first, second, other])
+    assert found is not None
+    assert [operator.total_ns for operator in found.operators] == [100, 200]
 
 
 @pytest.mark.parametrize("count", [1, 3])

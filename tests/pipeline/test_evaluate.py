@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,13 @@ from PIL import Image
 import edgedeploy
 from edgedeploy.core.artifact import Artifact
 from edgedeploy.core.errors import ModelInvalid, UsageError
+from edgedeploy.core.provenance import WeightsInfo
 from edgedeploy.core.results.evaluation import Evaluation
+from edgedeploy.core.spec import Preprocessing, TensorSpec
+from edgedeploy.core.storage.files import sha256_of
 from edgedeploy.data.preprocessing import preprocess
 from edgedeploy.models.loading import LoadOptions, Network, load_network
-from edgedeploy.pipeline.evaluate import EvaluatedArtifact
+from edgedeploy.pipeline.evaluate.networks import EvaluatedArtifact, FloatOptions, float_network_of
 from edgedeploy.pipeline.models import list_exported
 from tests.labelled_data import CLASSES, INPUT, NETWORK, SIDE, artifact_of, exported_with_data
 from tests.reporters import NoteReporter
@@ -212,3 +216,42 @@ def test_data_that_does_not_fit_is_refused(work: Path, spoil: Callable[[Path], o
 def test_masks_for_a_classifier_are_refused(work: Path) -> None:
     with pytest.raises(UsageError, match="a class for each pixel, and the network returns 1x11"):
         evaluate(work, "classify", "pixels")
+
+
+def zoo_artifact(small: Artifact, weights: Path) -> Artifact:
+    """The small artifact with the manifest of a network of the zoo and its checkpoint."""
+    image = TensorSpec("image", (1, 3, 64, 64), layout="NCHW")
+    info = WeightsInfo("checkpoint", sha256=sha256_of(weights), num_classes=5, file=str(weights))
+    provenance = replace(small.manifest.provenance, weights=info)
+    manifest = replace(
+        small.manifest,
+        model="topformer-tiny-cls",
+        inputs=(image,),
+        provenance=provenance,
+        preprocessing=Preprocessing(),
+    )
+    return Artifact(small.folder, manifest)
+
+
+def test_a_zoo_networks_weights_are_those_of_the_manifest(small: Artifact, tmp_path: Path) -> None:
+    weights, reporter = tmp_path / "trained.pth", NoteReporter()
+    module = edgedeploy.create_model("topformer-tiny-cls", num_classes=5)
+    torch.save(module.state_dict(), weights)
+    artifact = zoo_artifact(small, weights)
+    network = float_network_of(artifact, FloatOptions(), reporter)
+    assert network is not None
+    assert network.image_size == (64, 64)
+    assert all(torch.equal(a, b) for a, b in zip(module.parameters(), network.module.parameters(), strict=True))
+    weights.unlink()
+    assert float_network_of(artifact, FloatOptions(), reporter) is None
+    assert "--weights FILE names its weights" in reporter.notes[-1]
+
+
+def test_without_torch_the_artifact_is_evaluated_alone(
+    small: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights, reporter = tmp_path / "trained.pth", NoteReporter()
+    weights.touch()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert float_network_of(zoo_artifact(small, weights), FloatOptions(), reporter) is None
+    assert "torch is not installed" in reporter.notes[0]

@@ -56,7 +56,7 @@ def test_a_manifest_records_what_made_the_file(topformer: dict[str, Artifact], n
 def test_int8_files_are_smaller_and_nothing_else_is_left_behind(topformer: dict[str, Artifact], name: str) -> None:
     artifact = topformer[name]
     assert sorted(p.name for p in artifact.folder.iterdir()) == sorted(
-        [TARGETS[name].file, "manifest.json", "operators.json", "golden.npz"]
+        [TARGETS[name].file, "manifest.json", "operators.json", "golden.npz", "recipe.toml"]
     )
     if TARGETS[name].recipe.is_quantized:
         twin = topformer[f"{TARGETS[name].backend}-fp32"]

@@ -14,7 +14,7 @@ from edgedeploy.core.artifact import MANIFEST, Manifest, write_manifest
 from edgedeploy.core.errors import UnknownName
 from edgedeploy.core.parity import Parity, Threshold
 from edgedeploy.core.provenance import Provenance, WeightsInfo
-from edgedeploy.core.recipe import FP32
+from edgedeploy.core.recipes import FP32
 from edgedeploy.core.spec import TensorSpec
 from edgedeploy.models.zoo import ZOO
 from edgedeploy.pipeline.models import list_exported, list_models

@@ -9,8 +9,8 @@ from typing import Any, get_type_hints
 import pytest
 
 from edgedeploy.core.errors import UnknownName, UsageError
-from edgedeploy.pipeline.bench import BenchKeywords, BenchOptions
 from edgedeploy.pipeline.export import ExportKeywords, ExportOptions, parse_input_size, parse_targets
+from edgedeploy.pipeline.measuring.options import BenchKeywords, BenchOptions
 
 
 @pytest.mark.parametrize(("keywords", "record"), [(ExportKeywords, ExportOptions), (BenchKeywords, BenchOptions)])

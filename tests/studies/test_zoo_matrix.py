@@ -12,7 +12,7 @@ from edgedeploy.core.artifact import MANIFEST, Manifest
 from edgedeploy.core.errors import UsageError
 from edgedeploy.core.parity import Parity, Threshold
 from edgedeploy.core.provenance import Provenance, WeightsInfo
-from edgedeploy.core.recipe import FP32
+from edgedeploy.core.recipes import FP32
 from edgedeploy.core.spec import TensorSpec
 from edgedeploy.models.zoo import ZOO
 from edgedeploy.studies.results import Origin

@@ -87,7 +87,7 @@ class ScriptedDevice(RemoteDevice):
         """Writes one of the device's files."""
         target = self.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
+        target.write_text(text, encoding="utf-8")
 
     def properties(self, values: dict[str, str]) -> None:
         """Sets what `getprop` prints."""
@@ -136,7 +136,7 @@ class ScriptedDevice(RemoteDevice):
     def commands(self) -> list[str]:
         """The arguments of each `cmd` so far."""
         log = self.root / "cmd.log"
-        return log.read_text().splitlines() if log.exists() else []
+        return log.read_text(encoding="utf-8").splitlines() if log.exists() else []
 
 
 def pixel_7(root: Path, *, abi: str = "arm64-v8a", clocks_khz: tuple[int, ...] = PIXEL_7_CLOCKS_KHZ) -> ScriptedDevice:

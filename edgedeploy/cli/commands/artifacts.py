@@ -15,7 +15,7 @@ from edgedeploy.core.errors import EdgedeployError, ParityFailed, UsageError, co
 
 if TYPE_CHECKING:
     from edgedeploy.core.artifact import Artifact
-    from edgedeploy.pipeline.layers import NetworkSource
+    from edgedeploy.pipeline.layers.recreate import NetworkSource
 
 commands = typer.Typer()
 
@@ -98,9 +98,42 @@ def export(
     without_rewrite: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Leave this rewrite out; may be repeated.")
     ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="How numbers are stored and computed: a recipe's name, its TOML file, or auto, which searches for "
+            "the cheapest exceptions from int8. Default: the target's own.",
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODULE", help="Leave this module in float32; may be repeated, `*` matches any part."),
+    ] = None,
+    min_sqnr: Annotated[
+        float | None,
+        typer.Option(metavar="DB", help="With --recipe auto: the SQNR to reach, in dB. Default: 25."),
+    ] = None,
+    max_drop: Annotated[
+        str | None,
+        typer.Option(metavar="PERCENT", help="With --recipe auto and --data: how far top-1 may fall, such as 0.5%."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="For --max-drop: labelled images, a folder for each class.")
+    ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Write artifacts below this folder.")
     ] = Path("artifacts"),
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            metavar="N",
+            help="Make N targets at a time, each in a process of its own. Default: as many as cores and memory allow.",
+        ),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show what each rewrite did, and where it was not applied.")
     ] = False,
@@ -136,7 +169,13 @@ def export(
             allow_low_parity=allow_low_parity,
             min_runtime=min_runtime,
             without_rewrites=tuple(without_rewrite or ()),
+            recipe=recipe,
+            exclude=tuple(exclude or ()),
+            min_sqnr_db=min_sqnr,
+            max_drop=max_drop,
+            data=data,
             output=output,
+            jobs=jobs,
             reporter=RichReporter(verbose=verbose),
         )
     except EdgedeployError as error:  # what was exported is shown, whatever else failed
@@ -187,7 +226,7 @@ def verify(
     values, which shows each operator's own error, and once with the artifact's. `verify --layers FLOAT INT8`
     compares two files of any origin.
     """
-    from edgedeploy.pipeline.layers import NetworkSource
+    from edgedeploy.pipeline.layers.recreate import NetworkSource
 
     if layers:
         _verify_layers(artifact, NetworkSource(model, weights, calib), html, as_json=as_json)
@@ -224,7 +263,8 @@ def _verify_layers(files: Sequence[Path], source: NetworkSource, html: Path | No
     from edgedeploy.cli.progress import RichReporter
     from edgedeploy.cli.tables.layers import render_layers
     from edgedeploy.core.storage.files import write_atomically
-    from edgedeploy.pipeline.layers import compare_files, render_layers_page, verify_layers
+    from edgedeploy.pipeline.layers import compare_files, render_layers_page
+    from edgedeploy.pipeline.layers.artifacts import verify_layers
 
     if len(files) > 2:
         raise UsageError("--layers takes one artifact, or a float file and one to compare with it")

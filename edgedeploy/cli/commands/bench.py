@@ -57,6 +57,17 @@ def bench(
             help="Start the runner this often for each row: processes differ, too. Default: 3; 12 with --interleave.",
         ),
     ] = None,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="default; mlperf: at least 1024 inferences and 60 s in one launch, judged by p90; or sustained: "
+            "--minutes without a pause, with the curve and the time to throttle.",
+        ),
+    ] = "default",
+    minutes: Annotated[
+        float | None, typer.Option(metavar="N", help="With --protocol sustained, how long. Default: 10.")
+    ] = None,
     interleave: Annotated[
         bool,
         typer.Option(
@@ -84,6 +95,18 @@ def bench(
             "--profile", help="Run each row once more, for the time (on qemu: the instructions) of each operator."
         ),
     ] = False,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            "--record",
+            metavar="FILE",
+            help="Keep the whole dialogue with the device and the samples in this file; --device replay:FILE runs the "
+            "line again without the device.",
+        ),
+    ] = None,
+    record_names: Annotated[
+        bool, typer.Option("--record-names", help="Leave serial numbers and user names in the record.")
+    ] = False,
     require_trust: Annotated[
         bool, typer.Option("--require-trust", help="Exit with 4 if a row is not trustworthy.")
     ] = False,
@@ -102,10 +125,12 @@ def bench(
     executed Arm instructions instead of time, with --profile operator by operator.
     """
     from edgedeploy.cli.progress import RichReporter
-    from edgedeploy.cli.tables.paired import render_pairs
+    from edgedeploy.cli.tables.protocols.paired import render_pairs
+    from edgedeploy.core.errors import UsageError
     from edgedeploy.core.measurement import ResultFile
     from edgedeploy.pipeline.bench import bench as run
     from edgedeploy.pipeline.measuring.interleaved import bench_interleaved
+    from edgedeploy.pipeline.measuring.recorded import recorded_line
 
     to_stdout = json_file is not None and str(json_file) == "-"
     rows: dict[int, Measurement] = {}
@@ -118,17 +143,25 @@ def bench(
         "min_secs": min_secs,
         "max_secs": max_secs,
         "launches": launches,
+        "minutes": minutes,
         "cores": cores,
         "max_start_temp": max_start_temp,
         "cooldown": cooldown,
         "runtime": runtime,
         "profile": profile,
         "require_trust": require_trust,
+        "record": record,
+        "record_names": record_names,
         "json_file": None if to_stdout else json_file,
     }
+    line = recorded_line(device)
+    if line is not None:
+        artifact, interleave, seed = artifact or [*line.artifacts], line.interleave, line.seed
     try:
         with unwinding():
             if interleave:
+                if protocol != "default":
+                    raise UsageError("--interleave has a protocol of its own", hint="leave --protocol out")
                 bench_interleaved(
                     artifact or (),
                     seed=seed,
@@ -138,6 +171,7 @@ def bench(
                     **options,
                 )
             else:
+                options["protocol"] = protocol
                 run(artifact or (), reporter=RichReporter(), on_row=rows.__setitem__, **options)
     finally:  # the rows that were measured are printed, whatever came after them
         measured = [rows[index] for index in sorted(rows)]
@@ -153,7 +187,11 @@ def bench(
 def _print_tables(rows: Sequence[Measurement], top: int) -> None:
     from edgedeploy.cli.tables.instruction_profiles import render_instruction_profiles
     from edgedeploy.cli.tables.measurements import render_measurements, render_profiles
+    from edgedeploy.cli.tables.protocols.sustained import render_sustained
 
     print_result(rows, render_measurements, as_json=False)
+    if any(row.sustained for row in rows):
+        print()
+        print_result(rows, render_sustained, as_json=False)
     print_result(rows, functools.partial(render_profiles, top=top), as_json=False)
     print_result(rows, functools.partial(render_instruction_profiles, top=top), as_json=False)

@@ -74,7 +74,7 @@ def evaluate(
     manifest. After a stop the same command goes on where it was.
     """
     from edgedeploy.cli.progress import RichReporter
-    from edgedeploy.cli.tables.evaluations import render_evaluation
+    from edgedeploy.cli.tables.artifacts import render_evaluation
     from edgedeploy.core.storage.json_records import write_record
     from edgedeploy.pipeline.evaluate import evaluate as run
     from edgedeploy.pipeline.export import parse_input_size

@@ -26,6 +26,13 @@ def explain(
         str | None,
         typer.Option("--target", "-t", metavar="TARGET", help="For a network: a name from `edgedeploy targets`."),
     ] = None,
+    input_size: Annotated[
+        str | None, typer.Option(metavar="HxW", help="For a network: height and width of the input.")
+    ] = None,
+    input_shape: Annotated[
+        list[str] | None,
+        typer.Option("--input", metavar="SHAPE", help="For a network of your own: an input, such as 1x3x224x224."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what the runtime's delegate takes of an artifact, and why not the rest.
@@ -36,7 +43,14 @@ def explain(
     from edgedeploy.cli.progress import RichReporter
     from edgedeploy.cli.tables.explanation import render_explanation
     from edgedeploy.pipeline.explain import explain as run
+    from edgedeploy.pipeline.export import parse_input_size
 
     with unwinding():
-        found = run(model, target, reporter=RichReporter())
+        found = run(
+            model,
+            target,
+            inputs=tuple(input_shape or ()),
+            input_size=parse_input_size(input_size) if input_size else None,
+            reporter=RichReporter(),
+        )
     print_result(found, render_explanation, as_json=as_json)

@@ -1,15 +1,28 @@
-"""Tables of the commands export and verify."""
+"""Tables of the commands export, verify and evaluate."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.table import Table
+
 from edgedeploy.core.artifact import Artifact
 from edgedeploy.core.parity import Parity, worst
+from edgedeploy.core.provenance import RecipeSearch, RecipeStep
+from edgedeploy.core.results.evaluation import Estimate, Evaluation
 
 from .layout import PLAIN, Layout
-from .text import mebibytes, new_table, parity_cells, render_table, sqnr_cell
+from .text import NOTHING, fold, mebibytes, new_table, parity_cells, render, render_table, sqnr_cell
+
+SHOWN_BLOCKS = 5
+METRICS = {
+    "top1": "top-1 %",
+    "top5": "top-5 %",
+    "miou": "mIoU %",
+    "pixel_accuracy": "pixel accuracy %",
+    "agreement": "same label %",
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +53,43 @@ def render_artifacts(artifacts: Sequence[Artifact], layout: Layout = PLAIN) -> s
             *parity_cells(worst(manifest.parity)),
             manifest.provenance.weights.kind,
         )
-    return render_table(table, layout)
+    searches = [part for artifact in artifacts for part in _search_parts(artifact)]
+    return render(table, *searches, layout=layout) if table.row_count else NOTHING
+
+
+def _search_parts(artifact: Artifact) -> list[Table | str]:
+    """How an artifact's recipe was found: the path, and the blocks that int8 hurts most."""
+    search = artifact.manifest.provenance.search
+    if search is None:
+        return []
+    tried = f"{search.exports} artifact{'s' if search.exports > 1 else ''} tried"
+    title = f"{artifact}: {search.goal}, {'met' if search.met else 'not met'}; {tried}"
+    path = _steps_table("change", search.path, [None, *(step.sqnr_db for step in search.path)], search)
+    parts: list[Table | str] = [f"\n{title}", path]
+    if search.sensitivity:
+        shown = search.sensitivity[:SHOWN_BLOCKS]
+        parts.append(f"\nblocks alone in float32, the most helpful; instructions of {search.costs}")
+        parts.append(_steps_table("block", shown, [search.base_sqnr_db] * len(shown), search))
+    return parts
+
+
+def _steps_table(
+    title: str, steps: Sequence[RecipeStep], before: Sequence[float | None], search: RecipeSearch
+) -> Table:
+    """Steps with what each gains over the SQNR before it."""
+    labelled = any(step.accuracy is not None for step in steps)
+    table = new_table(title, ">cost M", ">cost %", ">SQNR dB", ">gain dB", *([">top-1 %"] if labelled else []))
+    fold(table, 0)
+    for step, base in zip(steps, before, strict=False):
+        cost = (f"{step.instructions / 1e6:.3f}", f"{100 * step.instructions / max(search.plain_instructions, 1):.1f}")
+        table.add_row(
+            step.change,
+            *(cost if step.instructions else ("", "")),
+            "equal" if step.sqnr_db is None else f"{step.sqnr_db:.1f}",
+            "" if step.sqnr_db is None or base is None else f"{step.sqnr_db - base:+.1f}",
+            *([f"{100 * (step.accuracy or 0):.2f}"] if labelled else []),
+        )
+    return table
 
 
 def render_verified(rows: Sequence[VerifiedRow], layout: Layout = PLAIN) -> str:
@@ -52,3 +101,48 @@ def render_verified(rows: Sequence[VerifiedRow], layout: Layout = PLAIN) -> str:
         host = (sqnr_cell(row.host_agreement),) if with_host else ()
         table.add_row(row.artifact, str(row.output), *parity_cells(row.parity), *host)
     return render_table(table, layout)
+
+
+def render_evaluation(made: Evaluation, layout: Layout = PLAIN) -> str:
+    """The figures of one evaluation with their 95 % intervals."""
+    with_float = any(score.float_value for score in made.scores)
+    subject = made.target or "float"
+    columns = ("", f">{subject}", ">95 %", *((">float", ">95 %", ">difference", ">95 %") if with_float else ()))
+    table = new_table(*columns)
+    for score in made.scores:
+        factor = 100.0 if score.metric in METRICS else 1.0
+        cells = [*_cells(score.value, factor)]
+        if with_float:
+            cells += [*_cells(score.float_value, factor), *_cells(score.difference, factor, signed=True)]
+        table.add_row(METRICS.get(score.metric, score.metric), *cells)
+    where = "the eager network" if made.device == "float" else f"{made.device}, {made.runtime}"
+    skipped = f", {len(made.skipped)} skipped" if made.skipped else ""
+    title = f"{made.model} on {made.data} ({made.layout}): {made.images} images{skipped}; {where}"
+    return render(title, table, *_skipped(made), layout=layout)
+
+
+def accuracy_cell(evaluations: Sequence[Evaluation]) -> str:
+    """The newest evaluation in short: `top-1 91.2 (-0.3)`; "" for none."""
+    if not evaluations:
+        return ""
+    score = evaluations[-1].main_score
+    factor = 100.0 if score.metric in METRICS else 1.0
+    name = METRICS.get(score.metric, score.metric).removesuffix(" %")
+    difference = f" ({score.difference.value * factor:+.1f})" if score.difference else ""
+    return f"{name} {score.value.value * factor:.{1 if factor > 1 else 3}f}{difference}"
+
+
+def _cells(estimate: Estimate | None, factor: float, *, signed: bool = False) -> tuple[str, str]:
+    if estimate is None:
+        return "", ""
+    digits = 2 if factor > 1 else 4
+    sign = "+" if signed else ""
+    low, high = (f"{bound * factor:{sign}.{digits}f}" for bound in (estimate.low, estimate.high))
+    return f"{estimate.value * factor:{sign}.{digits}f}", f"{low}..{high}"
+
+
+def _skipped(made: Evaluation) -> tuple[str, ...]:
+    """The damaged images by name; the JSON has all of them."""
+    shown = [f"skipped: {image.file}: {image.reason}" for image in made.skipped[:5]]
+    more = [f"skipped: {len(made.skipped) - 5} more"] if len(made.skipped) > 5 else []
+    return (*shown, *more)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgedeploy.core.results.comparison import Comparison, Difference, RowComparison
 
 from .layout import PLAIN, Layout
+from .protocols.sustained import describe_period
 from .text import new_table, render
 
 
@@ -53,6 +54,7 @@ def _lines(row: RowComparison) -> list[str]:
     lines = [f"compared all the same: {text}" for text in row.context]
     lines += [row.reason] if row.reason else []
     lines += [f"{gate.metric} {gate.text}: worse than allowed" for gate in row.gates if not gate.passed]
+    lines += [describe_period(found) for found in row.periods]
     lines += row.causes
     return [f"{row.key}: {line}" for line in lines]
 

@@ -23,7 +23,7 @@ def render_layers(report: LayerReport, layout: Layout = PLAIN, *, top: int = SHO
                 _db(layer.own_sqnr_db),
                 _db(layer.inherited_sqnr_db),
                 _db(layer.total_sqnr_db),
-                f"{100 * layer.clipped:.1f}" if layer.clipped else "",
+                f"{100 * layer.clipped:.1f}" if layer.clipped > 0.0005 else "",
                 "parts" if layer.parts else "",
             )
     left = len(report.layers) - table.row_count

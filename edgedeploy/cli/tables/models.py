@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from .evaluations import accuracy_cell
+from .artifacts import accuracy_cell
 from .layout import PLAIN, Layout
 from .text import fact_table, fold, new_table, parity_cells, render, render_table
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .sustained import PeriodChange
+
 RowVerdict = Literal["faster", "same", "slower", "unknown"]
 SCHEMA_VERSION = 1
 
@@ -76,6 +78,7 @@ class RowComparison:
         gates: size, load time, memory and accuracy.
         context: the differences in device and conditions that `force` let through.
         causes: what may have caused a change, the largest first.
+        periods: of two sustained runs, how the first and the last minute differ.
     """
 
     key: RowKey
@@ -85,6 +88,7 @@ class RowComparison:
     gates: tuple[GateResult, ...] = ()
     context: tuple[str, ...] = ()
     causes: tuple[str, ...] = ()
+    periods: tuple[PeriodChange, ...] = ()
 
     @property
     def regressed(self) -> bool:

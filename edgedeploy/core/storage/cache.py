@@ -71,4 +71,5 @@ def key_of(parts: Iterable[str]) -> str:
 
 def text_of_sources(folder: Path, pattern: str = "*") -> list[str]:
     """Names and contents of the source files in a folder, for `key_of`."""
-    return [part for file in sorted(folder.glob(pattern)) if file.is_file() for part in (file.name, file.read_text())]
+    files = [file for file in sorted(folder.glob(pattern)) if file.is_file()]
+    return [part for file in files for part in (file.name, file.read_text(encoding="utf-8"))]

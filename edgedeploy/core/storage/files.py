@@ -20,6 +20,7 @@ from edgedeploy.core.errors import OutputFailed
 from . import folders
 
 PIPE_WAIT_S = 10.0
+OwnNames = Callable[[Path], Collection[str]]  # of an older folder: the names of what may be replaced
 STAGED, OLD = ".tmp", ".old"  # endings of a folder that is being filled, and of one that is being replaced
 
 
@@ -183,7 +184,12 @@ def private_folder() -> Iterator[Path]:
         folders.release(folder)
 
 
-OwnNames = Callable[[Path], Collection[str]]  # of an older folder: the names of what may be replaced
+def recover(final: Path, own_names: OwnNames | None = None) -> None:
+    """Puts in order what processes that were killed left of a `staged_folder`, if nobody works on it now."""
+    final = Path(os.path.realpath(final))
+    if final.parent.is_dir():
+        with contextlib.suppress(OSError):
+            _recover(final, own_names)
 
 
 @contextlib.contextmanager

@@ -69,6 +69,18 @@ def remove_held() -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def forget_held() -> None:
+    """For a forked process: the folders of its parent are not its own, and it does not keep their locks."""
+    while _held:
+        os.close(_held.popitem()[1])
+
+
+def remove_abandoned_private() -> None:
+    """Removes the private folders of this user's processes that have ended without doing it themselves."""
+    _swept.clear()
+    private_parent()
+
+
 def abandoned(folders: Iterable[Path]) -> Iterator[Path]:
     """Those that no process holds, each held while the caller has it; none where that cannot be found out."""
     for folder in folders:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,6 +127,9 @@ def float_network_of(artifact: Artifact, options: FloatOptions, reporter: Report
     The user's own code runs only where `options.model` names it. Raises UsageError for a network with other weights than
     the artifact's, and what loading raises where the user named something.
     """
+    if importlib.util.find_spec("torch") is None:
+        reporter.note("the float network is not run beside it: torch is not installed; pip install 'edgedeploy[torch]'")
+        return None
     manifest = artifact.manifest
     weights = manifest.provenance.weights
     model = options.model or _zoo_name(manifest)

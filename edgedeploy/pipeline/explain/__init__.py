@@ -27,6 +27,7 @@ __all__ = ["Explanation", "explain", "explain_file"]
 
 BYTES_PER_INSTRUCTION = 16  # one load or store of a vector register
 FILES = (".tflite", ".onnx")
+NUM_CALIB = 8  # images for a network that is exported only to be explained
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,19 @@ class _Row:
     refusal: Refusal | None = None
 
 
-def explain(model: str, target: str | None = None, *, reporter: Reporter | None = None) -> Explanation:
+def explain(
+    model: str,
+    target: str | None = None,
+    *,
+    inputs: Sequence[str] = (),
+    input_size: tuple[int, int] | None = None,
+    reporter: Reporter | None = None,
+) -> Explanation:
     """Explains an artifact's folder, a .tflite or .onnx file, or a network, which is exported into the cache first.
 
     Args:
         model: the artifact or file; else a network as `export` takes it, which needs a target.
+        inputs, input_size: of a network, as `export` takes them.
 
     Raises UsageError, ArtifactInvalid, and what `export` raises.
     """
@@ -60,7 +69,7 @@ def explain(model: str, target: str | None = None, *, reporter: Reporter | None 
         return explain_file(path, "litert" if path.suffix == ".tflite" else "onnxruntime", (), model)
     if target is None:
         raise UsageError(f"{model} is no artifact, and a network needs a target", hint="--target tflite-int8")
-    from edgedeploy.pipeline.export import export, parse_targets
+    from edgedeploy.pipeline.export import ExportKeywords, export, parse_targets
 
     folder = cache_folder("explain")
     if len(parse_targets(target)) != 1:
@@ -68,7 +77,10 @@ def explain(model: str, target: str | None = None, *, reporter: Reporter | None 
     reporter.note(
         f"{model} is exported into {folder} first; weights do not matter, so they are random where none are given"
     )
-    (made,) = export(model, target, output=folder, allow_low_parity=True, num_calib=8, reporter=reporter)
+    options = ExportKeywords(
+        inputs=inputs, input_size=input_size, allow_low_parity=True, num_calib=NUM_CALIB, output=folder
+    )
+    (made,) = export(model, target, reporter=reporter, **options)
     return explain_file(made.path, made.manifest.runtime, made.operators(), str(made))
 
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from edgedeploy.core.results.explanation import RefusalKind
 
-IN_FLOAT = "a recipe rule that leaves it in float32"
+IN_FLOAT = "leave it in float32: --exclude MODULE, or a rule of --recipe"
 # (type, kind of refusal) -> advice; a type of "" stands for all
 ADVICE: dict[tuple[str, RefusalKind], str] = {
     **{
         (type, "dtype"): IN_FLOAT
         for type in ("GELU", "HARD_SWISH", "SOFTMAX", "RELU6", "RELU", "RSQRT", "SQRT", "EXP", "MAXIMUM", "MINIMUM")
     },
-    ("DIV", "dtype"): "the rewrites l2_norm_to_rsqrt and defer_l2_norm, or a recipe rule that leaves it in float32",
+    ("DIV", "dtype"): "the rewrites l2_norm_to_rsqrt and defer_l2_norm, or leave it in float32: --exclude MODULE",
     (
         "AVERAGE_POOL_2D",
         "dtype",
     ): "a depthwise convolution of equal weights",
     ("BATCH_MATMUL", "zero point"): "a range of the second input that is symmetric; export again with this version",
     ("FULLY_CONNECTED", "constant"): "a batched product (torch.matmul of two tensors of rank 3)",
-    ("ADD", "scale"): "inputs of similar ranges: look for an outlier in the larger one, or leave it in float32",
-    ("MUL", "scale"): "inputs of similar ranges, or a recipe rule that leaves it in float32",
+    ("ADD", "scale"): "inputs of similar ranges: look for an outlier in the larger one, or leave it in float32: --exclude MODULE",
+    ("MUL", "scale"): "inputs of similar ranges, or leave it in float32: --exclude MODULE",
     ("CONCATENATION", "shape"): "two concatenations, one of the other's result",
     ("SPLIT", "shape"): "the rewrite split_to_slices",
     ("RESIZE_NEAREST_NEIGHBOR", "operator"): "a bilinear resize, or an integer factor by repeating rows and columns",

@@ -18,7 +18,7 @@ TAKEN = frozenset(
         *("mean", "minimum", "mm", "mul", "neg", "permute_copy", "pow", "prelu", "rsqrt", "relu", "tanh"),
         *("_to_dim_order_copy", "sigmoid", "sin", "cos", "slice_copy", "_softmax", "sqrt", "sub"),
         *("unsqueeze_copy", "upsample_bilinear2d", "view_copy", "quantize_per_tensor", "dequantize_per_tensor"),
-        *("dequantize_per_channel"),
+        "dequantize_per_channel",
     )
 )
 # operators that are taken under a condition, and what it is

@@ -1,8 +1,15 @@
 """export: network -> rewritten -> lowered -> verified -> artifact, for each target.
 
 options.py             what an export can be asked for
+run.py                 from a prepared network to the artifact of each target
 artifact_folder.py     whose folder an artifact would be written to
-stages.py              load, calibrate, prepare, rewrite, lower, verify, write: functions that can be called one by one
+searched_recipe.py     `--recipe auto`: the recipe that meets a goal
+side_by_side/          several targets at a time, each in a process of its own
+stages.py              load, calibrate, prepare, rewrite, lower, verify: functions that can be called one by one
+first_difference.py    which operator makes a verification fail
+writing.py             the files beside the artifact's
+calibration_check.py   what is wrong with the calibration images
+activation_checks.py   what the network's activations say about them
 conversion_errors.py   what torch.export and the converters raise, in the user's words
 minimum_runtime.py     `--min-runtime`: older runtimes that a file must still load in
 
@@ -15,22 +22,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from edgedeploy.core.artifact import Artifact, files_of_artifact
+from edgedeploy.core.artifact import Artifact
 from edgedeploy.core.errors import EdgedeployError, ExportFailed, ParityFailed
 from edgedeploy.core.reporter import NullReporter, Reporter
-from edgedeploy.core.storage.files import check_writable, output_errors, private_folder, staged_folder
-from edgedeploy.pipeline.verification import check_threshold
+from edgedeploy.core.storage.files import check_writable, private_folder
+from edgedeploy.pipeline.bounds import MAX_JOBS, check_bounds
 
 from . import stages
-from .artifact_folder import check_folder
-from .minimum_runtime import require_loads
+from .calibration_check import check_calibration
 from .options import ExportKeywords, ExportOptions, parse_input_size, parse_targets
+from .run import Run
+from .side_by_side import can_fork, export_side_by_side, jobs_for
 
 if TYPE_CHECKING:
-    from edgedeploy.core.provenance import OperatorFact, RewriteOutcome
-    from edgedeploy.exporters.job import SharedWork
     from edgedeploy.exporters.targets import Target
-    from edgedeploy.models.rewrites import RewrittenModule
 
 __all__ = ["ExportKeywords", "ExportOptions", "export", "parse_input_size", "parse_targets", "stages"]
 
@@ -39,6 +44,7 @@ def export(
     model: str,
     targets: str | Sequence[str],
     *,
+    jobs: int | None = 1,
     reporter: Reporter | None = None,
     **options: Unpack[ExportKeywords],
 ) -> list[Artifact]:
@@ -47,6 +53,8 @@ def export(
     Args:
         model: a zoo name, `file.py:factory`, `package.module:factory`, `timm:NAME`, `torchvision:NAME`, or a `.pt2` file.
         targets: names from `edgedeploy targets`.
+        jobs: how many targets are made at a time, each in a process of its own; None lets cores and memory decide, 1 makes
+            one after another in this process.
         reporter: receives the progress.
         options: the fields of ExportOptions.
 
@@ -54,105 +62,55 @@ def export(
     artifacts of the others as `completed`.
     """
     chosen = ExportOptions(**options)
-    wanted = [target.tuned_for(chosen.tune_for) for target in parse_targets(targets)]
+    wanted = chosen.targets(targets)
+    if jobs is not None:
+        check_bounds("--jobs", jobs, 1, MAX_JOBS)
     chosen.check_rewrites()
     check_writable(Path(chosen.output))
-    from edgedeploy.exporters.job import SharedWork
-    from edgedeploy.exporters.process.quiet import process_state_kept
-
     reporter = reporter or NullReporter()
-    with process_state_kept(), private_folder() as scratch:
-        network = stages.load(model, chosen, reporter)
-        calibration = stages.calibrate(network, wanted, chosen, reporter)
-        prepared = stages.prepare(network, calibration, chosen, reporter)
-        run = _Run(prepared, chosen, SharedWork(scratch, scratch / "converters.log"), reporter)
-        artifacts: list[Artifact] = []
-        failures: dict[str, EdgedeployError] = {}
-        for target in wanted:
-            try:
-                artifacts.append(run.make(target))
-            except EdgedeployError as error:
-                if len(wanted) == 1:
-                    raise
-                reporter.note(f"{target.name} failed: {error.message}")
-                failures[target.name] = error
+    if len(wanted) > 1 and jobs != 1 and _side_by_side(len(wanted), jobs, reporter):
+        artifacts, failures = export_side_by_side(model, wanted, chosen, jobs or 0, reporter)
+    else:
+        artifacts, failures = _one_after_another(model, wanted, chosen, reporter)
+    if failures and len(wanted) == 1:
+        raise next(iter(failures.values()))
     if failures:
         raise _combined(failures, len(wanted)).with_completed(artifacts)
     return artifacts
 
 
-class _Run:
-    """One export: what its targets share, and the artifact of each."""
+def _side_by_side(targets: int, jobs: int | None, reporter: Reporter) -> bool:
+    """Whether this system can make, and this machine has room for, several targets at a time."""
+    if can_fork():
+        return jobs is not None or jobs_for(targets, 0) > 1
+    if jobs is not None:
+        reporter.note("targets are made one after another: side by side they are made on Linux only")
+    return False
 
-    def __init__(
-        self, prepared: stages.PreparedNetwork, options: ExportOptions, shared: SharedWork, reporter: Reporter
-    ) -> None:
-        self._prepared, self._options, self._shared, self._reporter = prepared, options, shared, reporter
-        self._rewritten: dict[tuple[str, ...], RewrittenModule] = {}
 
-    def make(self, target: Target) -> Artifact:
-        """Rewrites, lowers, verifies and writes; the artifact's folder appears whole or not at all."""
-        rewritten = self._rewrite(target)
-        reporter, options = self._reporter, self._options
-        final = Path(options.output) / self._prepared.network.name / target.name
-        name = f"{self._prepared.network.name}/{target.name}"
-        check_folder(final, self._prepared.network.source, target.file)
-        with staged_folder(final, files_of_artifact) as stage:
-            with reporter.stage(f"lower to {target.name}"), output_errors(final):
-                lower_options = stages.LowerOptions(stage, self._shared, options.int8_io, options.layout)
-                lowered = stages.lower(self._prepared, rewritten, target, lower_options)
-            _report_outside(lowered.record.operators, name, reporter)
-            require_loads(options.min_runtime, target.runtime, lowered.path, name)
-            with reporter.stage(f"verify {target.name} in {target.runtime}"):
-                parities = stages.verify(self._prepared, target, lowered)
+def _one_after_another(
+    model: str, targets: Sequence[Target], options: ExportOptions, reporter: Reporter
+) -> tuple[list[Artifact], dict[str, EdgedeployError]]:
+    """The artifacts, and the errors of the targets that failed."""
+    from edgedeploy.exporters.job import SharedWork
+    from edgedeploy.exporters.process.quiet import process_state_kept
+
+    artifacts: list[Artifact] = []
+    failures: dict[str, EdgedeployError] = {}
+    with process_state_kept(), private_folder() as scratch:
+        network = stages.load(model, options, reporter)
+        calibration = stages.calibrate(network, targets, options, reporter)
+        calibration = check_calibration(network, calibration, reporter)
+        prepared = stages.prepare(network, calibration, options, reporter)
+        run = Run(prepared, options, SharedWork(scratch, scratch / "converters.log"), reporter)
+        for target in targets:
             try:
-                check_threshold(name, target.threshold, parities)
-            except ParityFailed as error:
-                with reporter.stage(f"look for the operator where {target.name} parts from the network"):
-                    where = stages.first_difference(self._prepared, rewritten, target, lowered)
-                details = [*error.details, *([where] if where else [])]
-                if not options.allow_low_parity:
-                    raise ParityFailed(error.message, details=details, hint=error.hint) from None
-                reporter.note(f"{name} is kept below its threshold: {'; '.join(details)}")
-            with output_errors(final):
-                manifest = stages.write(self._prepared, rewritten, target, lowered, parities)
-        return Artifact(final, manifest)
-
-    def _rewrite(self, target: Target) -> RewrittenModule:
-        """Targets that want the same rewrites share the result."""
-        from edgedeploy.exporters.process.quiet import quiet
-
-        names = self._options.rewrites_of(target)
-        if names not in self._rewritten:
-            with self._reporter.stage(f"rewrite for {target.name}"), quiet(self._shared.log):
-                self._rewritten[names] = stages.rewrite(self._prepared, names)
-            _report_rewrites(self._rewritten[names].outcomes, self._reporter)
-        return self._rewritten[names]
-
-
-def _report_outside(operators: Sequence[OperatorFact], name: str, reporter: Reporter) -> None:
-    """Names the layers and matrix products that the runtime's delegate does not take: its own kernels are far slower."""
-    outside = [op for op in operators if op.delegated is False and op.macs]
-    if outside:
-        places = "; ".join(
-            dict.fromkeys(f"{op.type} at {op.module or 'the top level'} ({op.outside_because})" for op in outside[:3])
-        )
-        more = f" and {len(outside) - 3} more" if len(outside) > 3 else ""
-        reporter.note(f"{name} has layers outside the delegate, which cost many times as much: {places}{more}")
-
-
-def _report_rewrites(outcomes: Sequence[RewriteOutcome], reporter: Reporter) -> None:
-    """What each rewrite did and why, and where it declined."""
-    from edgedeploy.models.rewrites import ALL
-
-    for outcome in outcomes:
-        if outcome.applied:
-            times = "once" if outcome.applied == 1 else f"{outcome.applied} times"
-            reporter.detail(f"{outcome.rewrite}: applied {times}, largest error {outcome.relative_error:.1g} σ")
-            reporter.detail(f"  {ALL[outcome.rewrite].reason}")
-        for declined in outcome.declined:
-            module = declined.module or "the top level"
-            reporter.detail(f"{outcome.rewrite} declines {declined.operator} at {module}: {declined.reason}")
+                artifacts.append(run.make(target))
+            except EdgedeployError as error:
+                failures[target.name] = error
+                if len(targets) > 1:
+                    reporter.note(f"{target.name} failed: {error.message}")
+    return artifacts, failures
 
 
 def _combined(failures: dict[str, EdgedeployError], count: int) -> EdgedeployError:

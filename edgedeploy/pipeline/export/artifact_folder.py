@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from edgedeploy.core.artifact import GOLDEN, MANIFEST, OPERATORS, Manifest, files_of_artifact
+from edgedeploy.core.artifact import GOLDEN, MANIFEST, OPERATORS, RECIPE, Manifest, files_of_artifact
 from edgedeploy.core.errors import UsageError
 from edgedeploy.core.storage.files import check_replaceable
 from edgedeploy.core.storage.json_records import RecordInvalid
@@ -21,7 +21,7 @@ def check_folder(folder: Path, source: Mapping[str, str], file: str) -> None:
 
     Raises UsageError, OutputFailed.
     """
-    check_replaceable(folder, files_of_artifact, {file, MANIFEST, OPERATORS, GOLDEN})
+    check_replaceable(folder, files_of_artifact, {file, MANIFEST, OPERATORS, GOLDEN, RECIPE})
     try:
         there = Manifest.from_json((folder / MANIFEST).read_bytes()).provenance.source
     except (OSError, RecordInvalid):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from edgedeploy.core.recipe import FP32
+from edgedeploy.core.recipes import FP32
 
 if TYPE_CHECKING:
     from torch import fx

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from edgedeploy.pipeline.bounds import MAX_CALIBRATION_IMAGES, MAX_CLASSES, MAX_
 from .minimum_runtime import check_min_runtime
 
 if TYPE_CHECKING:
+    from edgedeploy.core.recipe import QuantRecipe
     from edgedeploy.exporters.targets import Target
     from edgedeploy.models.loading import LoadOptions
 
@@ -20,6 +22,8 @@ HEADS = ("logits", "upsampled", "labels", "features")
 LAYOUTS = ("nhwc", "nchw")
 CPUS = ("arm", "x86")
 NUM_CALIB = 32
+AUTO = "auto"
+DEFAULT_MIN_SQNR_DB = 25.0  # of `auto`
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,11 @@ class ExportOptions:
         allow_low_parity: keep an artifact whose parity misses its target's threshold.
         min_runtime: "tflite-2.14" refuses a tflite artifact that tflite-runtime 2.14.0 cannot load.
         without_rewrites: rewrites to leave out.
+        recipe: a built-in recipe's name or a recipe's file, instead of the target's own; "auto" searches for one.
+        exclude: patterns of module paths that stay in float32.
+        min_sqnr_db: for the recipe "auto": the SQNR to reach on images that were not calibrated on.
+        max_drop: for the recipe "auto" instead: how far top-1 may fall below the float network's, such as "0.5%".
+        data: for `max_drop`: labelled images, a folder for each class.
         output: the folder that artifacts are written to.
     """
 
@@ -59,6 +68,11 @@ class ExportOptions:
     allow_low_parity: bool = False
     min_runtime: str | None = None
     without_rewrites: Sequence[str] = ()
+    recipe: str | Path | None = None
+    exclude: Sequence[str] = ()
+    min_sqnr_db: float | None = None
+    max_drop: str | None = None
+    data: str | Path | None = None
     output: str | Path = "artifacts"
 
     def __post_init__(self) -> None:
@@ -74,6 +88,15 @@ class ExportOptions:
         for side in self.input_size or ():
             check_bounds("--input-size", side, 1, MAX_SIDE)
         check_min_runtime(self.min_runtime)
+        for option, value in (("--min-sqnr", self.min_sqnr_db), ("--max-drop", self.max_drop), ("--data", self.data)):
+            if value is not None and not self.is_searched:
+                raise UsageError(f"{option} is the goal of a search for a recipe", hint="--recipe auto")
+        if (self.max_drop is None) != (self.data is None):
+            raise UsageError("--max-drop is a drop of top-1 on labelled images: it and --data DIR go together")
+        if self.max_drop is not None:
+            if self.min_sqnr_db is not None:
+                raise UsageError("a search has one goal, --min-sqnr or --max-drop")
+            parse_drop(self.max_drop)
 
     def check_rewrites(self) -> None:
         """Raises UnknownName for a rewrite that does not exist. It is not checked earlier, since rewrites need torch."""
@@ -90,9 +113,44 @@ class ExportOptions:
 
         return LoadOptions(self.weights, self.input_size, tuple(self.inputs), self.num_classes)
 
+    @property
+    def is_searched(self) -> bool:
+        """Whether the recipe is to be searched for."""
+        return self.recipe is not None and str(self.recipe) == AUTO
+
     def rewrites_of(self, target: Target) -> tuple[str, ...]:
         """The names of a target's rewrites, but those that were left out."""
         return tuple(name for name in target.rewrites if name not in self.without_rewrites)
+
+    def targets(self, names: str | Sequence[str]) -> tuple[Target, ...]:
+        """Targets by name with the recipes that were asked for.
+
+        Raises UnknownName, UsageError, and RecipeInvalid for a recipe that a target's runtime cannot follow.
+        """
+        from edgedeploy.core.recipes import load_recipe
+
+        given = None if self.recipe is None or self.is_searched else load_recipe(self.recipe)
+        return tuple(self._with_recipe(target.tuned_for(self.tune_for), given) for target in parse_targets(names))
+
+    def _with_recipe(self, target: Target, given: QuantRecipe | None) -> Target:
+        from edgedeploy.exporters.recipes import quantization_of
+
+        asked = f"--recipe {self.recipe}" if self.recipe else f"--exclude {' '.join(self.exclude)}"
+        if (self.is_searched or self.exclude) and not target.recipe.is_quantized:
+            raise UsageError(
+                f"{asked} is about int8, and {target} is a float target", hint=f"--target {target.backend}-int8"
+            )
+        if given is not None and given.is_quantized != target.recipe.is_quantized:
+            kinds = ("int8", "float") if given.is_quantized else ("float", "int8")
+            raise UsageError(
+                f"recipe {given} computes in {kinds[0]}, and {target} is a target in {kinds[1]}",
+                hint=f"--target {target.backend}-{'int8' if given.is_quantized else 'fp32'}",
+            )
+        recipe = given or target.recipe
+        if self.exclude:
+            recipe = dataclasses.replace(recipe, name=f"{recipe}-adjusted").excluding(*self.exclude)
+        quantization_of(recipe, target.backend)
+        return dataclasses.replace(target, recipe=recipe)
 
 
 class ExportKeywords(TypedDict, total=False):
@@ -111,6 +169,11 @@ class ExportKeywords(TypedDict, total=False):
     allow_low_parity: bool
     min_runtime: str | None
     without_rewrites: Sequence[str]
+    recipe: str | Path | None
+    exclude: Sequence[str]
+    min_sqnr_db: float | None
+    max_drop: str | None
+    data: str | Path | None
     output: str | Path
 
 
@@ -122,6 +185,22 @@ def parse_input_size(text: str) -> tuple[int, int]:
     ):
         return int(parts[0]), int(parts[-1])
     raise UsageError(f"'{text}' is not an input size", hint="height x width in pixels, such as 512x512")
+
+
+def parse_drop(text: str) -> float:
+    """`0.5%` as a share, 0.005. Raises UsageError."""
+    number = text.strip().removesuffix("%").strip()
+    try:
+        drop = float(number) / 100
+    except ValueError:
+        drop = -1.0
+    if not text.strip().endswith("%") or not 0 <= drop < 1:
+        raise UsageError(
+            f"'{text}' is not a drop of top-1",
+            details=["an SQNR has no drop: the float network's own is infinite"] if "db" in text.lower() else [],
+            hint="--max-drop 0.5% with --data DIR, or --min-sqnr 25, which needs no labels",
+        )
+    return drop
 
 
 def parse_targets(targets: str | Sequence[str]) -> tuple[Target, ...]:

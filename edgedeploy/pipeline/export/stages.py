@@ -1,38 +1,38 @@
 """The stages of an export, each a function that takes the result of the ones before it and returns a new one.
 
-    load -> calibrate -> prepare -> rewrite -> lower -> verify -> write
+    load -> calibrate -> check_calibration -> prepare -> rewrite -> adjust -> lower -> verify
 
 `prepare` completes what does not depend on a target; `rewrite` runs once for each set of rewrites, the rest once for each
-target. They can be called one by one:
+target; `adjust` is for recipes that change the float network. They can be called one by one:
 
-    options, targets = ExportOptions(output="out"), parse_targets("tflite-int8")
+    options = ExportOptions(output="out")
+    targets = options.targets("tflite-int8")
     network = load("topformer-tiny", options, reporter)
-    calibration = calibrate(network, targets, options, reporter)
+    calibration = check_calibration(network, calibrate(network, targets, options, reporter), reporter)
     prepared = prepare(network, calibration, options, reporter)
     rewritten = rewrite(prepared, options.rewrites_of(targets[0]))
+    rewritten = adjust(prepared, rewritten, targets[0].recipe)
     with staged_folder(folder) as stage:
         lowered = lower(prepared, rewritten, targets[0], LowerOptions(stage, shared))
         parities = verify(prepared, targets[0], lowered)
-        write(prepared, rewritten, targets[0], lowered, parities)
+        writing.write(prepared, rewritten, targets[0], lowered, parities)
 """
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgedeploy.core.artifact import GOLDEN, ArtifactFile, Golden, Manifest, write_manifest
+from edgedeploy.core.artifact import Golden
 from edgedeploy.core.errors import EdgedeployError, UsageError
 from edgedeploy.core.parity import Array, Parity
-from edgedeploy.core.provenance import CalibrationInfo, Provenance
+from edgedeploy.core.provenance import CalibrationInfo
 from edgedeploy.core.reporter import Reporter
-from edgedeploy.core.storage.files import sha256_of
-from edgedeploy.core.versions import EDGEDEPLOY_VERSION, versions
+from edgedeploy.core.storage.arrays import Mapped
 from edgedeploy.data.arrays import HINT as ARRAYS_HINT
 from edgedeploy.data.arrays import holds_arrays, samples_from_arrays
 from edgedeploy.data.calibration import CalibrationSet, calibration_from_folder
@@ -44,10 +44,12 @@ from .failing_operator import first_failing
 from .options import NUM_CALIB, ExportOptions
 
 if TYPE_CHECKING:
+    from edgedeploy.core.provenance import RecipeSearch
+    from edgedeploy.core.recipe import QuantRecipe
     from edgedeploy.exporters.job import Lowered, SharedWork
     from edgedeploy.exporters.targets import Target
     from edgedeploy.models.loading import Network
-    from edgedeploy.models.rewrites import RewrittenModule
+    from edgedeploy.models.rewrites import Rewriter, RewrittenModule
 
 NUM_VERIFICATION_SAMPLES = 4  # held-out samples that parity is measured on; the first is stored beside the artifact
 NUM_NORM_IMAGES = 16  # images that a random network's norms are estimated from
@@ -59,18 +61,22 @@ class Calibration:
 
     Attributes:
         images: None where the network takes no image, or nothing needs images.
-        samples: one tuple of inputs each; empty where no target needs them.
+        samples: one tuple of inputs each, read when they are asked for; empty where no target needs them.
+        warnings: what seems wrong with the images.
         arrays: of samples that the user gave as arrays; None for others.
     """
 
     images: CalibrationSet | None
-    samples: tuple[tuple[Array, ...], ...]
+    samples: Sequence[tuple[Array, ...]]
+    warnings: tuple[str, ...] = ()
     arrays: CalibrationInfo | None = None
 
     @property
     def info(self) -> CalibrationInfo | None:
         """What the manifest keeps of it."""
-        return self.images.info if self.images else self.arrays
+        if self.images:
+            return replace(self.images.info, warnings=self.warnings)
+        return self.arrays
 
 
 @dataclass(frozen=True)
@@ -107,11 +113,12 @@ class LowerOptions:
 
 @dataclass(frozen=True)
 class LoweredFile:
-    """A file that a runtime can open, with the exporter's record of it."""
+    """A file that a runtime can open, with the exporter's record of it, and that of the search for its recipe, if any."""
 
     path: Path
     record: Lowered
     calibrated: bool
+    search: RecipeSearch | None = None
 
 
 def load(model: str, options: ExportOptions, reporter: Reporter) -> Network:
@@ -159,7 +166,12 @@ def calibrate(network: Network, targets: Sequence[Target], options: ExportOption
             )
     else:
         return Calibration(None, ())
-    return Calibration(images, tuple((image,) for image in images) if quantized else ())
+    return Calibration(images, Mapped(_alone, images.images) if quantized else ())
+
+
+def _alone(image: Array) -> tuple[Array, ...]:
+    """The inputs of a network that takes one image."""
+    return (image,)
 
 
 def _images_from_folder(
@@ -184,66 +196,95 @@ def prepare(network: Network, calibration: Calibration, options: ExportOptions, 
         reporter.note(
             f"{network.name} has random weights (seed {network.weights.seed}); give trained ones with --weights FILE"
         )
-        images = None if calibration.images is None else np.concatenate(list(calibration.images)[:NUM_NORM_IMAGES])
+        images = None if calibration.images is None else np.concatenate(calibration.images.images[:NUM_NORM_IMAGES])
         with reporter.stage("estimate the norms' statistics"):
             network = with_random_weights_settled(network, images)
     inputs = [torch.from_numpy(array) for array in network.draw(np.random.default_rng(0))]
     with network.running():
         macs = count_macs(network.module, inputs)
-        golden = _golden(network, options.head)
+        golden = golden_of(network, options.head, _held_out(network))
     for index in constant_outputs(golden):
         reporter.note(f"output {index} of {network.name} is the same for every input: that it agrees proves nothing")
     return PreparedNetwork(network, options.head, calibration, golden, macs)
 
 
-def _golden(network: Network, head: str) -> Golden:
-    """Held-out inputs, and what the eager network returns for them with its head."""
+def _held_out(network: Network) -> list[list[Array]]:
+    """The inputs that parity is measured on."""
+    size = network.image_size
+    if size is not None:
+        return [[image] for image in held_out_images(size, network.preprocessing, NUM_VERIFICATION_SAMPLES)]
+    rng = np.random.default_rng(0)
+    return [network.draw(rng) for _ in range(NUM_VERIFICATION_SAMPLES)]
+
+
+def golden_of(network: Network, head: str, samples: list[list[Array]]) -> Golden:
+    """Inputs, and what the eager network returns for them with its head."""
     import torch
 
     from edgedeploy.models.adapters.heads import with_head
 
-    size = network.image_size
-    if size is not None:
-        images = held_out_images(size, network.preprocessing, NUM_VERIFICATION_SAMPLES)
-        samples: list[list[Array]] = [[image] for image in images]
-    else:
-        rng = np.random.default_rng(0)
-        samples = [network.draw(rng) for _ in range(NUM_VERIFICATION_SAMPLES)]
     # a network with the features head is its own reference: with_features took its classifier off
     reference = network.module if head == "features" else with_head(network.module, head)
-    with torch.no_grad():
+    with network.running(), torch.no_grad():
         outputs = [reference(*(torch.tensor(array) for array in sample)) for sample in samples]
     golden = Golden(samples, [[t.numpy() for t in torch.utils._pytree.tree_leaves(output)] for output in outputs])
     check_reference(network.name, golden)
     return golden
 
 
-def rewrite(prepared: PreparedNetwork, names: Sequence[str]) -> RewrittenModule:
-    """Applies the rewrites of these names to the bare network, so that each is verified on real-valued outputs; then
-    adds the head, if there is one, and rewrites that.
+def rewriter_of(prepared: PreparedNetwork) -> Rewriter:
+    """Captures the bare network, for any number of calls of `rewrite`.
 
-    Raises ExportFailed where torch.export cannot capture the network, RewriteMismatch where a rewrite is wrong.
+    Raises ExportFailed where torch.export cannot capture the network.
     """
     import torch
 
     from edgedeploy.models import rewrites
-    from edgedeploy.models.adapters.heads import with_head
 
-    network, head = prepared.network, prepared.head
+    network = prepared.network
     examples = tuple(torch.from_numpy(array) for array in network.draw(np.random.default_rng(0)))
     samples = [examples, tuple(torch.from_numpy(array) for array in prepared.golden.inputs[0])]
-    chosen = [rewrite for rewrite in rewrites.ALL if rewrite.name in names]
     with network.running():
         try:
             captured = rewrites.capture(network.module, examples)
         except Exception as error:  # torch.export raises many kinds
             raise explain_capture(error, network.name, network.module, examples) from error
-    done = rewrites.apply(chosen, captured, samples)
+    return rewrites.Rewriter(captured, samples)
+
+
+def rewrite(prepared: PreparedNetwork, names: Sequence[str], rewriter: Rewriter | None = None) -> RewrittenModule:
+    """Applies the rewrites of these names to the bare network, so that each is verified on real-valued outputs; then
+    adds the head, if there is one, and rewrites that.
+
+    Args:
+        rewriter: of this network, where several targets share one.
+
+    Raises ExportFailed where torch.export cannot capture the network, RewriteMismatch where a rewrite is wrong.
+    """
+    from edgedeploy.models import rewrites
+    from edgedeploy.models.adapters.heads import with_head
+
+    rewriter, head = rewriter or rewriter_of(prepared), prepared.head
+    chosen = [rewrite for rewrite in rewrites.ALL if rewrite.name in names]
+    done = rewriter.apply(chosen)
     if head in ("logits", "features"):  # features are taken in the network itself
         return done
-    tail = rewrites.apply(chosen, rewrites.capture(with_head(done.module, head), examples), samples)
+    samples = rewriter.verification_inputs
+    tail = rewrites.apply(chosen, rewrites.capture(with_head(done.module, head), samples[0]), samples)
     applied = tuple(outcome for outcome in tail.outcomes if outcome.applied)
     return rewrites.RewrittenModule(tail.module, done.outcomes + applied, done.rounding_error)
+
+
+def adjust(prepared: PreparedNetwork, rewritten: RewrittenModule, recipe: QuantRecipe) -> RewrittenModule:
+    """Applies what the recipe does to the float network; the same object where that is nothing."""
+    import torch
+
+    from edgedeploy.models.preparation import prepared_for
+
+    if not recipe.prepare:
+        return rewritten
+    samples = [tuple(torch.from_numpy(array) for array in sample) for sample in prepared.calibration.samples]
+    return replace(rewritten, module=prepared_for(recipe, rewritten.module, samples))
 
 
 def lower(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target, options: LowerOptions) -> LoweredFile:
@@ -255,12 +296,12 @@ def lower(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target,
 
     calibrated = target.recipe.needs_calibration
     module, example = rewritten.module, tuple(prepared.golden.inputs[0])
-    calibration = prepared.calibration.samples if calibrated else ()
+    calibration: Sequence[tuple[Array, ...]] = prepared.calibration.samples if calibrated else ()
     layout = "NHWC" if options.layout == "nhwc" and target.backend.channels_last else "NCHW"
     if layout == "NHWC":
         module = options.shared.once("channels last", module, lambda: with_channels_last_images(rewritten.module))
         example = channels_last_sample(example)
-        calibration = tuple(map(channels_last_sample, calibration))
+        calibration = Mapped(channels_last_sample, calibration)
     job = ExportJob(
         module=module,
         example_inputs=tuple(torch.from_numpy(array) for array in example),
@@ -296,74 +337,3 @@ def verify(prepared: PreparedNetwork, target: Target, lowered: LoweredFile) -> t
     inputs = in_file_form(prepared.golden.inputs, lowered.record.inputs)
     ran = run_in_python(target.runtime, lowered.path, inputs, RunOptions(warmup_runs=0, num_runs=0))
     return parity_of(prepared.golden, ran.outputs, lowered.record.outputs)
-
-
-def first_difference(
-    prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target, lowered: LoweredFile
-) -> str:
-    """Where a file and the float network part first, in a line; "" where its runtime does not show that."""
-    from edgedeploy.pipeline.layers import first_difference as search
-    from edgedeploy.pipeline.layers.reference import of_network
-
-    reference = of_network(rewritten.module, prepared.golden.inputs[0])
-    return search(reference, target.runtime, lowered.path, lowered.record.operators, lowered.record.inputs)
-
-
-def write(
-    prepared: PreparedNetwork,
-    rewritten: RewrittenModule,
-    target: Target,
-    lowered: LoweredFile,
-    parities: Sequence[Parity],
-) -> Manifest:
-    """Writes the manifest, the operators and the golden sample beside the file. Raises OutputFailed."""
-    manifest = _manifest(prepared, rewritten, target, lowered, parities)
-    folder, golden = lowered.path.parent, prepared.golden
-    write_manifest(folder, manifest, lowered.record.operators)
-    Golden(golden.inputs[:1], golden.outputs[:1]).save(folder / GOLDEN)
-    return manifest
-
-
-def _manifest(
-    prepared: PreparedNetwork,
-    rewritten: RewrittenModule,
-    target: Target,
-    lowered: LoweredFile,
-    parities: Sequence[Parity],
-) -> Manifest:
-    network, record = prepared.network, lowered.record
-    (main, *more) = [_described(lowered.path.with_name(name)) for name in (lowered.path.name, *record.more_files)]
-    return Manifest(
-        model=network.name,
-        target=target.name,
-        runtime=target.runtime,
-        file=main.name,
-        sha256=main.sha256,
-        size_bytes=main.size_bytes,
-        inputs=record.inputs,
-        outputs=record.outputs,
-        parity=tuple(parities),
-        threshold=target.threshold,
-        provenance=Provenance(
-            edgedeploy=EDGEDEPLOY_VERSION,
-            created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            weights=network.weights,
-            recipe=target.recipe,
-            source=network.source,
-            head=prepared.head,
-            calibration=prepared.calibration.info if lowered.calibrated else None,
-            rewrites=rewritten.outcomes,
-            rounding_error=rewritten.rounding_error,
-            quantizer_settings=record.quantizer_settings,
-            graph=record.graph,
-            versions=versions(),
-        ),
-        macs=prepared.macs,
-        task=network.task,
-        preprocessing=network.preprocessing if network.image_size else None,
-        more_files=tuple(more),
-    )
-
-
-def _described(path: Path) -> ArtifactFile:
-    return ArtifactFile(path.name, sha256_of(path), path.stat().st_size)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,9 +28,13 @@ from .steps import Step, StepFile
 LEAST_FLOAT, LEAST_QUANTIZED = 0.9999, 0.99
 # An operator parts from the float network where its largest own error is above this, in σ, ...
 FLOAT_LIMIT = 1e-4
-# ... or in int8 where its worst channel has this much more noise than half of all operators, in dB, and at least that much;
-# or where so large a share of its values lies outside of what its tensor can hold.
-OUTLIER_DB, NOISE_FLOOR_DB, CLIPPED = 12.0, 20.0, 0.02
+# ... or in int8 where its worst channel has this much more noise than half of all operators, in dB, and a ratio below the
+# first bound, or below the second one whatever the others have; or where so large a share of its values does not fit and
+# the whole tensor's ratio is below the first bound.
+OUTLIER_DB, NOISE_FLOOR_DB, BROKEN_DB, CLIPPED = 12.0, 20.0, 8.0, 0.02
+# Errors below this, in what reads them, have vanished.
+HARMLESS_DB, HARMLESS_FLOAT_DB = 45.0, 90.0
+ADDITIVE = re.compile("add|sub", re.I)
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,8 @@ def analyse(file: StepFile, reference: Reference, channels_last: Sequence[bool])
         value = np.moveaxis(reference.values[index], 1, -1) if moved else reference.values[index]
         tensors[name] = _Tensor(value, value, (arrangement,))
     readers = Counter(name for step in file.steps for name in step.inputs)
-    layers: list[LayerError] = []
+    layers: dict[str, LayerError] = {}  # by their outputs, as the powers are: of the signal, and of the own error
+    powers: dict[str, tuple[float, float]] = {}
     alone = 0
     for step in file.steps:
         inputs = [tensors[name] for name in step.inputs]
@@ -90,14 +96,19 @@ def analyse(file: StepFile, reference: Reference, channels_last: Sequence[bool])
             value = matcher.arranged(found, forced.shape)
             errors = [matcher.in_reference_form(array, found) for array in (forced, free)]
             fact = reference.facts[found.index]
-            layers.append(_layer(step, fact.name, reference.values[found.index], errors, file.limits(name), before))
+            layers[name] = _layer(step, fact.name, reference.values[found.index], errors, file.limits(name), before)
+            powers[name] = _power(value), _power(forced.astype(np.float64) - value)
             tensors[name] = _Tensor(value, free, (found,))
         readers.subtract(step.inputs)
         for name in step.inputs:
             if readers[name] == 0 and name not in file.outputs:
                 del tensors[name]  # memory: the values of a whole network are many
     outputs = tuple(tensors[name].actual for name in file.outputs)
-    return Analysis(tuple(_judged(layers, quantized=quantized)), alone, outputs)
+    return Analysis(
+        tuple(_judged(layers, _harmless(file, layers, powers, quantized=quantized), quantized=quantized)),
+        alone,
+        outputs,
+    )
 
 
 def _run(file: StepFile, step: Step, inputs: Sequence[_Tensor]) -> tuple[list[Array], list[Array]]:
@@ -157,17 +168,47 @@ def _db(signal: float, noise: float) -> float | None:
     return 10 * math.log10(max(signal, 1e-300) / noise)
 
 
-def _judged(layers: Sequence[LayerError], *, quantized: bool) -> list[LayerError]:
-    """The same, with `parts` where an operator's own error stands out."""
-    if not quantized:
-        return [dataclasses.replace(layer, parts=layer.own_error > FLOAT_LIMIT) for layer in layers]
-    noisy = [_decibel(layer.own_channel_sqnr_db) for layer in layers if layer.own_channel_sqnr_db is not None]
+def _harmless(
+    file: StepFile, layers: Mapping[str, LayerError], powers: Mapping[str, tuple[float, float]], *, quantized: bool
+) -> set[str]:
+    """The tensors whose errors vanish in every operator that reads them, such as a branch that hardly adds anything."""
+    least = HARMLESS_DB if quantized else HARMLESS_FLOAT_DB
+    read: dict[str, bool] = {}
+    for step in file.steps:
+        compared = all(name in layers for name in step.outputs)
+        clean = compared and all(_decibel(layers[name].inherited_sqnr_db) > least for name in step.outputs)
+        for name in step.inputs:
+            small = clean
+            if (
+                compared and name in powers and ADDITIVE.fullmatch(step.type)
+            ):  # a sum has no larger error than its parts
+                small = all(_decibel(_db(powers[output][0], powers[name][1])) > least for output in step.outputs)
+            read[name] = read.get(name, True) and small
+    return {name for name, vanishes in read.items() if vanishes and name not in file.outputs}
+
+
+def _power(values: Array) -> float:
+    return float(np.mean(np.square(values, dtype=np.float64)))
+
+
+def _judged(layers: Mapping[str, LayerError], harmless: Collection[str], *, quantized: bool) -> list[LayerError]:
+    """The same, with `parts` where an operator's own error stands out and does not vanish."""
+    noisy = [_decibel(layer.own_channel_sqnr_db) for layer in layers.values() if layer.own_channel_sqnr_db is not None]
     usual = float(np.median(noisy)) if noisy else math.inf
-    bound = min(usual - OUTLIER_DB, NOISE_FLOOR_DB)
+    bound = max(min(usual - OUTLIER_DB, NOISE_FLOOR_DB), BROKEN_DB)
     return [
-        dataclasses.replace(layer, parts=_decibel(layer.own_channel_sqnr_db) < bound or layer.clipped > CLIPPED)
-        for layer in layers
+        dataclasses.replace(
+            layer,
+            parts=name not in harmless and (_stands_out(layer, bound) if quantized else layer.own_error > FLOAT_LIMIT),
+        )
+        for name, layer in layers.items()
     ]
+
+
+def _stands_out(layer: LayerError, bound: float) -> bool:
+    """Noise in its worst channel, or clipping that the whole tensor shows."""
+    harmful = layer.clipped > CLIPPED and _decibel(layer.own_sqnr_db) < NOISE_FLOOR_DB
+    return harmful or _decibel(layer.own_channel_sqnr_db) < bound
 
 
 def _decibel(value: float | None) -> float:

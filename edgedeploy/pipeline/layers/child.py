@@ -5,17 +5,29 @@ from __future__ import annotations
 import signal
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
+from edgedeploy.core.artifact import NHWC
 from edgedeploy.core.child_processes import child_environment, module_command
 from edgedeploy.core.errors import RunnerFailed
 from edgedeploy.core.parity import Array
+from edgedeploy.core.provenance import OperatorFact
+from edgedeploy.core.spec import TensorSpec
 from edgedeploy.core.storage.files import private_folder
 from edgedeploy.core.storage.json_records import RecordInvalid, decode, encode
 
 from .reference import Reference
 from .worker import ANSWER, OUTPUTS, REQUEST, SAMPLE, WorkerAnswer, WorkerRequest
+
+
+def request_for(
+    runtime: str, path: Path, operators: Sequence[OperatorFact], inputs: Sequence[TensorSpec]
+) -> WorkerRequest:
+    """What the child process is asked about a file of ours."""
+    modules = tuple((fact.name, fact.module) for fact in operators)
+    return WorkerRequest(runtime, str(path.absolute()), modules, tuple(spec.layout == NHWC for spec in inputs))
 
 
 def ask(request: WorkerRequest, given: Reference | Sequence[Array]) -> tuple[WorkerAnswer, list[Array]]:

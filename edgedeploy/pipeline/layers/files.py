@@ -33,7 +33,10 @@ def compare_files(reference: str | Path, file: str | Path, *, reporter: Reporter
         raise UsageError(f"{files[0]} takes {len(shapes[0])} inputs and {files[1]} takes {len(shapes[1])}")
     moved = tuple(a != b and len(a) == 4 and (a[0], a[2], a[3], a[1]) == b for a, b in zip(*shapes, strict=True))
     sample, note = _sample((reference, file), shapes[0])
-    request = WorkerRequest(runtimes[1], str(files[1]), (), moved, (runtimes[0], str(files[0])))
+    modules = _modules(Path(file))
+    request = WorkerRequest(
+        runtimes[1], str(files[1].absolute()), modules, moved, (runtimes[0], str(files[0].absolute()))
+    )
     with reporter.stage(f"run {files[0].name} and {files[1].name} operator by operator"):
         answer, _ = ask(request, sample)
     return LayerReport(str(file), str(reference), runtimes[1], answer.layers, answer.without_counterpart, note=note)
@@ -47,6 +50,11 @@ def _path_of(path: str | Path) -> Path:
     if not given.is_file():
         raise UsageError(f"{given} is no file", hint="a .tflite or .onnx file, or an artifact's folder")
     return given
+
+
+def _modules(path: Path) -> tuple[tuple[str, str], ...]:
+    """The names and modules of an artifact's operators; empty for a file alone."""
+    return tuple((fact.name, fact.module) for fact in Artifact.load(path).operators()) if path.is_dir() else ()
 
 
 def _runtime_of(path: Path) -> str:

@@ -25,7 +25,8 @@ HOPS, HOPS_OF_STEP = (
     8,
     3,
 )  # operators of the network that one operator of a file may stand for; and for each one skipped
-TIE = 0.002  # correlations this close are the same: then the smaller error decides
+TIE = 0.002  # correlations this close are the same: then the smaller error decides,
+SAME_ERROR = 2.0  # and errors this close are the same, too
 # Operators that have one counterpart in the float network, whatever their values.
 FAMILIES = {  # in this order: "bilinear" is no linear layer
     "resize": re.compile(r"resize|upsample|interpolate", re.I),
@@ -33,7 +34,7 @@ FAMILIES = {  # in this order: "bilinear" is no linear layer
     "pooling": re.compile(r"pool|mean", re.I),
     "product": re.compile(r"conv|linear|addmm|gemm|matmul|fully_connected|einsum|\b[b]?mm\b", re.I),
 }
-POINTWISE = re.compile(r"relu|clamp|clip|hardtanh|hardswish|hardsigmoid|gelu|sigmoid|silu|tanh|add", re.I)
+CLIPS = re.compile(r"relu|clamp|clip|hardtanh", re.I)  # a file may have them in the layer before them
 # Operators whose output may be the same tensor as their input.
 MOVES = re.compile(
     r"quantize|reshape|transpose|permute|squeeze|expand|identity|cast|flatten|view|slice|split|copy", re.I
@@ -110,14 +111,23 @@ class Matcher:
         family = _family(step.type)
         if not family:
             return None
-        related = [found for found in candidates if self._families[found.arrangement.index] == family]
+        orders = {arrangement.order for arrangement in inputs}  # a layer keeps the order of its input's dimensions
+        related = [
+            found
+            for found in candidates
+            if self._families[found.arrangement.index] == family and found.arrangement.order in orders
+        ]
         if not related:
             return None
         here = [found for found in related if self._reference.facts[found.arrangement.index].module == step.module]
         nearest = min((here or related), key=lambda found: found.arrangement.index).arrangement.index
-        # the layer itself, or with the activation that the file has fused into it
-        fused = [found for found in related if nearest in (found.arrangement.index, *self._sources(found))]
-        chosen = _best(fused)
+        # the layer itself, or with the clip that the file has fused into it
+        lowest, index = float(output.min()), nearest
+        for candidate in related:
+            clipped = candidate.arrangement.index
+            if nearest in self._sources(candidate) and lowest >= float(self._reference.values[clipped].min()):
+                index = clipped
+        chosen = _best([found for found in related if found.arrangement.index == index])
         return None if chosen is None else chosen.arrangement
 
     def arranged(self, arrangement: Arrangement, shape: tuple[int, ...]) -> Array:
@@ -161,10 +171,10 @@ class Matcher:
         return self._reference.facts[candidate.arrangement.index].sources
 
     def _family_of(self, index: int) -> str:
-        """That of the operator; of an activation that of the layer before it, since a file may have the two in one."""
+        """That of the operator; of a clip that of the layer before it, since a file may have the two in one."""
         fact = self._reference.facts[index]
         own = _family(fact.type)
-        if own or not fact.sources or not POINTWISE.search(fact.type):
+        if own or not fact.sources or not CLIPS.search(fact.type):
             return own
         return self._families[fact.sources[0]]
 
@@ -174,9 +184,12 @@ def _family(type: str) -> str:
 
 
 def _best(candidates: Sequence[_Candidate]) -> _Candidate | None:
+    """The most alike; of several that are as much alike, such as those of a residual stream, the first."""
     highest = max((found.correlation for found in candidates), default=0.0)
     close = [found for found in candidates if found.correlation >= highest - TIE]
-    return min(close, key=lambda found: found.error, default=None)
+    least = min((found.error for found in close), default=0.0)
+    alike = [found for found in close if found.error <= least * SAME_ERROR]
+    return min(alike, key=lambda found: found.arrangement.index, default=None)
 
 
 def _ordered(value: Array, order: str, shape: tuple[int, ...]) -> Array:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from edgedeploy.core.artifact import Artifact
 from edgedeploy.core.errors import NotTrustworthy, UsageError
-from edgedeploy.core.measurement import Measurement
+from edgedeploy.core.measurement import Measurement, Profile
 from edgedeploy.core.reporter import NullReporter, Reporter
 from edgedeploy.core.results.paired import PairedComparison
 from edgedeploy.pipeline.bench import (
@@ -28,9 +28,12 @@ from edgedeploy.pipeline.bench import (
 from edgedeploy.pipeline.verification import HostReference, workload_of
 
 from .options import BenchKeywords, BenchOptions
+from .recorded import as_recorded, line_of
 
 if TYPE_CHECKING:
     from edgedeploy.benchmarks.executors import Executor, RunOptions, RunOutput, Workload
+
+PROFILES = 5  # launches of each artifact
 
 OnPair = Callable[[PairedComparison], object]
 
@@ -57,13 +60,13 @@ def bench_interleaved(
 
     Raises as `bench`, and UsageError where these are not two artifacts, or the device counts instructions.
     """
-    chosen = BenchOptions(**({"protocol": "interleaved"} | options))  # type: ignore[arg-type]
+    chosen = as_recorded(BenchOptions(**({"protocol": "interleaved"} | options)))
     reporter = reporter or NullReporter()
     found = artifacts_for_runtime(_two(artifacts, reporter), chosen.runtime, reporter)
     if len(found) != 2:
         raise UsageError("--interleave takes two artifacts of this runtime")
     rows = Rows(chosen.json_file, on_row)
-    with open_for(chosen, rows) as executor, HostReference(reporter) as host:
+    with open_for(chosen, rows, line_of(chosen, found, seed)) as executor, HostReference(reporter) as host:
         if executor.info.kind == "qemu":
             raise UsageError(
                 "instructions are counted, and repeat: there is nothing to interleave",
@@ -74,7 +77,7 @@ def bench_interleaved(
             turns.launch_all(found, seed)
             measured = turns.rows(host)
             if chosen.profile:
-                measured = [turns.profiled(row, artifact) for row, artifact in zip(measured, found, strict=True)]
+                measured = turns.profiled(measured)
             pair = turns.judge(measured[0], measured[1], seed)
             rows.add_pair(measured, pair)
             if on_pair:
@@ -103,6 +106,24 @@ def _two(artifacts: Sequence[str | Path | Artifact], reporter: Reporter) -> list
             hint="edgedeploy bench artifacts/topformer-tiny/tflite-fp32 artifacts/topformer-tiny/tflite-int8 --interleave",
         )
     return found
+
+
+def least_disturbed(profiles: Sequence[Profile]) -> Profile | None:
+    """Of each operator the launch in which it took least: other load reaches some operators of each launch, not all.
+
+    Launches whose operators are not those of the first one are left out.
+    """
+    if not profiles:
+        return None
+    first = profiles[0]
+    names = [operator.name for operator in first.operators]
+    alike = [
+        found
+        for found in profiles
+        if found.runs == first.runs and [operator.name for operator in found.operators] == names
+    ]
+    columns = zip(*(found.operators for found in alike), strict=True)
+    return replace(first, operators=tuple(min(column, key=lambda operator: operator.total_ns) for column in columns))
 
 
 @dataclass
@@ -143,18 +164,21 @@ class _Turns:
         """The row of each artifact, over all blocks."""
         from edgedeploy.benchmarks.executors.base import merged
 
-        place = Place(self.executor, host, self.options.threads, self.started)
+        place = Place(self.executor, host, self.options.threads, "interleaved", self.started)
         return [
             row_of(artifact, workload, merged(outputs), place)
             for (artifact, workload), outputs in zip(self.artifacts, self.outputs, strict=True)
         ]
 
-    def profiled(self, row: Measurement, artifact: Artifact) -> Measurement:
-        """The row with the time of each operator."""
-        from edgedeploy.core.measurement import Profile
-
-        profile = profile_of(artifact, self.executor, self.options, self.reporter)
-        return replace(row, profile=profile) if isinstance(profile, Profile) else row
+    def profiled(self, rows: Sequence[Measurement]) -> list[Measurement]:
+        """The rows with the time of each operator, from several launches in turns."""
+        profiles: tuple[list[Profile], list[Profile]] = ([], [])
+        for _ in range(PROFILES):
+            for side, (artifact, _) in enumerate(self.artifacts):
+                found = profile_of(artifact, self.executor, self.options, self.reporter)
+                if isinstance(found, Profile):
+                    profiles[side].append(found)
+        return [replace(row, profile=least_disturbed(found)) for row, found in zip(rows, profiles, strict=True)]
 
     def judge(self, base: Measurement, head: Measurement, seed: int) -> PairedComparison:
         """The verdict."""

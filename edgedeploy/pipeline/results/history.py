@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,16 @@ def list_history(pattern: str = "", *, device: str = "", store: str | Path = STO
         return History(tuple(found), tuple(map(str, damaged_lines(connection))))
     finally:
         connection.close()
+
+
+def history_of(artifacts: Collection[tuple[str, str]], *, store: str | Path = STORE) -> tuple[Series, ...]:
+    """The rows of these models and targets, each over time. Raises ResultsInvalid without a store."""
+    from edgedeploy.benchmarks.history import HistoryStore
+    from edgedeploy.benchmarks.history.index import open_index
+    from edgedeploy.benchmarks.history.series import series_of
+
+    with contextlib.closing(open_index(HistoryStore(Path(store)))) as connection:
+        return tuple(series_of(connection, artifacts))
 
 
 def query_history(sql: str, *, store: str | Path = STORE) -> tuple[list[str], list[tuple[Any, ...]]]:

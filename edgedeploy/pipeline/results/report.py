@@ -12,7 +12,7 @@ from edgedeploy.core.results.report import Report
 from edgedeploy.core.results.result_files import read_results
 
 from .compare import CompareKeywords, compare, load_results
-from .history import STORE, list_history
+from .history import STORE, history_of
 
 TERMINAL = "terminal"
 FORMAT_NAMES = (TERMINAL, "markdown", "junit", "html", "github-action-benchmark", "bencher", "otava")
@@ -36,9 +36,8 @@ def make_report(
     """
     files = [read_results(Path(path)) for path in results]
     head = ResultFile(tuple(row for file in files for row in file.measurements), tool=files[-1].tool)
-    series = list_history(store=store).series if Path(store).is_dir() else ()
-    measured = {(row.model, row.target) for row in head.measurements}
-    mine = tuple(found for found in series if (found.key.model, found.key.target) in measured)
+    measured = sorted({(row.model, row.target) for row in head.measurements})
+    mine = history_of(measured, store=store) if Path(store).is_dir() else ()
     if base is None:
         return Report(head.measurements, series=mine)
     old = load_results(base, store)

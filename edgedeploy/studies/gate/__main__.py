@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import edgedeploy
 from edgedeploy.core.errors import EdgedeployError
 from edgedeploy.core.measurement import Measurement, ResultFile
-from edgedeploy.core.storage.files import write_atomically
+from edgedeploy.core.storage.files import private_folder, write_atomically
 
 from . import network
 
@@ -19,9 +18,9 @@ TARGETS = ("onnx-int8", "executorch-int8", "tflite-int8", "tflite-fp32")  # each
 
 def count() -> list[Measurement]:
     """The rows of every target's artifact; what differs from run to run, and is not compared, is left out."""
-    with tempfile.TemporaryDirectory() as folder:
+    with private_folder() as folder:
         artifacts = edgedeploy.export(
-            f"{network.__file__}:make", TARGETS, inputs=("1x3x64x64",), output=Path(folder), allow_low_parity=True
+            f"{network.__file__}:make", TARGETS, inputs=("1x3x64x64",), output=folder, allow_low_parity=True
         )
         rows = edgedeploy.bench(artifacts, device="qemu")
     return [replace(row, artifact=f"{row.model}/{row.target}", started_at="") for row in rows]

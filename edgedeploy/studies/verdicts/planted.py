@@ -15,6 +15,7 @@ def make() -> nn.Module:
     network = topformer("tiny")
     head = network.decode_head
     assert isinstance(head, nn.Module)
+    assert isinstance(head.conv_seg, nn.Conv2d)
     width = head.conv_seg.in_channels
     head.linear_fuse = nn.Sequential(head.linear_fuse, nn.Conv2d(width, width, (1, 3), padding=(0, 1)))  # type: ignore[arg-type]
     return network

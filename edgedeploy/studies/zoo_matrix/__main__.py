@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             known = results.read(everything)
             write_atomically(options.page, render(known))
             if options.readme.is_file():
-                write_atomically(options.readme, into_readme(options.readme.read_text(), known))
+                write_atomically(options.readme, into_readme(options.readme.read_text(encoding="utf-8"), known))
             text = outcome.error or cell_text(outcome, cell.target, {})
             bar.print(f"{cell}  {text}  {f'{outcome.seconds:.0f} s' if fresh else 'as before'}")
             following = wanted[len(outcomes)] if len(outcomes) < len(wanted) else cell

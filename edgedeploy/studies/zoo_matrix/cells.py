@@ -129,7 +129,8 @@ def cells(specs: Iterable[ModelSpec]) -> Iterator[Cell]:
 def fingerprint(cell: Cell, package: Path | None = None, tools: dict[str, str] | None = None) -> str:
     """A hash of the code and the converters that decide a cell's artifact."""
     exporter = cell.target.partition("-")[0]
-    return code_key(package or PACKAGE, (*SHARED, f"models/{cell.family}.py", f"exporters/*{exporter}*.py"), tools)
+    own = (f"models/{cell.family}.py", f"exporters/*{exporter}*.py", f"exporters/*{exporter}*/*.py")
+    return code_key(package or PACKAGE, (*SHARED, *own), tools)
 
 
 def run(

@@ -13,7 +13,7 @@ def norms(*, quantized: bool) -> onnx.ModelProto:
     """Two layer norms with one gain, as a float model or as the quantizer leaves it."""
     gain = numpy_helper.from_array(np.array([42, 85, 127], dtype=np.int8) if quantized else GAIN, "gain")
     scale = [numpy_helper.from_array(np.array(1.5 / 127, dtype=np.float32), "scale")] if quantized else []
-    read = "gain_dequantized" if quantized else "gain"
+    read = "gain"  # the quantizer's conversion may bear the name of what it converts
     convert = [helper.make_node("DequantizeLinear", ["gain", "scale"], [read], name="convert")] if quantized else []
     nodes = [
         helper.make_node("LayerNormalization", [source, read], [target], name=target)

@@ -111,3 +111,20 @@ def test_the_layer_before_an_l2_norm_is_quantized_where_means_are_layers_too() -
         "y = aten.mul.Tensor q r",
     )
     assert normalization(graph(*l2), to_executorch.REGION_TYPES.normalization) == ["s", "t", "r", "y"]
+
+
+def test_a_pooling_before_a_norm_stays_in_float_with_it() -> None:
+    found = normalization(
+        graph(
+            "x = MEAN map sides",
+            "m = MEAN x axes",
+            "d = SUB x m",
+            "s = MUL d d",
+            "v = MEAN s axes",
+            "r = RSQRT v",
+            "n = MUL d r",
+            "z = FULLY_CONNECTED n w",
+        ),
+        TYPES,
+    )
+    assert found == ["x", "m", "d", "s", "v", "r", "n"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -289,3 +290,22 @@ def test_a_file_that_is_no_checkpoint_is_not_pinned_and_does_not_block_the_right
     torch.save(randomize(ZOO[name], 3).state_dict(), tmp_path / "good.pth")
     server.content, server.etag = (tmp_path / "good.pth").read_bytes(), '"two"'
     assert load_network(name, LoadOptions(weights=server.address)).weights.kind == "checkpoint"
+
+
+def test_secrets_of_an_address_are_not_kept_in_the_pins(tmp_path: Path) -> None:
+    pins = downloads.Pins(tmp_path / "pins.json")
+    address = "https://me:password@example.com/net.pth?token=secret"
+    pins.add(address, "00", 1)
+    pins.add("https://example.com/net.pth", "11", 1)
+    text = pins.path.read_text(encoding="utf-8")
+    assert "password" not in text
+    assert "secret" not in text
+    assert (pins.known(address), pins.known("https://example.com/net.pth")) == ("00", "11")
+    assert pins.known(address.replace("secret", "other")) is None
+
+
+def test_pins_of_an_older_version_still_count(tmp_path: Path) -> None:
+    address = "https://me:password@example.com/net.pth"
+    pin = {"sha256": "00", "size_bytes": 1, "pinned_at": "2026-01-01"}
+    (tmp_path / "pins.json").write_text(json.dumps({address: pin}), encoding="utf-8")
+    assert downloads.Pins(tmp_path / "pins.json").known(address) == "00"

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from edgedeploy.models.rewrites.linear_to_conv import REWRITE
+from edgedeploy.models.rewrites.linear_to_conv import EVERYWHERE as REWRITE
+from edgedeploy.models.rewrites.linear_to_conv import ON_MAPS
 
 from .tools import rewritten
 
@@ -29,6 +30,13 @@ def test_a_classifier_on_a_vector_becomes_a_convolution() -> None:
     done = rewritten(REWRITE, nn.Sequential(nn.Linear(6, 10)), (3, 6))
     assert (done.applied, done.count("linear"), done.count("conv2d")) == (1, 0, 1)
     assert done.error() < 1e-5
+
+
+def test_on_maps_alone_a_vector_keeps_its_matrix_product() -> None:
+    done = rewritten(ON_MAPS, nn.Sequential(nn.Linear(6, 10)), (3, 6))
+    assert done.applied == 0
+    assert "is a vector" in done.declined[0].reason
+    assert rewritten(ON_MAPS, OnTokens(), (2, 6, 5, 7)).applied == 1
 
 
 def test_on_tokens_it_convolves_the_map_itself() -> None:

@@ -15,7 +15,8 @@ from torch.nn import functional as F
 
 from edgedeploy.core.backends import BACKENDS, load_object
 from edgedeploy.core.provenance import OperatorFact
-from edgedeploy.core.recipe import FP32, STATIC_INT8, QuantRecipe
+from edgedeploy.core.recipe import QuantRecipe
+from edgedeploy.core.recipes import FP32, STATIC_INT8
 from edgedeploy.exporters.job import ExportJob, SharedWork
 from edgedeploy.exporters.tflite_file import read_tree, written
 from edgedeploy.models.rewrites import capture

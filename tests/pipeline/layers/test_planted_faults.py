@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edgedeploy.core.recipe import FP32, STATIC_INT8, QuantRecipe
+from edgedeploy.core.recipe import QuantRecipe
+from edgedeploy.core.recipes import FP32, STATIC_INT8
 from edgedeploy.pipeline.layers.analysis import Analysis, analyse
 from edgedeploy.pipeline.layers.formats import open_steps
 from edgedeploy.pipeline.layers.reference import Reference, of_network

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgedeploy.cli.tables.layout import PLAIN, Layout
+from edgedeploy.cli.tables.text import milliseconds, new_table, render
 from edgedeploy.core.results.paired import PairedComparison
-
-from .layout import PLAIN, Layout
-from .text import milliseconds, new_table, render
 
 
 def render_pairs(pairs: Sequence[PairedComparison], layout: Layout = PLAIN) -> str:

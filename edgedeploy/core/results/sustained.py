@@ -1,0 +1,65 @@
+"""A row that was measured for minutes without a pause: how it held up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Level:
+    """The latency over a time, in ns."""
+
+    p50_ns: int
+    p90_ns: int
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One window of the curve.
+
+    Attributes:
+        at_s: when it ended, in seconds of inference from the first sample.
+        temperature_c: of the processor then; None where the device reports none.
+    """
+
+    at_s: float
+    p50_ns: int
+    p90_ns: int
+    temperature_c: float | None = None
+
+
+@dataclass(frozen=True)
+class Sustained:
+    """The course of a row under continuous load.
+
+    Attributes:
+        curve: windows of equal length, one sixtieth of the whole.
+        first: of the first minute, or the first third of a shorter run; `last`: of the last one.
+        throttled_after_s: when the median of a window first rose by more than a tenth over the first level, and stayed
+            there for two more windows; None where it never did.
+        steady: of what follows `steady_from_s`, since when its parts have one level; None where the latency still changes.
+    """
+
+    curve: tuple[CurvePoint, ...]
+    first: Level
+    last: Level
+    throttled_after_s: float | None
+    steady: Level | None
+    steady_from_s: float | None
+
+
+@dataclass(frozen=True)
+class PeriodChange:
+    """How the median of one part of two sustained runs differs.
+
+    Attributes:
+        period: "minute 1" or "the end".
+        change: relative, of head to base; low, high: its 95 % interval within these two runs.
+    """
+
+    period: str
+    base_ns: int
+    head_ns: int
+    change: float
+    low: float
+    high: float

@@ -1,0 +1,124 @@
+"""One export: from a prepared network to the artifact of each target, within this process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgedeploy.core.artifact import Artifact, files_of_artifact
+from edgedeploy.core.errors import ParityFailed
+from edgedeploy.core.reporter import Reporter
+from edgedeploy.core.storage.files import output_errors, staged_folder
+from edgedeploy.pipeline.verification import check_threshold
+
+from . import stages
+from .artifact_folder import check_folder
+from .first_difference import first_difference
+from .minimum_runtime import require_loads
+from .options import ExportOptions
+from .searched_recipe import searched_recipe
+from .writing import write
+
+if TYPE_CHECKING:
+    from edgedeploy.core.provenance import OperatorFact, RecipeSearch, RewriteOutcome
+    from edgedeploy.exporters.job import SharedWork
+    from edgedeploy.exporters.targets import Target
+    from edgedeploy.models.rewrites import Rewriter, RewrittenModule
+
+
+class Run:
+    """One export: what its targets share, and the artifact of each."""
+
+    def __init__(
+        self, prepared: stages.PreparedNetwork, options: ExportOptions, shared: SharedWork, reporter: Reporter
+    ) -> None:
+        self._prepared, self._options, self._shared, self._reporter = prepared, options, shared, reporter
+        self._rewriter: Rewriter | None = None
+        self._rewritten: dict[tuple[str, ...], RewrittenModule] = {}
+
+    def with_shared(self, shared: SharedWork) -> Run:
+        """The same export with intermediate results of its own, and what was rewritten so far."""
+        other = Run(self._prepared, self._options, shared, self._reporter)
+        other._rewriter, other._rewritten = self._rewriter, self._rewritten
+        return other
+
+    def make(self, target: Target) -> Artifact:
+        """Rewrites, lowers, verifies and writes; the artifact's folder appears whole or not at all."""
+        plain = self.rewrite(target)
+        reporter, options = self._reporter, self._options
+        final = Path(options.output) / self._prepared.network.name / target.name
+        name = f"{self._prepared.network.name}/{target.name}"
+        check_folder(final, self._prepared.network.source, target.file)
+        target, rewritten, search = self._with_recipe(target, plain, name)
+        with staged_folder(final, files_of_artifact) as stage:
+            with reporter.stage(f"lower to {target.name}"), output_errors(final):
+                lower_options = stages.LowerOptions(stage, self._shared, options.int8_io, options.layout)
+                lowered = replace(stages.lower(self._prepared, rewritten, target, lower_options), search=search)
+            for warning in lowered.record.warnings:
+                reporter.note(f"{name}: {warning}")
+            _report_outside(lowered.record.operators, name, reporter)
+            require_loads(options.min_runtime, target.runtime, lowered.path, name)
+            with reporter.stage(f"verify {target.name} in {target.runtime}"):
+                parities = stages.verify(self._prepared, target, lowered)
+            try:
+                check_threshold(name, target.threshold, parities)
+            except ParityFailed as error:
+                with reporter.stage(f"look for the operator where {target.name} parts from the network"):
+                    where = first_difference(self._prepared, rewritten, target, lowered, lower_options)
+                details = [*error.details, *([where] if where else [])]
+                if not options.allow_low_parity:
+                    raise ParityFailed(error.message, details=details, hint=error.hint) from None
+                reporter.note(f"{name} is kept below its threshold: {'; '.join(details)}")
+            with output_errors(final):
+                manifest = write(self._prepared, rewritten, target, lowered, parities)
+        return Artifact(final, manifest)
+
+    def _with_recipe(
+        self, target: Target, rewritten: RewrittenModule, name: str
+    ) -> tuple[Target, RewrittenModule, RecipeSearch | None]:
+        """The target with the recipe that was searched for, if one was, and the network as the recipe prepares it."""
+        if not self._options.is_searched:
+            return target, stages.adjust(self._prepared, rewritten, target.recipe), None
+        from edgedeploy.pipeline.recipe_search import Trials
+
+        trials = Trials(self._prepared, rewritten, target, self._shared)
+        return searched_recipe(trials, name, self._options, self._reporter)
+
+    def rewrite(self, target: Target) -> RewrittenModule:
+        """Targets share the steps that their rewrites have in common, and the network where none of the others apply."""
+        from edgedeploy.exporters.process.quiet import quiet
+
+        names = self._options.rewrites_of(target)
+        if names not in self._rewritten:
+            with self._reporter.stage(f"rewrite for {target.name}"), quiet(self._shared.log):
+                self._rewriter = self._rewriter or stages.rewriter_of(self._prepared)
+                self._rewritten[names] = stages.rewrite(self._prepared, names, self._rewriter)
+            _report_rewrites(self._rewritten[names].outcomes, self._reporter)
+        return self._rewritten[names]
+
+
+def _report_outside(operators: Sequence[OperatorFact], name: str, reporter: Reporter) -> None:
+    """Names the layers and matrix products that the runtime's delegate does not take: its own kernels are far slower."""
+    outside = [op for op in operators if op.delegated is False and op.macs]
+    if outside:
+        places = "; ".join(
+            dict.fromkeys(f"{op.type} at {op.module or 'the top level'} ({op.outside_because})" for op in outside[:3])
+        )
+        more = f" and {len(outside) - 3} more" if len(outside) > 3 else ""
+        reporter.note(f"{name} has layers outside the delegate, which cost many times as much: {places}{more}")
+
+
+def _report_rewrites(outcomes: Sequence[RewriteOutcome], reporter: Reporter) -> None:
+    """What each rewrite did and why, and where it declined."""
+    from edgedeploy.models.rewrites import ALL
+
+    for outcome in outcomes:
+        if outcome.applied:
+            times = "once" if outcome.applied == 1 else f"{outcome.applied} times"
+            reporter.detail(f"{outcome.rewrite}: applied {times}, largest error {outcome.relative_error:.1g} σ")
+            reporter.detail(f"  {ALL[outcome.rewrite].reason}")
+        for declined in outcome.declined:
+            module = declined.module or "the top level"
+            reporter.detail(f"{outcome.rewrite} declines {declined.operator} at {module}: {declined.reason}")

@@ -1,0 +1,62 @@
+"""Where a runtime that runs a delegate as a whole parts from the float network: ExecuTorch.
+
+The network is lowered a second time with every tensor as an output, and these are compared with the float network's. This
+is another file than the one that failed: what the runtime fuses in that one it may not fuse in this one. Errors are total
+ones; an operator's own is estimated from those of its inputs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgedeploy.core.parity import Array
+
+from .analysis import FLOAT_LIMIT, NOISE_FLOOR_DB, OUTLIER_DB
+from .reference import INPUT, Reference
+
+if TYPE_CHECKING:
+    from torch import fx
+
+
+def with_every_tensor(module: fx.GraphModule, reference: Reference) -> tuple[fx.GraphModule, list[int]]:
+    """The network with its float tensors as outputs, and their positions in the reference."""
+    from torch import fx
+
+    position = {fact.name: index for index, fact in enumerate(reference.facts) if fact.type != INPUT}
+    graph = fx.Graph()
+    copies: dict[fx.Node, fx.Node] = {}
+    graph.graph_copy(module.graph, copies)
+    found = [
+        (node, position[node.name])
+        for node in module.graph.nodes
+        if node.name in position and np.issubdtype(reference.values[position[node.name]].dtype, np.floating)
+    ]
+    graph.output(tuple(copies[node] for node, _ in found))
+    return fx.GraphModule(module, graph).eval(), [index for _, index in found]
+
+
+def first_in_taps(reference: Reference, positions: Sequence[int], outputs: Sequence[Array], *, quantized: bool) -> str:
+    """The first operator with a far larger error than all of its inputs, in a line; "" where none has."""
+    ratios: dict[int, float] = {}
+    for index, output in zip(positions, outputs, strict=True):
+        expected, actual = (array.astype(np.float64) for array in (reference.values[index], output))
+        error, fact = actual - expected, reference.facts[index]
+        ratios[index] = float(np.mean(error**2)) / max(float(np.mean(expected**2)), 1e-300)
+        largest = float(np.max(np.abs(error), initial=0.0)) / (float(expected.std()) or 1.0)
+        before = max((ratios.get(source, 0.0) for source in fact.sources), default=0.0)
+        is_large = _db(ratios[index]) < NOISE_FLOOR_DB if quantized else not largest <= FLOAT_LIMIT
+        if is_large and not ratios[index] <= before * 10 ** (OUTLIER_DB / 10):
+            where = f"{fact.type} at {fact.module or fact.name}"
+            return (
+                f"in a second file, with every tensor as an output, they part at {where}: "
+                f"SQNR {_db(ratios[index]):.1f} dB, largest error {largest:.2g} σ"
+            )
+    return ""
+
+
+def _db(ratio: float) -> float:
+    return math.inf if ratio == 0.0 else -10 * math.log10(ratio) if math.isfinite(ratio) else -math.inf

@@ -1,0 +1,250 @@
+"""Which recipe to try next, until a goal is met.
+
+1. The plain recipe.
+2. Preparations, which cost nothing at run time: each is kept if it helps. Corrected biases belong to the layers that are
+   in int8: where they help, they are computed again for each set of exceptions.
+3. The sensitivity of blocks: each is the only one in float32 once, the outermost first; the one that helps most is taken
+   apart, until its parts are innermost or cheap.
+4. Exceptions, those first that take away most error for an instruction, until the goal is met; then those are given back
+   that it is met without.
+
+Errors of different operators are nearly independent, so that their powers add up: what exceptions will reach together is
+predicted by the sum, and then measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from edgedeploy.core.parity import Parity
+from edgedeploy.core.provenance import RecipeSearch, RecipeStep
+from edgedeploy.core.recipe import NumberFormat, Preparation, QuantRecipe
+from edgedeploy.core.reporter import Reporter
+
+from .blocks import BlockTree, is_within
+from .costs import Costs, measured_costs
+
+if TYPE_CHECKING:
+    from .trials import Trial, Trials
+
+NAME = "auto"
+CHEAP = 0.01  # of the plain recipe's instructions: a block that costs no more is not taken apart
+HELPFUL = 0.02  # of the error's power: what takes away less is not worth a change
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What to reach, and how hard to try.
+
+    Attributes:
+        min_sqnr_db: the goal.
+        least_accuracy: the goal instead, where there are labelled images: top-1, 0 to 1.
+        max_exports: artifacts that may be made to find where the error comes from; the exceptions come on top.
+    """
+
+    min_sqnr_db: float
+    least_accuracy: float | None = None
+    max_exports: int = 32
+
+    @property
+    def noise(self) -> float:
+        """The goal as a share of the signal's power."""
+        return float(10 ** (-self.min_sqnr_db / 10))
+
+    def is_met(self, trial: Trial) -> bool:
+        """Whether a recipe reaches the goal."""
+        if self.least_accuracy is not None:
+            return trial.accuracy is not None and trial.accuracy >= self.least_accuracy - 1e-9
+        return trial.noise <= self.noise
+
+    def may_be_met(self, predicted_noise: float) -> bool:
+        """Whether a recipe of about this error is worth a trial; accuracy is not predicted."""
+        return self.least_accuracy is not None or predicted_noise <= 1.2 * self.noise
+
+    def __str__(self) -> str:
+        if self.least_accuracy is not None:
+            return f"top-1 ≥ {100 * self.least_accuracy:.2f} %"
+        return f"SQNR ≥ {self.min_sqnr_db:g} dB"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A recipe, the parity that it reached, and how it was found."""
+
+    recipe: QuantRecipe
+    parity: Parity
+    record: RecipeSearch
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """A block that was the only one in float32.
+
+    Attributes:
+        gain: the error's power that went away, as a share of the signal's.
+        cost: the instructions that came.
+    """
+
+    block: str
+    trial: Trial
+    gain: float
+    cost: int
+
+    @property
+    def worth(self) -> float:
+        """Error for an instruction."""
+        return self.gain / self.cost
+
+
+def search_recipe(trials: Trials, options: SearchOptions, reporter: Reporter) -> Found:
+    """The cheapest recipe that was found to meet the goal, else the best one. Raises what lowering and running raise."""
+    return _Search(trials, options, reporter).run()
+
+
+def _with(step: Preparation, recipe: QuantRecipe) -> QuantRecipe:
+    return replace(recipe, prepare=(*recipe.prepare, step))
+
+
+def _without(step: Preparation, recipe: QuantRecipe) -> QuantRecipe:
+    return replace(recipe, prepare=tuple(other for other in recipe.prepare if other is not step))
+
+
+class _Search:
+    def __init__(self, trials: Trials, options: SearchOptions, reporter: Reporter) -> None:
+        self._trials, self._options, self._reporter = trials, options, reporter
+        self._sensitivity: dict[str, Sensitivity] = {}
+        self._costs: Costs | None = None
+        self._path: list[RecipeStep] = []
+        self._corrects = False  # whether corrected biases help
+
+    def run(self) -> Found:
+        with self._reporter.stage("try the plain recipe"):
+            plain = self._trials(replace(self._trials.target.recipe, name=NAME))
+        self._note("plain", plain)
+        self._base = best = plain
+        if not self._options.is_met(best):
+            best = self._with_preparations(best)
+        if not self._options.is_met(best):
+            self._costs = measured_costs(self._trials, plain, self._reporter)
+            self._measure_blocks(self._base)
+            best = self._with_exceptions(self._base, best)
+        return Found(best.recipe, best.parity, self._record(best))
+
+    def _with_preparations(self, plain: Trial) -> Trial:
+        """The recipe with those preparations that help."""
+        best = plain
+        for step in Preparation:
+            if self._options.is_met(best):
+                break
+            with self._reporter.stage(f"try {step.value}"):
+                tried = self._trials(_with(step, best.recipe))
+            if tried.noise < (1 - HELPFUL) * best.noise:
+                best = tried
+        self._base = self._trials(_without(Preparation.CORRECT_BIAS, best.recipe))
+        self._corrects = best is not self._base
+        self._note_preparations(plain, best)
+        return best
+
+    def _note_preparations(self, plain: Trial, last: Trial) -> None:
+        """Writes the path up to a recipe without exceptions, with the preparations that it has."""
+        self._path.clear()
+        self._note("plain", plain)
+        steps = last.recipe.prepare
+        for count, step in enumerate(steps, start=1):
+            self._note(step.value, self._trials(replace(last.recipe, prepare=steps[:count])))
+
+    def _measure_blocks(self, base: Trial) -> None:
+        """Fills in the sensitivities, from the outermost blocks inwards."""
+        operators = base.record.operators
+        tree = BlockTree(operator.module for operator in operators)
+        open_blocks = [""]
+        while open_blocks and self._trials.count < self._options.max_exports:
+            block = open_blocks.pop(0)
+            for child in tree.children(block):
+                if self._trials.count >= self._options.max_exports:
+                    break
+                found = self._measure(child, base)
+                if found.gain > HELPFUL * base.noise and found.cost > CHEAP * self._known_costs.plain_total:
+                    open_blocks.append(child)
+            open_blocks.sort(key=lambda name: -self._sensitivity[name].gain)
+
+    def _measure(self, block: str, base: Trial) -> Sensitivity:
+        if block not in self._sensitivity:
+            with self._reporter.stage(f"measure {block} in float32"):
+                trial = self._trials(base.recipe.excluding(block))
+            found = Sensitivity(block, trial, base.noise - trial.noise, self._known_costs.of(block))
+            self._sensitivity[block] = found
+            self._reporter.detail(f"{block}: {trial.parity.sqnr:.1f} dB with it in float32, {found.cost} instructions")
+        return self._sensitivity[block]
+
+    def _with_exceptions(self, base: Trial, best: Trial) -> Trial:
+        """Adds exceptions until the goal is met, or none helps any more."""
+        chosen: list[Sensitivity] = []
+        for candidate in self._candidates(base):
+            if any(is_within(candidate.block, other.block) for other in chosen):
+                continue
+            kept = [other for other in chosen if not is_within(other.block, candidate.block)]
+            tried = self._try_exceptions(base, [*kept, candidate])
+            if tried.noise < best.noise:
+                best, chosen = tried, [*kept, candidate]
+            if self._options.is_met(best):
+                break
+        if self._options.is_met(best):
+            best, chosen = self._without_needless(base, best, chosen)
+        if chosen and Preparation.CORRECT_BIAS not in best.recipe.prepare:
+            self._path = [step for step in self._path if step.change != Preparation.CORRECT_BIAS.value]
+        for index, one in enumerate(chosen):
+            self._note(f"float32 {one.block}", self._try_exceptions(base, chosen[: index + 1]), one.cost)
+        return best
+
+    def _candidates(self, base: Trial) -> Sequence[Sensitivity]:
+        helpful = [found for found in self._sensitivity.values() if found.gain > HELPFUL / 10 * base.noise]
+        return sorted(helpful, key=lambda found: -found.worth)
+
+    def _without_needless(self, base: Trial, best: Trial, chosen: list[Sensitivity]) -> tuple[Trial, list[Sensitivity]]:
+        """Gives exceptions back, the dearest first, where the goal is met without them as far as the sums predict."""
+        for one in sorted(chosen, key=lambda found: -found.cost):
+            rest = [other for other in chosen if other is not one]
+            if rest and self._options.may_be_met(best.noise + one.gain):
+                tried = self._try_exceptions(base, rest)
+                if self._options.is_met(tried):
+                    best, chosen = tried, rest
+        return best, chosen
+
+    def _try_exceptions(self, base: Trial, exceptions: Sequence[Sensitivity]) -> Trial:
+        """The recipe with these exceptions; with corrected biases if these help and the goal is missed without."""
+        blocks = [found.block for found in exceptions]
+        recipe = base.recipe.excluding(*blocks)
+        with self._reporter.stage(f"try {len(blocks)} exception{'s' if len(blocks) > 1 else ''}"):
+            tried = self._trials(recipe)
+            if self._corrects and not self._options.is_met(tried):
+                corrected = self._trials(_with(Preparation.CORRECT_BIAS, recipe))
+                tried = min(tried, corrected, key=lambda trial: trial.noise)
+        return tried
+
+    @property
+    def _known_costs(self) -> Costs:
+        assert self._costs is not None
+        return self._costs
+
+    def _note(self, change: str, trial: Trial, cost: int = 0) -> None:
+        self._path.append(RecipeStep(change, trial.parity.sqnr_db, cost, trial.accuracy))
+
+    def _record(self, best: Trial) -> RecipeSearch:
+        helpful = [found for found in self._sensitivity.values() if found.gain > HELPFUL * self._base.noise]
+        ordered = sorted(helpful, key=lambda found: -found.gain)
+        return RecipeSearch(
+            goal=str(self._options),
+            met=self._options.is_met(best),
+            path=tuple(self._path),
+            base_sqnr_db=self._base.parity.sqnr_db,
+            sensitivity=tuple(
+                RecipeStep(f"{NumberFormat.FLOAT32.value} {found.block}", found.trial.parity.sqnr_db, found.cost)
+                for found in ordered
+            ),
+            costs=self._costs.source if self._costs else "",
+            plain_instructions=self._costs.plain_total if self._costs else 0,
+            exports=self._trials.count,
+        )

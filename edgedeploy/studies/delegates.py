@@ -1,0 +1,126 @@
+"""What `explain` predicts, held against what the runtimes report after they have loaded a file.
+
+    python -m edgedeploy.studies.delegates [FOLDER ...]        all artifacts below these folders, ./artifacts by default
+
+- **LiteRT**: which operators a delegate took, and how many partitions there are (operators.json, written at the export from
+  the loaded interpreter).
+- **ONNX Runtime**: which operators are left in float in the graph that it has optimized. On x86 only for uint8 activations
+  (`--tune-for x86`), since its rules for int8 are those for Arm.
+- **ExecuTorch**: partitions are in the file; here no operator that the rules know to be taken without a condition may be
+  outside, and none that they do not know inside.
+
+Prints one row for each artifact; exit code 1 where a prediction is wrong.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgedeploy.core.artifact import Artifact, find_artifacts
+from edgedeploy.core.errors import ArtifactInvalid
+from edgedeploy.core.recipes import FP32, STATIC_UINT8_ACTIVATIONS
+from edgedeploy.pipeline.explain import executorch_rules, explain_file, onnx_rules
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One artifact.
+
+    Attributes:
+        wrong: names, or types, of the operators whose prediction was wrong.
+        partitions: predicted and real; None for a runtime without a delegate.
+    """
+
+    artifact: str
+    operators: int
+    wrong: tuple[str, ...]
+    partitions: tuple[int, int] | None = None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether all was right."""
+        return not self.wrong and (self.partitions is None or self.partitions[0] == self.partitions[1])
+
+
+def agreement(artifact: Artifact) -> Agreement | None:
+    """Compares prediction and runtime; None for an artifact about which this machine's runtime says nothing."""
+    manifest, facts = artifact.manifest, artifact.operators()
+    if not facts:
+        return None
+    if manifest.runtime == "executorch":
+        return Agreement(str(artifact), len(facts), tuple(_against_the_rules(artifact)))
+    found = explain_file(artifact.path, manifest.runtime, facts, str(artifact))
+    refused = {row.name for row in found.refused}
+    if manifest.runtime == "litert":
+        outside = {fact.name for fact in facts if not fact.delegated}
+        graph = manifest.provenance.graph
+        real = (graph.delegates or 0) if graph is not None else 0
+        return Agreement(str(artifact), len(facts), tuple(refused ^ outside), (len(found.partitions), real))
+    recipe = manifest.provenance.recipe.name
+    on_arm = platform.machine() in ("aarch64", "arm64")
+    if recipe == FP32.name or not (on_arm or recipe == STATIC_UINT8_ACTIVATIONS.name):
+        return None
+    predicted, real_types = Counter(row.type for row in found.refused), left_in_float(artifact.path)
+    wrong = (predicted - real_types) + (real_types - predicted)
+    return Agreement(str(artifact), found.operators, tuple(wrong.elements()))
+
+
+def left_in_float(path: Path) -> Counter[str]:
+    """How many operators of each type ONNX Runtime computes in float after its optimizations; without moves of data."""
+    import onnx
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    with tempfile.TemporaryDirectory(prefix="edgedeploy-") as folder:
+        optimized = Path(folder) / "optimized.onnx"
+        options.optimized_model_filepath = str(optimized)
+        onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+        nodes = onnx.load(str(optimized)).graph.node
+    other = {*onnx_rules.MOVES, *onnx_rules.FUSED, onnx_rules.QUANTIZE, onnx_rules.DEQUANTIZE, "QGemm"}
+    # a hard swish is divided by then into two operators without names
+    types = [node.op_type if node.name else {"HardSigmoid": "HardSwish"}.get(node.op_type, "QLinear") for node in nodes]
+    return Counter(
+        type for type in types if type not in other and not type.startswith("QLinear") and "Integer" not in type
+    )
+
+
+def _against_the_rules(artifact: Artifact) -> Iterator[str]:
+    for fact in artifact.operators():
+        name = executorch_rules.base_name(fact.type)
+        known = name in executorch_rules.TAKEN
+        if fact.delegated and not known:
+            yield fact.name
+        if not fact.delegated and known and name not in executorch_rules.CONDITIONS and fact.dtype == "float32":
+            yield fact.name
+
+
+def main(folders: Sequence[str]) -> int:
+    """Prints a row for each artifact below the folders."""
+    rows = []
+    for folder in folders or ["artifacts"]:
+        for path in find_artifacts(Path(folder)):
+            try:
+                row = agreement(Artifact.load(path))
+            except ArtifactInvalid as error:
+                print(f"{path}: {error.message}", file=sys.stderr)
+                continue
+            if row is not None:
+                rows.append(row)
+                partitions = (
+                    "" if row.partitions is None else f", partitions {row.partitions[0]} of {row.partitions[1]}"
+                )
+                print(f"{row.artifact}: {row.operators - len(row.wrong)} of {row.operators} operators{partitions}")
+    good = sum(row.agrees for row in rows)
+    print(f"{good} of {len(rows)} artifacts, {sum(row.operators for row in rows)} operators")
+    return 0 if rows and good == len(rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,126 @@
+"""The range of an activation from its values on the calibration samples, by one of the observers.
+
+The smallest and largest values are what the runtimes' own tools take, and their code does it. The other observers are
+here, so that they mean the same for every runtime: they read a histogram, whose bins grow with the values, so that its
+memory does not depend on the number of samples.
+
+    percentile   the range without the outermost 0.01 % of the values
+    mse          the range whose rounding and clipping change the values least, in squares
+    entropy      the range whose quantized histogram has the least Kullback-Leibler divergence from the real one
+                 (Migacz, 8-bit inference with TensorRT, GTC 2017)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgedeploy.core.recipe import Observer
+
+BINS = 2048  # for each sign: 16 for each step of int8
+PERCENTILE = 99.99
+SHRINKS = [number / 100 for number in range(10, 101)]  # of the full range, which are tried
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values that the first and the last quantized number stand for; 0 is between them or one of them."""
+
+    low: float
+    high: float
+
+
+class RangeEstimator:
+    """Reads values; gives their range.
+
+    Args:
+        observer: how.
+        bits: of the quantized numbers.
+    """
+
+    def __init__(self, observer: Observer, bits: int = 8) -> None:
+        self.observer, self._levels = observer, 2**bits
+        self._width = 0.0  # of a bin; 0 before the first value that is not 0
+        self._counts: Floats = np.zeros(2 * BINS)
+        self._low = self._high = 0.0
+
+    def update(self, values: NDArray[Any]) -> None:
+        """Counts the values, all finite."""
+        flat = np.asarray(values, np.float64).ravel()
+        if not flat.size:
+            return
+        self._low, self._high = min(self._low, float(flat.min())), max(self._high, float(flat.max()))
+        self._widen(max(-self._low, self._high))
+        if self._width:
+            bins = np.floor(flat / self._width).astype(np.int64) + BINS
+            self._counts += np.bincount(np.clip(bins, 0, 2 * BINS - 1), minlength=2 * BINS)
+
+    def range(self) -> Range:
+        """The range, which includes 0."""
+        if not self._width or self.observer is Observer.MIN_MAX:
+            return Range(self._low, self._high)
+        if self.observer is Observer.PERCENTILE:
+            return self._percentile()
+        error = self._squared_error if self.observer is Observer.MSE else self._divergence
+        return self._least(error)
+
+    def _widen(self, largest: float) -> None:
+        """Makes the bins reach the largest value; counts of bins that become one are added."""
+        if largest <= 0.0:
+            return
+        width = 2.0 ** np.ceil(np.log2(largest / BINS) + 1e-9)
+        if not self._width:
+            self._width = width
+        elif width > self._width:
+            merged = np.floor_divide(np.arange(-BINS, BINS), int(width / self._width)) + BINS
+            self._counts = np.bincount(merged, self._counts, minlength=2 * BINS).astype(np.float64)
+            self._width = width
+
+    @property
+    def _centres(self) -> Floats:
+        return np.asarray((np.arange(-BINS, BINS) + 0.5) * self._width, np.float64)
+
+    def _percentile(self) -> Range:
+        cut = (1 - PERCENTILE / 100) / 2 * self._counts.sum()
+        below, above = np.cumsum(self._counts), np.cumsum(self._counts[::-1])[::-1]
+        first = int(np.argmax(below > cut))
+        last = int(np.flatnonzero(above > cut)[-1])
+        edges = np.arange(-BINS, BINS + 1) * self._width
+        return self._within(float(edges[first]), float(edges[last + 1]))
+
+    def _within(self, low: float, high: float) -> Range:
+        return Range(max(self._low, min(0.0, low)), min(self._high, max(0.0, high)))
+
+    def _least(self, error: Any) -> Range:
+        """The shrunk range of least error, each end by itself after both together."""
+        both = min((Range(s * self._low, s * self._high) for s in SHRINKS), key=error)
+        high = min((Range(both.low, s * self._high) for s in SHRINKS), key=error)
+        return min((Range(s * self._low, high.high) for s in SHRINKS), key=error)
+
+    def _steps(self, range: Range) -> NDArray[np.int64]:
+        """The quantized number of each bin, counted from the range's low end."""
+        step = max(range.high - range.low, 1e-300) / (self._levels - 1)
+        return np.clip(np.rint((self._centres - range.low) / step), 0, self._levels - 1).astype(np.int64)
+
+    def _squared_error(self, range: Range) -> float:
+        step = max(range.high - range.low, 1e-300) / (self._levels - 1)
+        error = self._centres - (range.low + self._steps(range) * step)
+        return float(self._counts @ error**2)
+
+    def _divergence(self, range: Range) -> float:
+        """KL(real, quantized); values outside count at the range's ends."""
+        centres, occupied = self._centres, self._counts > 0
+        inside = (centres > range.low - self._width) & (centres < range.high + self._width) & occupied
+        if not inside.any():
+            return float("inf")
+        kept = np.flatnonzero(inside)
+        real, levels = self._counts[kept].copy(), self._steps(range)[kept]
+        quantized = np.bincount(levels, real) / np.maximum(np.bincount(levels), 1)
+        real[0] += self._counts[: kept[0]].sum()
+        real[-1] += self._counts[kept[-1] + 1 :].sum()
+        p, q = real / real.sum(), quantized[levels] / quantized[levels].sum()
+        return float(np.sum(p * np.log(p / q)))

@@ -1,0 +1,43 @@
+"""Layers with constant weights in a captured network, and how their weights are replaced."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, fx
+
+from edgedeploy.models.rewrites.graph import Graph, argument
+
+aten = torch.ops.aten
+CONVOLUTIONS = (aten.conv2d.default, aten.conv2d.padding)
+LAYERS = (*CONVOLUTIONS, aten.linear.default)
+
+
+def is_layer(graph: Graph, node: fx.Node) -> bool:
+    """Whether a node is a convolution or linear layer whose weight is a constant."""
+    if node.op != "call_function" or node.target not in LAYERS:
+        return False
+    bias = argument(node, 2)
+    return graph.constant(argument(node, 1)) is not None and (bias is None or graph.constant(bias) is not None)
+
+
+def weight_of(graph: Graph, node: fx.Node) -> Tensor:
+    """A layer's weight, (out, in/groups, ...)."""
+    weight = graph.constant(argument(node, 1))
+    assert weight is not None
+    return weight
+
+
+def groups_of(node: fx.Node) -> int:
+    """A layer's groups; 1 for a linear one."""
+    return 1 if node.target == aten.linear.default else int(argument(node, 6))
+
+
+def set_argument(graph: Graph, node: fx.Node, index: int, value: Tensor, name: str) -> None:
+    """Gives an operator another constant as an argument."""
+    args = list(node.args) + [None] * (index + 1 - len(node.args))
+    old, args[index] = args[index], graph.add_constant(value, name, before=node)
+    key = node.target._schema.arguments[index].name  # type: ignore[union-attr]
+    old = node.kwargs.get(key, old)
+    node.args, node.kwargs = tuple(args), {k: v for k, v in node.kwargs.items() if k != key}
+    if isinstance(old, fx.Node):
+        graph.erase_if_unused(old)

@@ -1,0 +1,1 @@
+"""Tests of edgedeploy.benchmarks.recording."""

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgedeploy.core.recipe import Observer
+from edgedeploy.exporters.ranges import Range, RangeEstimator
+
+RNG = np.random.default_rng(0)
+NORMAL = RNG.standard_normal(100_000).astype(np.float32)
+WITH_OUTLIER = np.append(NORMAL, np.float32(60))
+
+
+def estimated(observer: Observer, *batches: NDArray[np.float32]) -> Range:
+    estimator = RangeEstimator(observer)
+    for batch in batches:
+        estimator.update(batch)
+    return estimator.range()
+
+
+def squared_error(values: NDArray[np.float32], range: Range) -> float:
+    step = (range.high - range.low) / 255
+    quantized = np.clip(np.rint((values - range.low) / step), 0, 255) * step + range.low
+    return float(np.mean((values - quantized) ** 2))
+
+
+def test_minimum_and_maximum_are_those_of_all_batches() -> None:
+    assert estimated(Observer.MIN_MAX, NORMAL, WITH_OUTLIER) == Range(float(NORMAL.min()), 60.0)
+
+
+@pytest.mark.parametrize("observer", [Observer.PERCENTILE, Observer.ENTROPY, Observer.MSE])
+def test_other_observers_cut_one_outlier_off(observer: Observer) -> None:
+    """Least squares do it less than the others: one outlier's error is as large as that of many values."""
+    found = estimated(observer, WITH_OUTLIER)
+    assert 2 < found.high < 55
+    assert found.low >= NORMAL.min()
+
+
+def test_the_percentile_is_that_of_the_values() -> None:
+    found = estimated(Observer.PERCENTILE, NORMAL)
+    expected = np.percentile(NORMAL, [0.005, 99.995])
+    np.testing.assert_allclose([found.low, found.high], expected, atol=0.02)
+
+
+@pytest.mark.parametrize("other", [0.25, 0.5, 1.0])
+def test_no_other_range_has_a_smaller_squared_error_than_mse(other: float) -> None:
+    heavy = RNG.standard_t(3, 50_000).astype(np.float32)
+    full, found = (estimated(observer, heavy) for observer in (Observer.MIN_MAX, Observer.MSE))
+    shrunk = Range(other * full.low, other * full.high)
+    assert squared_error(heavy, found) < 1.02 * squared_error(heavy, shrunk)
+
+
+@pytest.mark.parametrize("observer", Observer)
+def test_the_order_and_the_size_of_batches_do_not_matter(observer: Observer) -> None:
+    batches = [NORMAL[:1000] * 0.01, NORMAL[1000:2000], NORMAL[2000:3000] * 30]
+    assert estimated(observer, *batches) == estimated(observer, np.concatenate(batches[::-1]))
+
+
+@pytest.mark.parametrize("observer", Observer)
+@pytest.mark.parametrize("values", [np.zeros(4, np.float32), np.full(3, 5, np.float32), np.full(1, -2, np.float32)])
+def test_a_range_includes_zero_and_constants_have_one(observer: Observer, values: NDArray[np.float32]) -> None:
+    found = estimated(observer, values)
+    assert found.low <= 0 <= found.high
+    assert found.low >= min(0, float(values.min()))
+    assert found.high <= max(0, float(values.max()))
+
+
+def test_sixteen_bits_clip_less_than_eight() -> None:
+    wide = RangeEstimator(Observer.MSE, bits=16)
+    wide.update(WITH_OUTLIER)
+    assert wide.range().high > estimated(Observer.MSE, WITH_OUTLIER).high

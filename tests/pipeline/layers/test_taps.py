@@ -1,0 +1,57 @@
+"""Where a runtime parts that gives whole outputs only: a second file, with every tensor as an output."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from edgedeploy.models.rewrites import capture
+from edgedeploy.pipeline.layers.reference import Reference, of_network
+from edgedeploy.pipeline.layers.taps import first_in_taps, with_every_tensor
+
+
+class Network(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 1)
+        self.second = nn.Conv2d(4, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.relu(self.first(x))
+        return self.second(y.softmax(-1)) + y
+
+
+@pytest.fixture
+def tapped() -> tuple[Reference, list[int], list[np.ndarray]]:
+    torch.manual_seed(0)
+    example = torch.randn(1, 3, 4, 4)
+    module = capture(Network().eval(), (example,))
+    reference = of_network(module, [example.numpy()])
+    copy, positions = with_every_tensor(module, reference)
+    with torch.no_grad():
+        return reference, positions, [tensor.numpy().copy() for tensor in copy(example)]
+
+
+def test_every_tensor_of_the_network_is_an_output(tapped: tuple[Reference, list[int], list[np.ndarray]]) -> None:
+    reference, positions, outputs = tapped
+    assert positions == list(range(1, 6))
+    assert all(np.array_equal(reference.values[i], output) for i, output in zip(positions, outputs, strict=True))
+    assert first_in_taps(reference, positions, outputs, quantized=False) == ""
+
+
+@pytest.mark.parametrize("quantized", [False, True])
+def test_the_first_operator_is_named_and_not_what_follows_from_it(
+    quantized: bool, tapped: tuple[Reference, list[int], list[np.ndarray]]
+) -> None:
+    reference, positions, outputs = tapped
+    for index in (2, 3, 4):  # softmax, the second convolution, the sum
+        outputs[index] = outputs[index] + outputs[index].std()
+    assert "aten.softmax" in first_in_taps(reference, positions, outputs, quantized=quantized)
+
+
+def test_values_that_are_not_finite_are_an_error(tapped: tuple[Reference, list[int], list[np.ndarray]]) -> None:
+    reference, positions, outputs = tapped
+    outputs[3][...] = np.nan
+    assert "at second" in first_in_taps(reference, positions, outputs, quantized=True)
