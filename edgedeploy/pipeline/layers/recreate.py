@@ -48,6 +48,12 @@ def rewritten_network(artifact: Artifact, golden: Golden, source: NetworkSource,
     """
     manifest = artifact.manifest
     provenance = manifest.provenance
+    if provenance.recipe.prepare:
+        raise UsageError(
+            f"{artifact} cannot be compared with its network: its recipe has changed weights before quantization",
+            details=[f"recipe {provenance.recipe}: tensors on the way have other scales than the network's"],
+            hint="compare it with a float file that was exported alike: verify --layers FLOAT INT8",
+        )
     model = source.model or _known_name(artifact)
     weights = source.weights or (provenance.weights.file if provenance.weights.kind == "checkpoint" else None)
     is_own = "model" in provenance.source
