@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from edgedeploy.core.measurement import Measurement
 
 SHOWN = 5
+NUMBER = re.compile(r" #\d+$")  # XNNPACK counts operators of a kind: one more gives all later ones another name
 LEAST_SHARE = 0.01  # of the whole, for an operator's change to be named
 
 
@@ -49,13 +51,13 @@ def _costs_of(row: Measurement) -> _Costs | None:
     costs: dict[tuple[str, str], float] = {}
     if row.instruction_profile is not None:
         for counted in row.instruction_profile.operators:
-            key = counted.name, counted.type
+            key = NUMBER.sub("", counted.name), counted.type
             costs[key] = costs.get(key, 0.0) + counted.instructions
         return _Costs("M instructions", costs)
     if row.profile is None or not row.profile.operators or row.device.emulated:
         return None
     for timed in row.profile.operators:
-        key = timed.name, timed.type
+        key = NUMBER.sub("", timed.name), timed.type
         costs[key] = costs.get(key, 0.0) + timed.total_ns / max(row.profile.runs, 1)
     return _Costs("ms", costs)
 
