@@ -78,8 +78,8 @@ def bench(
             for threads in threads_of(executor, chosen.threads, reporter):
                 run_options = chosen.run_options(threads)
                 try:
-                    place = Place(executor, host, threads, chosen.protocol)
-                    rows.add(measure(artifact, run_options, place, reporter))
+                    context = RowContext(executor, host, threads, chosen.protocol)
+                    rows.add(measure(artifact, run_options, context, reporter))
                     if chosen.profile:
                         rows.add_profile(profile_of(artifact, executor, run_options, reporter))
                 except ENDS_THE_BENCH:
@@ -200,18 +200,18 @@ def open_for(options: BenchOptions, rows: Rows, line: RecordedOptions) -> Iterat
             recorder.write(Path(options.record), line, rows.measurements)
 
 
-def measure(artifact: Artifact, options: RunOptions, place: Place, reporter: Reporter) -> Measurement:
+def measure(artifact: Artifact, options: RunOptions, context: RowContext, reporter: Reporter) -> Measurement:
     """Measures one artifact with one number of threads. Raises RunnerFailed, ArtifactInvalid or a DeviceError."""
     workload = workload_of(artifact, artifact.golden())
-    place.executor.prepare(workload, reporter)
+    context.executor.prepare(workload, reporter)
     started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     with reporter.stage(f"measure {artifact} with {options.threads} thread{'s' if options.threads > 1 else ''}"):
-        output = place.executor.run(workload, options, reporter)
-    return row_of(artifact, workload, output, replace(place, started=started))
+        output = context.executor.run(workload, options, reporter)
+    return row_of(artifact, workload, output, replace(context, started=started))
 
 
 @dataclass(frozen=True)
-class Place:
+class RowContext:
     """Where, when and by which protocol an output was measured."""
 
     executor: Executor
@@ -221,13 +221,13 @@ class Place:
     started: str = ""
 
 
-def row_of(artifact: Artifact, workload: Workload, output: RunOutput, place: Place) -> Measurement:
+def row_of(artifact: Artifact, workload: Workload, output: RunOutput, context: RowContext) -> Measurement:
     """The Measurement of a run: with its parity, its statistics and its verdict."""
     from edgedeploy.benchmarks.statistics import assess
 
-    manifest, golden, executor = artifact.manifest, artifact.golden(), place.executor
+    manifest, golden, executor = artifact.manifest, artifact.golden(), context.executor
     parity = parity_of(golden, output.outputs, manifest.outputs) if golden else ()
-    agreement = None if executor.is_host else place.host.agreement(workload, manifest.outputs, output.outputs)
+    agreement = None if executor.is_host else context.host.agreement(workload, manifest.outputs, output.outputs)
     notes = [*output.notes]
     if executor.info.emulated and output.instructions is None:
         notes.append("an emulator: its times mean nothing and are not shown; --device qemu counts instructions")
@@ -243,12 +243,12 @@ def row_of(artifact: Artifact, workload: Workload, output: RunOutput, place: Pla
         artifact_sha256=manifest.sha256,
         size_bytes=manifest.size_bytes,
         device=executor.info,
-        threads=place.threads,
+        threads=context.threads,
         latency_ns=None,
         parity=worst(parity),
         host_agreement=worst(agreement or ()),
-        started_at=place.started,
-        protocol=place.protocol,
+        started_at=context.started,
+        protocol=context.protocol,
         input_shapes=tuple(spec.shape for spec in manifest.inputs),
         rewrites={found.rewrite: found.applied for found in manifest.provenance.rewrites},
         made_with=manifest.provenance.versions,

@@ -15,7 +15,7 @@ from edgedeploy.core.reporter import NullReporter, Reporter
 from edgedeploy.core.results.paired import PairedComparison
 from edgedeploy.pipeline.bench import (
     OnRow,
-    Place,
+    RowContext,
     Rows,
     artifacts_for_runtime,
     find_named,
@@ -164,9 +164,9 @@ class _Turns:
         """The row of each artifact, over all blocks."""
         from edgedeploy.benchmarks.executors.base import merged
 
-        place = Place(self.executor, host, self.options.threads, "interleaved", self.started)
+        context = RowContext(self.executor, host, self.options.threads, "interleaved", self.started)
         return [
-            row_of(artifact, workload, merged(outputs), place)
+            row_of(artifact, workload, merged(outputs), context)
             for (artifact, workload), outputs in zip(self.artifacts, self.outputs, strict=True)
         ]
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgedeploy.core.errors import EdgedeployError
 from edgedeploy.core.reporter import NullReporter
 from edgedeploy.core.storage.files import write_atomically
+from edgedeploy.studies.command import exit_with
 from edgedeploy.studies.results import Origin, RecordFile
 
 from . import efficientnet_lite0
@@ -110,11 +110,4 @@ def _text(outcome: Outcome) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on", file=sys.stderr)
-        sys.exit(130)
-    except EdgedeployError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    exit_with(main)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgedeploy.core.errors import EdgedeployError
 from edgedeploy.core.storage.files import write_atomically
+from edgedeploy.studies.command import exit_with
 from edgedeploy.studies.results import Origin, RecordFile
 
 from .cells import Fate, Stranger, current_code, exporter, fill, strangers
@@ -47,11 +46,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command resumes with the next network", file=sys.stderr)
-        sys.exit(130)
-    except EdgedeployError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    exit_with(main)

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
-from edgedeploy.core.errors import EdgedeployError
 from edgedeploy.core.storage.files import write_atomically
 from edgedeploy.models.zoo import ZOO
+from edgedeploy.studies.command import exit_with
 from edgedeploy.studies.results import Origin, RecordFile
 
 from .cells import (
@@ -95,11 +95,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command resumes with the next cell", file=sys.stderr)
-        sys.exit(130)
-    except EdgedeployError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    exit_with(main)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgedeploy.core.errors import EdgedeployError
 from edgedeploy.core.storage.files import write_atomically
 from edgedeploy.models.zoo import ZOO
+from edgedeploy.studies.command import exit_with
 from edgedeploy.studies.results import Origin
 
 from .cells import Cell, Outcome, Results, cells, export_in_a_process, run
@@ -64,11 +63,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command resumes with the next cell", file=sys.stderr)
-        sys.exit(130)
-    except EdgedeployError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    exit_with(main)
