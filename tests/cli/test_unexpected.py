@@ -76,6 +76,7 @@ def test_without_home_or_user_entry_the_cache_is_a_temporary_folder(tmp_path: Pa
 
 def test_a_hangup_ends_a_command_like_ctrl_c_and_leaves_no_temporary_folder(tmp_path: Path) -> None:
     program = (
+        "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # under nohup it is ignored
         "import edgedeploy.pipeline.targets as t, time\nfrom edgedeploy.core.storage.files import private_folder\n"
         "def list_targets():\n    with private_folder(): print('here', flush=True); time.sleep(60)\n"
         "t.list_targets = list_targets"

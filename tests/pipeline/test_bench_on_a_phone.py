@@ -202,7 +202,7 @@ def assert_whole(record: dict, num_runs: int) -> None:
     assert record.keys() == {field.name for field in fields(Measurement)}
     null = {key for key, value in record.items() if value is None}
     assert null <= {
-        "cpu_mask", "instructions", "profile", "instruction_profile", "throttled_samples", "slowed_samples"
+        "cpu_mask", "instructions", "profile", "instruction_profile", "sustained", "throttled_samples", "slowed_samples"
     }  # fmt: skip
     assert "throttled_samples" in null
     assert len(record["samples_ns"]) == record["latency_ns"]["count"] == num_runs
