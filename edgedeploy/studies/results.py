@@ -70,12 +70,18 @@ class RecordFile(Generic[T]):
 def code_key(root: Path, patterns: Iterable[str], tools: dict[str, str] | None = None) -> str:
     """A hash of the programs that match the patterns below `root`, and of the tools' versions (default: the installed)."""
     files = [path for pattern in patterns for path in sorted(root.glob(pattern))]
-    code = [part for path in files for part in (path.name, _meaning(path.read_text(encoding="utf-8")))]
+    code = [part for path in files for part in (path.name, _meaning(path))]
     return key_of([json.dumps(tools or versions(), sort_keys=True), *code])
 
 
+def _meaning(path: Path) -> str:
+    """What a file says to a program; of others than Python's, every byte."""
+    text = path.read_text(encoding="utf-8")
+    return _program(text) if path.suffix == ".py" else text
+
+
 @functools.cache  # of the same text; most files are every cell's
-def _meaning(source: str) -> str:
+def _program(source: str) -> str:
     """The program without comments, docstrings and layout, so that a changed sentence does not cost hours of exports."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
