@@ -36,9 +36,10 @@ OTHER_SIZES: dict[str, tuple[tuple[int, int], ...]] = {
 }
 # below the package, beside the family's and the format's own file: what an artifact depends on
 SHARED = (
-    "core/*.py", "core/recipes/*.py", "core/recipes/*.toml", "data/*.py", "pipeline/export/*.py", "pipeline/verification.py",
-    "models/layers.py", "models/loading/*.py", "models/adapters/*.py", "models/rewrites/*.py", "exporters/job.py",
-    "exporters/targets.py", "exporters/recipes.py", "exporters/ranges.py", "exporters/operators/*.py", "exporters/regions/*.py",
+    "core/*.py", "core/recipes/*.py", "core/recipes/*.toml", "data/*.py", "pipeline/export/*.py",
+    "pipeline/verification.py", "models/layers.py", "models/loading/*.py", "models/adapters/*.py",
+    "models/rewrites/*.py", "exporters/job.py", "exporters/targets.py", "exporters/recipes.py", "exporters/ranges.py",
+    "exporters/operators/*.py", "exporters/regions/*.py",
 )  # fmt: skip
 
 
