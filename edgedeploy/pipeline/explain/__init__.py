@@ -9,7 +9,7 @@ advice.py            what mends an operator that stays outside
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgedeploy.core.artifact import MANIFEST, Artifact
@@ -86,6 +86,7 @@ def explain(
 
 def explain_file(path: Path, runtime: str, operators: Sequence[OperatorFact], name: str) -> Explanation:
     """Explains a file. `operators` as its exporter listed them; empty for a file of other origin."""
+    operators = [replace(fact, module=fact.module or "the top level") for fact in operators]
     rows, rules, inside, note = {"litert": _litert, "executorch": _executorch, "onnxruntime": _onnx}[runtime](
         path, operators
     )
