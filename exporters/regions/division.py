@@ -73,9 +73,11 @@ def _divisor(value: Hashable, producer: dict[Hashable, Operator], types: Divisio
     """From a divisor upwards to the operator that computes it from several values; layers are not in it."""
     path: list[Hashable] = []
     while (op := producer.get(value)) is not None and op.type not in types.layers:
+        computed = [each for each in op.inputs if each in producer]
+        if op.type in types.products and len(computed) == 1:  # a layer, as ONNX writes it
+            break
         path.append(op.key)
-        computed = [each for each in dict.fromkeys(op.inputs) if each in producer]
-        if op.type in types.products or len(computed) != 1:
+        if len(computed) != 1:  # a product, or the square of one value
             break
         value = computed[0]
     return path

@@ -42,3 +42,11 @@ def test_a_division_by_a_constant_is_quantized(line: str) -> None:
 def test_the_operator_with_several_operands_that_a_divisor_comes_from_ends_the_region() -> None:
     lines = ("a = CONV_2D x w", "r = RELU a", "b = ADD a r", "s = SUM b axes", "y = DIV r s", "c = CONV_2D y w2")
     assert region(*lines) == ["b", "s", "y"]
+
+
+def test_the_root_of_a_square_leaves_the_linear_layer_before_it_quantized() -> None:
+    onnx = graph(
+        "a = MatMul x w", "b = Add a bias", "q = Mul b b", "s = ReduceSum q axes", "t = Sqrt s", "r = Reciprocal t",
+        "y = Mul b r",
+    )  # fmt: skip
+    assert division(onnx, ONNX.division) == ["q", "s", "t", "r", "y"]
