@@ -71,6 +71,7 @@ COMMON = (
     "l2_norm_to_rsqrt",
     "defer_l2_norm",
     "fold_batch_norm",
+    "fold_layer_scale",
     "hoist_channel_affine",
     "fold_layer_norm_affine",
     "cancel_permutes",

@@ -19,7 +19,7 @@ from edgedeploy.core.errors import RewriteRefused
 
 from .affine import change_layer, is_layer, is_unpadded
 from .graph import Graph, all_ints, argument, operator_name, shape
-from .layout import VIEWS, permutation
+from .layout import VIEWS, axis_of_view, permutation
 from .rewrite import Rewrite
 
 aten = torch.ops.aten
@@ -86,20 +86,10 @@ def _moved_axis(node: fx.Node, value: fx.Node, axis: int) -> int | None:
     if (order := permutation(node)) is not None:
         return order.index(axis)
     if node.target in VIEWS:
-        return _axis_of_view(shape(value), shape(node), axis)
+        return axis_of_view(shape(value), shape(node), axis)
     if node.target in POOLS and all_ints(argument(node, 1), 2) == (1, 1) and not any(all_ints(argument(node, 3), 2)):
         divisor = argument(node, 6) if node.target == aten.avg_pool2d.default else None
         return axis if divisor is None else None
-    return None
-
-
-def _axis_of_view(before: tuple[int, ...], after: tuple[int, ...], axis: int) -> int | None:
-    """The dimension of `after` that is dimension `axis` of `before`, whole and alone."""
-    outer, inner = torch.Size(before[:axis]).numel(), torch.Size(before[axis + 1 :]).numel()
-    for candidate, side in enumerate(after):
-        sides = torch.Size(after[:candidate]).numel(), side, torch.Size(after[candidate + 1 :]).numel()
-        if sides == (outer, before[axis], inner):
-            return candidate
     return None
 
 

@@ -152,3 +152,13 @@ def _constant_factor(graph: Graph, node: fx.Node, value: fx.Node) -> Tensor | fl
     constant = graph.constant(other)
     fits = constant is not None and shape(node) == shape(value) and constant.ndim <= len(shape(value))
     return constant if fits else None
+
+
+def axis_of_view(before: tuple[int, ...], after: tuple[int, ...], axis: int) -> int | None:
+    """The dimension of `after` that is dimension `axis` of `before`, whole and alone."""
+    outer, inner = torch.Size(before[:axis]).numel(), torch.Size(before[axis + 1 :]).numel()
+    for candidate, side in enumerate(after):
+        sides = torch.Size(after[:candidate]).numel(), side, torch.Size(after[candidate + 1 :]).numel()
+        if sides == (outer, before[axis], inner):
+            return candidate
+    return None
