@@ -4,8 +4,8 @@
 
 This is how networks write layer scale (Touvron et al. 2021, https://arxiv.org/abs/2103.17239): a branch times a learned
 vector, before it is added to the stream. Between the layer and the factor may be permutes and views that keep the
-channels together. On EdgeNeXt-XXS that is 5 of 86 million Arm instructions of ONNX Runtime's int8; convolutions with a factor are folded by
-the converters themselves.
+channels together. On EdgeNeXt-XXS that is 5 of 86 million Arm instructions of ONNX Runtime's int8; convolutions with a
+factor are folded by the converters themselves.
 """
 
 from __future__ import annotations
