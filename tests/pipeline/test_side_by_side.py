@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import edgedeploy
 from edgedeploy.core import errors
 from edgedeploy.core.artifact import Artifact
 from edgedeploy.core.errors import EdgedeployError, ExportFailed, UnknownName, UsageError
+from edgedeploy.core.recipes import STATIC_INT8
 from edgedeploy.pipeline.export.side_by_side import resources
 from edgedeploy.pipeline.export.side_by_side.messages import Failed
 from tests.phones import eventually
@@ -40,8 +42,10 @@ def network(tmp_path: Path) -> str:
     return f"{tmp_path}/net.py"
 
 
-def export(model: str, output: Path, *, jobs: int, targets: list[str] = TARGETS) -> list[Artifact]:
-    return edgedeploy.export(model, targets, inputs=[INPUT], output=output, num_calib=4, jobs=jobs)
+def export(
+    model: str, output: Path, *, jobs: int, targets: list[str] = TARGETS, exclude: Sequence[str] = ()
+) -> list[Artifact]:
+    return edgedeploy.export(model, targets, inputs=[INPUT], output=output, num_calib=4, jobs=jobs, exclude=exclude)
 
 
 def test_side_by_side_makes_the_same_files_in_the_order_that_was_asked_for(network: str, tmp_path: Path) -> None:
@@ -52,6 +56,16 @@ def test_side_by_side_makes_the_same_files_in_the_order_that_was_asked_for(netwo
     for here, there in zip(beside, alone, strict=True):  # sums in numpy depend on the number of its threads
         figures = [dataclasses.astuple(made.manifest.parity[0]) for made in (here, there)]
         assert figures[0] == pytest.approx(figures[1], rel=1e-9)
+
+
+def test_a_recipe_is_followed_side_by_side_too(network: str, tmp_path: Path) -> None:
+    targets = ["onnx-int8", "tflite-int8"]
+    alone, beside = (
+        export(f"{network}:make", tmp_path / str(jobs), jobs=jobs, targets=targets, exclude=["3"])[0].manifest
+        for jobs in (1, 2)
+    )
+    assert alone.provenance.recipe == beside.provenance.recipe != STATIC_INT8
+    assert alone.sha256 == beside.sha256
 
 
 def test_a_target_that_fails_hides_no_other(network: str, tmp_path: Path) -> None:

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 from edgedeploy.core.errors import EdgedeployError, ExportFailed
 from edgedeploy.pipeline.export import stages
 from edgedeploy.pipeline.export.calibration_check import check_calibration
-from edgedeploy.pipeline.export.options import parse_targets
 from edgedeploy.pipeline.export.run import Run
 
 from .forking import end_with_parent, fork
@@ -85,7 +84,7 @@ class Worker:
     def export(self) -> None:
         """Sends what becomes of each target. Raises EdgedeployError where nothing could be begun."""
         request, options = self._request, self._request.options
-        targets = [target.tuned_for(options.tune_for) for target in parse_targets(request.targets)]
+        targets = options.targets(request.targets)
         network = stages.load(request.model, options, self._reporter)
         send(self._connection, NetworkLoaded(network.name))
         calibration = stages.calibrate(network, targets, options, self._reporter)
