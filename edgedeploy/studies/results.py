@@ -67,6 +67,14 @@ class RecordFile(Generic[T]):
             write_record(self.path, dict(sorted({**self.read(), name: record}.items())))
 
 
+def figure_text(target: str, relative_error: float | None, sqnr_db: float | None, *, missed: bool) -> str:
+    """The figure of an artifact in a page's cell: the error in σ in float, else the SQNR in dB; `*` below the threshold."""
+    mark = "*" if missed else ""
+    if target.endswith("fp32"):
+        return f"{relative_error:.1e}{mark}"
+    return ("equal" if sqnr_db is None else f"{sqnr_db:.1f}") + mark
+
+
 def code_key(root: Path, patterns: Iterable[str], tools: dict[str, str] | None = None) -> str:
     """A hash of the programs that match the patterns below `root`, and of the tools' versions (default: the installed)."""
     files = [path for pattern in patterns for path in sorted(root.glob(pattern))]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from edgedeploy.studies.results import figure_text
+
 from .cells import TARGETS, Fate, Stranger
 
 LEGEND = (
@@ -42,10 +44,7 @@ def _text(fate: Fate | None, target: str, notes: dict[str, int]) -> str:
         return ""
     if fate.error:
         return f"[{notes.setdefault(fate.error, len(notes) + 1)}]"
-    mark = "*" if fate.missed else ""
-    if target.endswith("fp32"):
-        return f"{fate.relative_error:.1e}{mark}"
-    return ("equal" if fate.sqnr_db is None else f"{fate.sqnr_db:.1f}") + mark
+    return figure_text(target, fate.relative_error, fate.sqnr_db, missed=fate.missed)
 
 
 def is_good(network: Stranger, target: str, fate: Fate) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from edgedeploy.studies.results import figure_text
+
 from .cells import TARGETS, Cell, Outcome
 
 MARKS = ("<!-- zoo: written by `make zoo` -->", "<!-- zoo: end -->")
@@ -74,7 +76,4 @@ def cell_text(outcome: Outcome | None, target: str, notes: dict[str, int]) -> st
         return ""
     if outcome.error:
         return f"failed [{notes.setdefault(outcome.error, len(notes) + 1)}]"
-    mark = "*" if outcome.missed else ""
-    if target.endswith("fp32"):
-        return f"{outcome.relative_error:.1e}{mark}"
-    return ("equal" if outcome.sqnr_db is None else f"{outcome.sqnr_db:.1f}") + mark
+    return figure_text(target, outcome.relative_error, outcome.sqnr_db, missed=outcome.missed)
