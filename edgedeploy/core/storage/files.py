@@ -188,7 +188,7 @@ def recover(final: Path, own_names: OwnNames | None = None) -> None:
     """Puts in order what processes that were killed left of a `staged_folder`, if nobody works on it now."""
     final = Path(os.path.realpath(final))
     if final.parent.is_dir():
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), folders.locked(final.parent):
             _recover(final, own_names)
 
 
@@ -208,7 +208,8 @@ def staged_folder(final: Path, own_names: OwnNames | None = None) -> Iterator[Pa
     with output_errors(final):
         final = Path(os.path.realpath(final))
         final.parent.mkdir(parents=True, exist_ok=True)
-        _recover(final, own_names)
+        with folders.locked(final.parent):
+            _recover(final, own_names)
         stage = folders.create_held(final.parent, f".{final.name}.", STAGED)
     try:
         yield stage
@@ -243,7 +244,7 @@ def _publish(stage: Path, final: Path, own_names: OwnNames | None) -> None:
     From the first line on the folder has an ending by which `_recover` completes, after a kill, what was begun here.
     """
     ready = stage.with_suffix(OLD)
-    with folders.detached(stage):
+    with folders.detached(stage), folders.locked(final.parent):
         stage.rename(ready)
         replaced = ready
         while True:
@@ -269,8 +270,7 @@ def _keep_foreign(old: Path, final: Path, own_names: OwnNames | None) -> None:
     own = set(own_names(old))
     for file in old.iterdir():
         if file.name not in own and not (final / file.name).exists():
-            with contextlib.suppress(FileNotFoundError):  # another process has moved it
-                file.rename(final / file.name)
+            file.rename(final / file.name)
 
 
 def _recover(final: Path, own_names: OwnNames | None) -> None:

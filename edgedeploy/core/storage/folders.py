@@ -94,6 +94,18 @@ def abandoned(folders: Iterable[Path]) -> Iterator[Path]:
                 os.close(descriptor)
 
 
+@contextlib.contextmanager
+def locked(parent: Path) -> Iterator[None]:
+    """A block in which no other process of ours moves or removes a folder in `parent`; such a process is waited for."""
+    descriptor = os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def private_parent() -> Path:
     """Where private folders are made. The first call removes those of this user that a kill has left there."""
     parent = Path(tempfile.gettempdir())
