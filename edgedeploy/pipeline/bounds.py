@@ -16,4 +16,4 @@ MAX_SECS = 7 * 24 * 3600.0
 def check_bounds(option: str, value: float, least: float, most: float) -> None:
     """Raises UsageError for a number outside of the bounds, and for NaN."""
     if not least <= value <= most:
-        raise UsageError(f"{option} is from {least:g} to {most:g}, not {value:g}")
+        raise UsageError(f"{option} is from {least:g} to {most:g}, not {value:.15g}")
