@@ -125,7 +125,9 @@ def _call(factory: Any, name: ModelName, num_classes: int | None, seed: int) -> 
             raise UsageError(f"{model} is a ready module: its classes cannot be chosen", hint="a factory can take them")
         return factory
     if not callable(factory):
-        raise ModelInvalid(f"{model} is of type {type(factory).__name__}", hint="a function that returns a torch.nn.Module")
+        raise ModelInvalid(
+            f"{model} is of type {type(factory).__name__}", hint="a function that returns a torch.nn.Module"
+        )
     arguments = _arguments(factory, name, num_classes)
     try:
         with torch.random.fork_rng(devices=[]):
