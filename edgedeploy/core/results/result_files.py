@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgedeploy.core.errors import ResultsInvalid
 from edgedeploy.core.measurement import Measurement, ResultFile
+from edgedeploy.core.storage.files import read_limited
 from edgedeploy.core.storage.json_records import RecordInvalid
 
 HINT = "a file that `edgedeploy bench --json FILE` wrote, or a folder of such files"
@@ -27,7 +28,7 @@ def read_results(path: Path) -> ResultFile:
 def read_result_file(path: Path) -> ResultFile:
     """The measurements of one file. Raises ResultsInvalid."""
     try:
-        data = path.read_bytes()
+        data = read_limited(path)
     except OSError as error:
         raise ResultsInvalid(f"{path} cannot be read: {error.strerror}", hint=HINT) from None
     try:
