@@ -96,7 +96,8 @@ def _repeats(one: Array, other: Array) -> bool:
     """Whether two runs agree, but for the order of sums in threads."""
     if not np.issubdtype(one.dtype, np.floating):
         return bool(np.mean(one != other) <= MAX_CHANGED_LABELS)
-    return bool(np.abs(one - other).max() <= MAX_REPEAT_ERROR * max(float(one.std()), np.finfo(np.float32).tiny))
+    largest, spread = float(np.abs(one - other).max()), float(one.std())
+    return largest <= MAX_REPEAT_ERROR * spread or largest == 0.0
 
 
 def check_threshold(name: str, threshold: Threshold, parities: Sequence[Parity]) -> None:

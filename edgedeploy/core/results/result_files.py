@@ -52,7 +52,8 @@ def explain_invalid(path: Path, data: bytes, reason: str) -> tuple[str]:
     else:
         keys = re.search(r"`\$([^`]*)`", reason)
         line = line_of(data, _keys(keys.group(1)) if keys else [])
-    return (f"{path}, line {line}: {reason[:1].lower()}{reason[1:]}",)
+    starts_a_sentence = reason[1:2].islower()  # and is not a name such as JSON
+    return (f"{path}, line {line}: {reason[:1].lower() if starts_a_sentence else reason[:1]}{reason[1:]}",)
 
 
 def check_consistent(row: Measurement, where: str) -> None:
