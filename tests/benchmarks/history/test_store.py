@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgedeploy.benchmarks.history import HistoryStore, find_series
-from edgedeploy.benchmarks.history import index
+from edgedeploy.benchmarks.history import HistoryStore, find_series, index
 from edgedeploy.benchmarks.history.index import damaged_lines, open_index, query, records_of_revision
 from edgedeploy.benchmarks.history.records import HistoryRecord, make_record
 from edgedeploy.benchmarks.history.series import noise_models
