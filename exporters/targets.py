@@ -24,6 +24,7 @@ class Target:
         rewrites: names, in no order; `rewrites.ALL` orders them.
         threshold: the parity that an export must reach.
         x86_recipe: the recipe with `tune_for="x86"`, where it is another one.
+        only_for_arm: those of the rewrites that are left out with `tune_for="x86"`.
     """
 
     name: str
@@ -32,11 +33,14 @@ class Target:
     rewrites: tuple[str, ...]
     threshold: Threshold
     x86_recipe: QuantRecipe | None = None
+    only_for_arm: tuple[str, ...] = ()
 
     def tuned_for(self, cpu: str) -> Target:
-        """The target with the recipe for "arm" or "x86"."""
-        other = self.x86_recipe if cpu == "x86" else None
-        return self if other is None else replace(self, recipe=other)
+        """The target with the recipe and the rewrites for "arm" or "x86"."""
+        if cpu != "x86":
+            return self
+        rewrites = tuple(name for name in self.rewrites if name not in self.only_for_arm)
+        return replace(self, recipe=self.x86_recipe or self.recipe, rewrites=rewrites)
 
     @property
     def file(self) -> str:
@@ -118,8 +122,9 @@ EXECUTORCH_OPERATORS = (
 INT8_NORM = ("layer_norm_to_products",)
 FLOAT_NORM = ("layer_norm_to_partial_sums",)
 
-# ONNX Runtime computes these value by value in float.
-ONNX_FLOAT_MAPS = ("depthwise_by_columns", "resize_to_products")
+# ONNX Runtime's Arm kernels copy or compute single values there; on x86 it has a kernel for depthwise convolutions.
+ONNX_FLOAT_DEPTHWISE = ("depthwise_by_columns",)
+ONNX_FLOAT_RESIZE = ("resize_to_products",)
 
 EVERYWHERE = COMMON + LABEL_SELECTION
 EXECUTORCH = EVERYWHERE + LINEAR_TO_CONV + EXECUTORCH_OPERATORS
@@ -141,8 +146,15 @@ TARGETS: Registry[Target] = Registry(
             "onnx-fp32",
             _ONNX,
             FP32,
-            EVERYWHERE + CHANNEL_AFFINE + LINEAR_ON_MAPS_TO_CONV + CHANNELS_FIRST_NORM + ROW_NORM + ONNX_FLOAT_MAPS,
+            EVERYWHERE
+            + CHANNEL_AFFINE
+            + LINEAR_ON_MAPS_TO_CONV
+            + CHANNELS_FIRST_NORM
+            + ROW_NORM
+            + ONNX_FLOAT_DEPTHWISE
+            + ONNX_FLOAT_RESIZE,
             FLOAT_PARITY,
+            only_for_arm=ONNX_FLOAT_DEPTHWISE,
         ),
         Target(
             "onnx-int8",
