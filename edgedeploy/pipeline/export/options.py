@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from edgedeploy.core.errors import UnknownName, UsageError
-from edgedeploy.pipeline.bounds import MAX_CALIBRATION_IMAGES, MAX_CLASSES, MAX_SIDE, check_bounds
+from edgedeploy.pipeline.bounds import MAX_CALIBRATION_IMAGES, MAX_CLASSES, MAX_SIDE, MAX_SQNR_DB, check_bounds
 
 from .minimum_runtime import check_min_runtime
 
@@ -91,6 +91,8 @@ class ExportOptions:
         for option, value in (("--min-sqnr", self.min_sqnr_db), ("--max-drop", self.max_drop), ("--data", self.data)):
             if value is not None and not self.is_searched:
                 raise UsageError(f"{option} is the goal of a search for a recipe", hint="--recipe auto")
+        if self.min_sqnr_db is not None:
+            check_bounds("--min-sqnr", self.min_sqnr_db, 0, MAX_SQNR_DB)
         if (self.max_drop is None) != (self.data is None):
             raise UsageError("--max-drop is a drop of top-1 on labelled images: it and --data DIR go together")
         if self.max_drop is not None:
