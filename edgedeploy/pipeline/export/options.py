@@ -43,7 +43,7 @@ class ExportOptions:
         num_calib: use at most this many of them.
         int8_io: inputs and outputs of static int8 artifacts are int8 too.
         layout: of images in tflite artifacts, "nhwc" or "nchw".
-        tune_for: "arm" or "x86", the CPU whose kernels int8 is laid out for.
+        tune_for: "arm" or "x86", the CPU that the artifact is for.
         allow_low_parity: keep an artifact whose parity misses its target's threshold.
         min_runtime: "tflite-2.14" refuses a tflite artifact that tflite-runtime 2.14.0 cannot load.
         without_rewrites: rewrites to leave out.
