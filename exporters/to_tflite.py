@@ -29,9 +29,11 @@ from .job import ExportJob, Lowered, as_contiguous
 from .ranges import RangeEstimator
 from .recipes import Assignment, Quantization, assign, quantization_of
 from .regions import DistributionTypes, DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
-from .tflite_file import FileGraph, FileOperator, read_graph
+from .tflite_edit import EditableFile
+from .tflite_file import FileGraph, FileOperator, read_graph, read_tree, written
 from .tflite_operators import delegated_operators, module_paths, operator_facts, operators_of
-from .tflite_products import with_operands_by_columns
+from .tflite_pads import pad_before_transpose
+from .tflite_products import read_operands_by_columns
 from .tflite_ranges import adjusted_ranges, symmetric_operands
 
 SIGNATURE = "serving_default"
@@ -100,10 +102,19 @@ def _float_file(job: ExportJob) -> FloatFile:
         import litert_torch
 
         litert_torch.convert(job.module.eval(), job.example_inputs).export(str(path))
-    model = with_operands_by_columns(path.read_bytes())
+    model = _edited(path.read_bytes())
     path.write_bytes(model)
     graph = read_graph(model)
     return FloatFile(path, graph, module_paths(graph, job.module))
+
+
+def _edited(model: bytes) -> bytes:
+    """The file with what the converter leaves to improve for the delegate."""
+    file = EditableFile(read_tree(model))
+    if not sum(edit(file) for edit in (pad_before_transpose, read_operands_by_columns)):
+        return model
+    file.drop_unread()
+    return written(file.tree)
 
 
 def _quantize(

@@ -8,8 +8,7 @@ million, of which 4.4 million are dot products; 49 multiply-accumulates an outpu
 
 There are two forms, because runtimes accept different ones:
 
-- `split_large_depthwise` pads once and cuts rows of the input; the parts do not pad. TFLite's converter would pad a
-  channel-first map, value by value; the pad is written on the channel-last map, where it copies rows.
+- `split_large_depthwise` pads once and cuts rows of the input; the parts do not pad.
 - `split_large_depthwise_cut_outputs` lets every part pad like the whole, and cuts rows of its output. ExecuTorch's delegate
   takes no quantized pad.
 
@@ -31,7 +30,6 @@ from edgedeploy.core.errors import RewriteRefused
 
 from .depthwise_parts import MOST_TAPS, Part, parts_in_a_row, symmetric_parts
 from .graph import Graph, all_ints, argument, shape, source
-from .layout import TO_CHANNELS_FIRST, TO_CHANNELS_LAST
 from .rewrite import Rewrite
 
 aten = torch.ops.aten
@@ -104,10 +102,8 @@ class SplitLargeDepthwise(Rewrite):
         padding = [vertical, horizontal]
         cut_inputs = not plan.symmetric and not self._cut_outputs
         if cut_inputs and any(padding):
-            x = graph.call(aten.permute.default, x, list(TO_CHANNELS_LAST), before=node)
-            sides = [0, 0, horizontal, horizontal, vertical, vertical]
+            sides = [horizontal, horizontal, vertical, vertical]
             x = graph.call(aten.constant_pad_nd.default, x, sides, before=node)
-            x = graph.call(aten.permute.default, x, list(TO_CHANNELS_FIRST), before=node)
             padding = [0, 0]
         total: fx.Node | None = None
         for part in plan.parts:
