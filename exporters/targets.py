@@ -109,6 +109,7 @@ TFLITE_OPERATORS = (
     "split_large_depthwise",
     "merge_patch_columns",
     "permute_before_view",
+    "mean_of_channels_last_map",
 )
 # XNNPACK's partitioner takes no quantized pad, so the parts pad themselves.
 EXECUTORCH_OPERATORS = (
