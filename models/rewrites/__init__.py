@@ -25,7 +25,8 @@ The order matters for these:
 - `fold_batch_norm` before `linear_to_conv`: a norm beside a linear layer folds into it before the layer changes;
 - `fold_batch_norm` before `hoist_channel_affine`: what is beside a layer folds into it, what is not may still be hoisted;
 - `split_qkv_projection` before `fold_layer_norm_affine`, and that before all that replace a layer norm;
-- `fuse_hard_activations` before `fold_hard_sigmoid_gate`: the second knows one spelling.
+- `fuse_hard_activations` before `fold_hard_sigmoid_gate`: the second knows one spelling;
+- `own_parameters` last: the others make layers of layers.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ from . import (
     matmul_to_bmm,
     merge_patch_columns,
     nearest_to_gather,
+    own_parameters,
     pad_output_channels,
     permute_before_view,
     pool1x1_to_stride,
@@ -119,6 +121,7 @@ ALL: Registry[Rewrite] = Registry(
         permute_before_view.REWRITE,
         matmul_to_bmm.REWRITE,
         argmax_over_candidates.REWRITE,
+        own_parameters.REWRITE,
     ),
     name_of=str,
     hint="`edgedeploy targets --json` lists each target's rewrites",
