@@ -26,7 +26,8 @@ The order matters for these:
 - `fold_batch_norm` before `linear_to_conv`: a norm beside a linear layer folds into it before the layer changes;
 - `fold_batch_norm` before `hoist_channel_affine`: what is beside a layer folds into it, what is not may still be hoisted;
 - `split_qkv_projection` before `fold_layer_norm_affine`, and that before all that replace a layer norm;
-- `fuse_hard_activations` before `fold_hard_sigmoid_gate`: the second knows one spelling.
+- `fuse_hard_activations` before `fold_hard_sigmoid_gate`: the second knows one spelling;
+- `own_parameters` last: the others make layers of layers.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ from . import (
     mean_of_channels_last_map,
     merge_patch_columns,
     nearest_to_gather,
+    own_parameters,
     pad_output_channels,
     permute_before_view,
     pool1x1_to_stride,
@@ -127,6 +129,7 @@ ALL: Registry[Rewrite] = Registry(
         matmul_to_bmm.REWRITE,
         argmax_over_candidates.REWRITE,
         depthwise_by_columns.REWRITE,
+        own_parameters.REWRITE,
     ),
     name_of=str,
     hint="`edgedeploy targets --json` lists each target's rewrites",
