@@ -34,6 +34,11 @@ class Range:
     high: float
 
 
+def symmetric(largest: float, levels: int = 256) -> Range:
+    """The range with zero point 0 up to a value: signed numbers reach one step further below 0 than above it."""
+    return Range(-largest * levels / (levels - 2), largest)
+
+
 class RangeEstimator:
     """Reads values; gives their range.
 
@@ -67,6 +72,13 @@ class RangeEstimator:
             return self._percentile()
         error = self._squared_error if self.observer is Observer.MSE else self._divergence
         return self._least(error)
+
+    def symmetric_range(self) -> Range:
+        """The range with zero point 0 whose rounding and clipping change the values least, in squares."""
+        largest = max(-self._low, self._high)
+        if not self._width:
+            return symmetric(largest, self._levels)
+        return min((symmetric(s * largest, self._levels) for s in SHRINKS), key=self._squared_error)
 
     def _widen(self, largest: float) -> None:
         """Makes the bins reach the largest value; counts of bins that become one are added."""

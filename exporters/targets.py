@@ -109,6 +109,7 @@ TFLITE_OPERATORS = (
     "split_large_depthwise",
     "merge_patch_columns",
     "permute_before_view",
+    "mean_of_channels_last_map",
 )
 # XNNPACK's partitioner takes no quantized pad, so the parts pad themselves.
 EXECUTORCH_OPERATORS = (
@@ -125,6 +126,8 @@ FLOAT_NORM = ("layer_norm_to_partial_sums",)
 # ONNX Runtime's Arm kernels copy or compute single values there; on x86 it has a kernel for depthwise convolutions.
 ONNX_FLOAT_DEPTHWISE = ("depthwise_by_columns",)
 ONNX_FLOAT_RESIZE = ("resize_to_products",)
+# XNNPACK's quantizer fails at these.
+SHARED_PARAMETERS = ("own_parameters",)
 
 EVERYWHERE = COMMON + LABEL_SELECTION
 EXECUTORCH = EVERYWHERE + LINEAR_TO_CONV + EXECUTORCH_OPERATORS
@@ -181,7 +184,7 @@ TARGETS: Registry[Target] = Registry(
             "executorch-int8",
             _EXECUTORCH,
             STATIC_INT8,
-            EXECUTORCH + HARD_SIGMOID_AS_CLIP + CHANNELS_FIRST_NORM + INT8_NORM,
+            EXECUTORCH + HARD_SIGMOID_AS_CLIP + CHANNELS_FIRST_NORM + INT8_NORM + SHARED_PARAMETERS,
             INT8_PARITY,
         ),
         Target("tflite-fp32", _TFLITE, FP32, TFLITE + FLOAT_XNNPACK, FLOAT_PARITY),

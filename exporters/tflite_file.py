@@ -41,6 +41,13 @@ def operator_name(code: int) -> str:
     return _names(BuiltinOperator).get(code, f"number {code}")
 
 
+def builtin_code(name: str) -> int:
+    """The inverse of `operator_name`."""
+    from ai_edge_litert.schema_py_generated import BuiltinOperator
+
+    return int(getattr(BuiltinOperator, name))
+
+
 def read_graph(model: bytes) -> FileGraph:
     """The file's main graph, without its weights."""
     from ai_edge_litert import schema_py_generated as schema

@@ -27,6 +27,7 @@ from .job import ExportJob, Lowered, as_contiguous, example_outputs, tensor_spec
 from .onnx_operators import exported_paths, node_paths, operator_facts, operators_of
 from .onnx_passes.float_parameters import restore_float_parameters
 from .onnx_passes.gelu_to_gate import gelu_to_gate
+from .onnx_passes.own_biases import own_biases
 from .ranges import RangeEstimator
 from .recipes import Assignment, Quantization, assign, quantization_of
 from .regions import DistributionTypes, DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
@@ -152,6 +153,7 @@ def _quantize(
         "per_channel": True,
     }
     in_float = [str(key) for key in assignment.in_float]
+    own_biases(model)
     source, target = job.shared.scratch / "float.onnx", job.shared.scratch / "int8.onnx"
     source.write_bytes(model.SerializeToString())
     with job.shared.quietly():

@@ -26,12 +26,15 @@ from edgedeploy.core.spec import TensorSpec
 from edgedeploy.core.storage.arrays import Mapped
 
 from .job import ExportJob, Lowered, as_contiguous
-from .ranges import Range, RangeEstimator
+from .ranges import RangeEstimator
 from .recipes import Assignment, Quantization, assign, quantization_of
 from .regions import DistributionTypes, DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
-from .tflite_file import FileGraph, FileOperator, read_graph
+from .tflite_edit import EditableFile
+from .tflite_file import FileGraph, FileOperator, read_graph, read_tree, written
 from .tflite_operators import delegated_operators, module_paths, operator_facts, operators_of
-from .tflite_ranges import adjusted_ranges
+from .tflite_pads import pad_before_transpose
+from .tflite_products import read_operands_by_columns
+from .tflite_ranges import adjusted_ranges, symmetric_operands
 
 SIGNATURE = "serving_default"
 NO_QUANTIZE = "no_quantize"
@@ -99,8 +102,19 @@ def _float_file(job: ExportJob) -> FloatFile:
         import litert_torch
 
         litert_torch.convert(job.module.eval(), job.example_inputs).export(str(path))
-    graph = read_graph(path.read_bytes())
+    model = _edited(path.read_bytes())
+    path.write_bytes(model)
+    graph = read_graph(model)
     return FloatFile(path, graph, module_paths(graph, job.module))
+
+
+def _edited(model: bytes) -> bytes:
+    """The file with what the converter leaves to improve for the delegate."""
+    file = EditableFile(read_tree(model))
+    if not sum(edit(file) for edit in (pad_before_transpose, read_operands_by_columns)):
+        return model
+    file.drop_unread()
+    return written(file.tree)
 
 
 def _quantize(
@@ -186,39 +200,48 @@ def _ranges(job: ExportJob, source: FloatFile, rules: Any, assignment: Assignmen
     )
     worker.calibrate({SIGNATURE: samples}, manager)
     ranges = dict(worker.get_model_qsvs())
-    for name, found in _observed(job, source, samples, assignment).items():
+    estimators = _estimators(job, source, samples, assignment)
+    observed = {
+        name: estimator.range() for name, estimator in estimators.items() if estimator.observer is not Observer.MIN_MAX
+    }
+    for name, found in observed.items():
         if "min" in ranges.get(name, {}):
             low, high = (
                 np.full_like(ranges[name][end], value) for end, value in (("min", found.low), ("max", found.high))
             )
             ranges[name] = {**ranges[name], "min": low, "max": high}
-    formats = {rule.format for rule in assignment.rules.values()}
-    return adjusted_ranges(source.graph, ranges) if NumberFormat.STATIC_INT8 in formats else ranges
+    if NumberFormat.STATIC_INT8 not in {rule.format for rule in assignment.rules.values()}:
+        return ranges
+    estimates = {name: estimator.symmetric_range() for name, estimator in estimators.items() if name not in observed}
+    return adjusted_ranges(source.graph, ranges, estimates)
 
 
-def _observed(
+def _estimators(
     job: ExportJob, source: FloatFile, samples: Sequence[dict[str, Any]], assignment: Assignment
-) -> dict[str, Range]:
-    """The ranges of tensors with an observer of ours, by the tensor's name."""
+) -> dict[str, RangeEstimator]:
+    """What was seen of tensors with an observer of ours, and of those that are symmetric in int8, by the tensor's name."""
     from ai_edge_litert.interpreter import Interpreter
 
     rules = {value: rule for op, rule in _operators_of(source.graph, assignment) for value in op.outputs}
     interpreter = Interpreter(str(source.path), experimental_preserve_all_tensors=True)
     rules.update({int(tensor["index"]): job.recipe.rules[0] for tensor in interpreter.get_input_details()})
-    observed = {
+    of_products = symmetric_operands(source.graph)
+    estimators = {
         value: RangeEstimator(rule.observer, rule.format.activation_bits)
         for value, rule in rules.items()
         if rule.format.is_static
-        and rule.observer is not Observer.MIN_MAX
+        and (
+            rule.observer is not Observer.MIN_MAX or (value in of_products and rule.format is NumberFormat.STATIC_INT8)
+        )
         and source.graph.tensors[value].dtype == "float32"
     }
-    if observed:
+    if estimators:
         run = interpreter.get_signature_runner(SIGNATURE)
         for sample in samples:
             run(**sample)
-            for value, estimator in observed.items():
+            for value, estimator in estimators.items():
                 estimator.update(interpreter.get_tensor(value))
-    return {source.graph.tensors[value].name: estimator.range() for value, estimator in observed.items()}
+    return {source.graph.tensors[value].name: estimator for value, estimator in estimators.items()}
 
 
 def _signature_inputs(path: Path) -> list[tuple[str, Any]]:

@@ -62,10 +62,15 @@ def change_layer(graph: Graph, layer: fx.Node, gain: Tensor, shift: Tensor, *, i
         w, b = affine_in_front(w, b, g, t, groups=groups)
     else:
         w, b = affine_behind(w, b, g, t)
+    new = graph.add_constant(w.to(weight.dtype), "folded_weight", before=layer)
+    with_parameters(graph, layer, new, graph.add_constant(b.to(weight.dtype), "folded_bias", before=layer))
+
+
+def with_parameters(graph: Graph, layer: fx.Node, weight: fx.Node, bias: fx.Node | None) -> None:
+    """Gives `layer` another weight and bias."""
     args: list[Any] = list(layer.args) + [None] * (3 - len(layer.args))
     old = args[1:3]
-    args[1] = graph.add_constant(w.to(weight.dtype), "folded_weight", before=layer)
-    args[2] = graph.add_constant(b.to(weight.dtype), "folded_bias", before=layer)
+    args[1:3] = weight, bias
     layer.args = tuple(args)
     layer.kwargs = {name: value for name, value in layer.kwargs.items() if name not in ("weight", "bias")}
     for node in old:

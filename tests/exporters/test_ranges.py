@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgedeploy.core.recipe import Observer
-from edgedeploy.exporters.ranges import Range, RangeEstimator
+from edgedeploy.exporters.ranges import Range, RangeEstimator, symmetric
 
 RNG = np.random.default_rng(0)
 NORMAL = RNG.standard_normal(100_000).astype(np.float32)
@@ -70,3 +70,16 @@ def test_sixteen_bits_clip_less_than_eight() -> None:
     wide = RangeEstimator(Observer.MSE, bits=16)
     wide.update(WITH_OUTLIER)
     assert wide.range().high > estimated(Observer.MSE, WITH_OUTLIER).high
+
+
+@pytest.mark.parametrize("values", [NORMAL, WITH_OUTLIER, NORMAL + 2], ids=["normal", "outlier", "shifted"])
+def test_a_symmetric_range_has_zero_point_0_and_no_more_error_than_the_full_one(values: NDArray[np.float32]) -> None:
+    estimator = RangeEstimator(Observer.MIN_MAX)
+    estimator.update(values)
+    found, full = estimator.symmetric_range(), symmetric(float(np.abs(values).max()))
+    assert -128 - found.low / ((found.high - found.low) / 255) == pytest.approx(0)
+    assert squared_error(values, found) <= squared_error(values, full)
+
+
+def test_a_symmetric_range_of_nothing_but_zeros_is_empty() -> None:
+    assert RangeEstimator(Observer.MIN_MAX).symmetric_range() == Range(0, 0)

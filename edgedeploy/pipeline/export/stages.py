@@ -1,6 +1,6 @@
 """The stages of an export, each a function that takes the result of the ones before it and returns a new one.
 
-    load -> calibrate -> check_calibration -> prepare -> rewrite -> adjust -> lower -> verify
+    load -> calibrate -> check_calibration (calibration_check.py) -> prepare -> rewrite -> adjust -> lower -> verify
 
 `prepare` completes what does not depend on a target; `rewrite` runs once for each set of rewrites, the rest once for each
 target; `adjust` is for recipes that change the float network. They can be called one by one:

@@ -11,7 +11,7 @@ from edgedeploy.models.zoo import ZOO
 from edgedeploy.studies.command import exit_with
 from edgedeploy.studies.results import Origin
 
-from .cells import Cell, Outcome, Results, cells, count_instructions, export_in_a_process, run
+from .cells import Cell, Outcome, Results, Workshop, cells, count_instructions, export_in_a_process, run
 from .page import cell_text, into_readme, render
 
 
@@ -61,7 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             following = wanted[len(outcomes)] if len(outcomes) < len(wanted) else cell
             bar.update(task, advance=1, description=str(following))
 
-        run(wanted, options.output, export_in_a_process, count_instructions, results, on_cell, origin)
+        workshop = Workshop(export_in_a_process, count_instructions)
+        run(wanted, options.output, workshop, results, on_cell, origin)
     bad = [o for cell, o in outcomes.items() if o.error or (o.missed and cell.target.endswith("fp32"))]
     print(f"{options.page}: {len(outcomes) - len(bad)} of {len(outcomes)} cells have an artifact; float ones in bounds")
     return 1 if bad else 0

@@ -124,6 +124,14 @@ Export = Callable[[Cell, Path], str]  # writes <folder>/<model>/<target>/, or re
 Count = Callable[[Path], int]  # executed A64 instructions of one inference of the artifact in this folder
 
 
+@dataclass(frozen=True)
+class Workshop:
+    """Who makes artifacts and counts their instructions."""
+
+    export: Export
+    count: Count
+
+
 def cells(specs: Iterable[ModelSpec]) -> Iterator[Cell]:
     """The matrix, smallest networks first, so that the table fills quickly; then the other sizes."""
     specs = list(specs)
@@ -146,8 +154,7 @@ def fingerprint(cell: Cell, package: Path | None = None, tools: dict[str, str] |
 def run(
     wanted: Sequence[Cell],
     folder: Path,
-    export: Export,
-    count: Count,
+    workshop: Workshop,
     results: Results,
     on_cell: Callable[[Cell, Outcome, bool], None] = lambda *_: None,
     origin: Origin = UNKNOWN,
@@ -162,9 +169,11 @@ def run(
         fresh = known is None or known.fingerprint != code or bool(known.error)
         if known is None or fresh:
             start = time.monotonic()
-            error = export(cell, folder)
+            error = workshop.export(cell, folder)
             judged = _judge(cell.path(folder), code, round(time.monotonic() - start, 1), error)
-            known = replace(_counted(judged, cell.path(folder), count), commit=origin.commit, machine=origin.machine)
+            known = replace(
+                _counted(judged, cell.path(folder), workshop.count), commit=origin.commit, machine=origin.machine
+            )
             results.add(cell, known)
         on_cell(cell, known, fresh)
 

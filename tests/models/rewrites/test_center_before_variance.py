@@ -41,3 +41,37 @@ def test_gain_and_bias_stay() -> None:
     nn.init.normal_(module.bias)
     done = rewritten(REWRITE, module, (2, 5, 6))
     assert torch.allclose(done.after(done.inputs[0]), module(done.inputs[0]), atol=1e-5)
+
+
+class NormOfLayer(nn.Module):
+    """A convolution, its map in channel-last order, and a norm over the channels."""
+
+    def __init__(self, *, bias: bool = True, twice: bool = False) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 6, 2, stride=2, bias=bias)
+        self.norm = nn.LayerNorm(6)
+        self.twice = twice
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.layer(x).flatten(2).transpose(1, 2)
+        return self.norm(x) + x if self.twice else self.norm(x)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_mean_comes_off_the_layer_that_the_norm_alone_reads(bias: bool) -> None:
+    done = rewritten(REWRITE, NormOfLayer(bias=bias), (2, 3, 8, 8))
+    assert (done.count("mean"), done.count("sub")) == (1, 0)
+    assert done.error() < 1e-5
+
+
+def test_a_layer_that_is_read_elsewhere_keeps_its_mean() -> None:
+    done = rewritten(REWRITE, NormOfLayer(twice=True), (2, 3, 8, 8))
+    assert (done.count("mean"), done.count("sub")) == (2, 1)
+
+
+def test_a_norm_over_other_values_than_a_layers_outputs_takes_their_mean() -> None:
+    done = rewritten(REWRITE, nn.Sequential(nn.Conv2d(3, 6, 1), nn.LayerNorm(8)), (2, 3, 8, 8))
+    assert (done.count("mean"), done.count("sub")) == (2, 1)
+    linear = rewritten(REWRITE, nn.Sequential(nn.Linear(4, 6), nn.LayerNorm(6)), (2, 5, 4))
+    assert linear.count("sub") == 0
+    assert linear.error() < 1e-5
