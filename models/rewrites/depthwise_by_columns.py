@@ -9,6 +9,9 @@ output first, one by one where the stride is 2. Here it copies kh values instead
 The shifts cost nothing: kw maps of L values one after the other, read as rows of L - 1 values, are the maps shifted by one
 each. The p zeros between the rows of a map serve both of them. Their sum is a 1x1 convolution, which also adds the bias and
 takes the activation after it.
+
+Arm instructions an output of a large map: 5x5 from 70 to 34, 3x3 with stride 2 from 70 to about 52. Not for x86, where ONNX
+Runtime has a depthwise kernel: 7x7 by 64 channels at 64x64 takes 0.18 ms, and 0.95 ms so.
 """
 
 from __future__ import annotations
