@@ -11,6 +11,8 @@ last one first. The captured network has the same stacks, so that the names are 
 - Two modules may share a name: a ModuleList is never called and so is missing from it (`a.0` and `b.0` are both `Block_0`).
   Then the path is the one that was called between the operators before and after it, as the file keeps the network's
   order; where this leaves several, the path is "".
+- What writes an output of the network has lost its name to the output's, `serving_default_output_0_output`. It has the path
+  of what returned that output; an operator with weights, that of the last layer before it.
 - Operators whose name is of no module (the quantizer's, at the network's input) have the path of those that read them.
 """
 
@@ -31,6 +33,7 @@ from .tflite_file import FileGraph, FileOperator
 
 LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "TRANSPOSE_CONV")
 CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
+OUTPUT_NAME = re.compile(r"serving_default_output_(\d+)")
 LAYER_TARGETS = re.compile(r"aten\.(conv|linear|addmm|mm|bmm|matmul|convolution)")
 
 
@@ -50,7 +53,11 @@ def module_paths(graph: FileGraph, captured: Any) -> list[str]:
         captured: the GraphModule that the file was converted from.
     """
     modules = modules_by_name(captured)
-    candidates = [_candidates(op.type, graph.tensors[op.outputs[0]].name, modules) for op in graph.operators]
+    candidates = [
+        _candidates(op.type, graph.tensors[op.outputs[0]].name, modules)
+        or _of_output(op.type, graph.tensors[op.outputs[0]].name, captured)
+        for op in graph.operators
+    ]
     paths = [
         (module.path if module is not None else "") if possible else None
         for possible, module in zip(candidates, _unambiguous(candidates), strict=True)
@@ -175,6 +182,26 @@ def _candidates(type: str, tensor: str, modules: dict[str, list[Module]]) -> lis
     if type in LAYERS:
         named = [with_layer for found in named if (with_layer := [m for m in found if m.has_layer])] or named
     return named[0] if named else []
+
+
+def _of_output(type: str, tensor: str, captured: Any) -> list[Module]:
+    """The module that returned an output of the network, for the operator that writes it."""
+    number = OUTPUT_NAME.match(tensor)
+    if number is None:
+        return []
+    *nodes, end = captured.graph.nodes
+    returned = [value for value in _flat(end.args[0]) if hasattr(value, "meta")]
+    node = returned[int(number[1])] if int(number[1]) < len(returned) else None
+    while node is not None and node.op == "call_function":
+        if module_path(node) and (type not in LAYERS or LAYER_TARGETS.match(str(node.target))):
+            return [Module(module_path(node), (nodes.index(node),), type in LAYERS)]
+        node = next(iter(node.all_input_nodes), None)
+    return []
+
+
+def _flat(value: Any) -> list[Any]:
+    """The leaves of nested tuples and lists."""
+    return [leaf for part in value for leaf in _flat(part)] if isinstance(value, tuple | list) else [value]
 
 
 def _unambiguous(candidates: Sequence[Sequence[Module]]) -> list[Module | None]:

@@ -27,6 +27,7 @@ from .job import ExportJob, Lowered, as_contiguous, example_outputs, tensor_spec
 from .onnx_operators import exported_paths, node_paths, operator_facts, operators_of
 from .onnx_passes.float_parameters import restore_float_parameters
 from .onnx_passes.gelu_to_gate import gelu_to_gate
+from .onnx_passes.own_biases import own_biases
 from .ranges import RangeEstimator
 from .recipes import Assignment, Quantization, assign, quantization_of
 from .regions import DistributionTypes, DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
@@ -152,10 +153,11 @@ def _quantize(
         "per_channel": True,
     }
     in_float = [str(key) for key in assignment.in_float]
+    own_biases(model)
     source, target = job.shared.scratch / "float.onnx", job.shared.scratch / "int8.onnx"
     source.write_bytes(model.SerializeToString())
     with job.shared.quietly():
-        ranges = _ranges(job, model, assignment)
+        overrides = _ranges(job, model, assignment) | {name: [{"symmetric": True}] for name in _one_scale(model)}
         quantize_static(
             str(source),
             str(target),
@@ -163,7 +165,7 @@ def _quantize(
             **settings,
             calibrate_method=CalibrationMethod.MinMax,
             nodes_to_exclude=in_float,
-            extra_options={"TensorQuantOverrides": ranges} if ranges else None,
+            extra_options={"TensorQuantOverrides": overrides} if overrides else None,
         )
     record: dict[str, Any] = {name: str(value) for name, value in settings.items()}
     record |= {"calibrate_method": "MinMax", "float_nodes": in_float}
@@ -172,6 +174,24 @@ def _quantize(
     if quantization.format is NumberFormat.STATIC_INT8:
         record["gelu_error_steps"] = gelu_to_gate(quantized)
     return quantized, record
+
+
+def _one_scale(model: Any) -> tuple[str, ...]:
+    """Constants that must not have a scale per channel: operands of MatMul that are no weight (in, out) on the right.
+
+    onnxruntime's quantizer takes dimension 1 for the outputs of every constant operand. Where it is another one, the
+    integer kernel, which ONNX Runtime uses on Arm, refuses the model when it runs.
+    """
+    matrices = {constant.name for constant in model.graph.initializer if len(constant.dims) == 2}
+    constants = {constant.name for constant in model.graph.initializer}
+    found = {
+        name: None
+        for node in model.graph.node
+        if node.op_type == "MatMul"
+        for side, name in enumerate(node.input)
+        if name in constants and not (side == 1 and name in matrices)
+    }
+    return tuple(found)
 
 
 def _ranges(job: ExportJob, model: Any, assignment: Assignment) -> dict[str, list[dict[str, Any]]]:

@@ -133,6 +133,9 @@ def _quantize(
         ranges = None
         if quantization.is_static:
             ranges = _ranges(job, source, worker.get_quantization_recipe(), assignment)
+            if not ranges:  # the recipe leaves every operator that the quantizer knows in float
+                job.path.write_bytes(source.path.read_bytes())
+                return []
         worker.quantize(ranges).export_model(str(job.path), overwrite=True)
         settings: Any = worker.get_quantization_recipe()
     return [{name: str(value) for name, value in rule.items()} for rule in settings]

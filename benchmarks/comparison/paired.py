@@ -125,7 +125,7 @@ def _verdict(
     if blocks.base.device.emulated:
         return "not trustworthy", "an emulator's times mean nothing; --device qemu counts instructions"
     if 2.0 ** (1 - count) > rate:
-        return "not trustworthy", f"{count} blocks are too few: --launches 12 or more"
+        return "not trustworthy", f"{count} {'block is' if count == 1 else 'blocks are'} too few: --launches 12 or more"
     changes = [figure.change for figure, _ in measured if figure.p_value <= rate and abs(figure.change) >= LEAST_CHANGE]
     if changes and min(changes) > 0:
         return "slower", ""

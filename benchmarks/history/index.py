@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from .records import HistoryRecord
 from .store import DamagedLine, HistoryStore, read_line
 
 VERSION = 2
+QUERY_LIMIT_S = 30.0
+READING = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE)
 COLUMNS = (
     "file", "offset", "id", "revision", "added_at", "started_at", "device", "context", "model", "target", "threads",
     "counted", "level", "launch_levels", "median_ns", "p90_ns", "instructions", "size_bytes", "load_ns",
@@ -59,15 +62,18 @@ def open_index(store: HistoryStore) -> sqlite3.Connection:
 
 
 def query(store: HistoryStore, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """The columns and rows of a query that only reads. Raises UsageError for one that SQLite refuses."""
+    """The columns and rows of a query that only reads. Raises UsageError for one that SQLite refuses or that takes long."""
     connection = open_index(store)
-    connection.execute("pragma query_only = on")
+    deadline = time.monotonic() + QUERY_LIMIT_S
+    connection.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in READING else sqlite3.SQLITE_DENY)
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
     try:
         cursor = connection.execute(sql)
         return [column[0] for column in cursor.description or ()], cursor.fetchall()
     except sqlite3.Error as error:
+        reason = f"it took more than {QUERY_LIMIT_S:g} s" if str(error) == "interrupted" else str(error)
         raise UsageError(
-            f"the query failed: {error}", hint=f"the table measurements has the columns {', '.join(COLUMNS)}"
+            f"the query failed: {reason}", hint=f"the table measurements has the columns {', '.join(COLUMNS)}"
         ) from None
     finally:
         connection.close()

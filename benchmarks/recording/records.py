@@ -16,6 +16,7 @@ from pathlib import Path
 from edgedeploy.core.device import DeviceInfo
 from edgedeploy.core.errors import ResultsInvalid
 from edgedeploy.core.measurement import Measurement
+from edgedeploy.core.storage.files import read_limited
 from edgedeploy.core.storage.json_records import RecordInvalid, decode
 from edgedeploy.core.versions import EDGEDEPLOY_VERSION
 
@@ -137,7 +138,7 @@ def plain(script: str, folder: str) -> str:
 def read_record(path: Path) -> Record:
     """Reads a record. Raises ResultsInvalid, which names the file, the line and the reason."""
     try:
-        data = path.read_bytes()
+        data = read_limited(path)
     except OSError as error:
         raise ResultsInvalid(f"{path} cannot be read: {error.strerror}", hint=HINT) from None
     found = [_read_line(path, number, text) for number, text in enumerate(data.split(b"\n")[:-1], 1)]

@@ -121,14 +121,14 @@ def _doubts(launches: Sequence[Launch], statistics: LatencyStatistics) -> Iterat
         yield Doubt(
             "two modes",
             f"the samples have two modes that are {statistics.mode_gap:.1%} apart",
-            "the threads change between cores or clock frequencies: --cores big",
+            "--cores big: threads that change between kinds of core or clock frequencies have such modes",
             statistics.mode_gap,
         )
     if statistics.outlier_share > LARGEST_OUTLIER_SHARE:
         yield Doubt(
             "another load",
             f"{statistics.outlier_share:.0%} of the samples took more than 1.5 times the median",
-            "something else runs on the device: stop it, or measure later",
+            "stop what else runs on the device, or measure later",
         )
 
 

@@ -27,7 +27,7 @@ from .parity import Parity, Threshold
 from .provenance import OperatorFact, Provenance
 from .results.evaluation import Evaluation
 from .spec import Preprocessing, TensorSpec
-from .storage.files import sha256_of
+from .storage.files import read_limited, sha256_of
 from .storage.json_records import RecordInvalid, decode, encode, write_record
 
 SCHEMA_VERSION = 2
@@ -157,7 +157,7 @@ class Artifact:
                 f"{asked} is not an artifact", details=[f"there is no {MANIFEST} in {folder}"], hint="edgedeploy export"
             )
         try:
-            manifest = Manifest.from_json(path.read_bytes())
+            manifest = Manifest.from_json(read_limited(path))
         except (RecordInvalid, OSError) as error:
             raise ArtifactInvalid(
                 f"{path} cannot be read", details=[str(error)], hint="export the model again"

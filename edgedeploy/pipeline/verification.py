@@ -17,6 +17,10 @@ from edgedeploy.core.spec import TensorSpec
 if TYPE_CHECKING:
     from edgedeploy.benchmarks.executors import Executor, Workload
 
+# Two runs of one network on the same inputs: more than threads that add in another order could change.
+MAX_REPEAT_ERROR = 1e-3  # over the output's standard deviation
+MAX_CHANGED_LABELS = 0.01  # share of an integer output
+
 
 def parity_of(golden: Golden, outputs: Sequence[Sequence[Array]], specs: Sequence[TensorSpec]) -> tuple[Parity, ...]:
     """One Parity for each output, over all samples together.
@@ -75,6 +79,27 @@ def constant_outputs(golden: Golden) -> list[int]:
     ]
 
 
+def check_repeated(model: str, first: Sequence[Array], again: Sequence[Array]) -> None:
+    """Raises ModelInvalid where a network gave other outputs when it ran on the same inputs again."""
+    for index, (one, other) in enumerate(zip(first, again, strict=True)):
+        if one.shape == other.shape and not one.size:
+            continue
+        if one.shape != other.shape or not _repeats(one, other):
+            raise ModelInvalid(
+                f"output {index} of {model} changes from one run to the next with the same inputs",
+                details=["no artifact could be verified against it"],
+                hint="look for random numbers (torch.rand, dropout that ignores eval()) or a state that forward changes",
+            )
+
+
+def _repeats(one: Array, other: Array) -> bool:
+    """Whether two runs agree, but for the order of sums in threads."""
+    if not np.issubdtype(one.dtype, np.floating):
+        return bool(np.mean(one != other) <= MAX_CHANGED_LABELS)
+    largest, spread = float(np.abs(one - other).max()), float(one.std())
+    return largest <= MAX_REPEAT_ERROR * spread or largest == 0.0
+
+
 def check_threshold(name: str, threshold: Threshold, parities: Sequence[Parity]) -> None:
     """Raises ParityFailed where an output misses the threshold."""
     misses = threshold.misses(parities)
@@ -82,8 +107,14 @@ def check_threshold(name: str, threshold: Threshold, parities: Sequence[Parity])
         raise ParityFailed(
             f"{name} does not compute what the network computes",
             details=misses,
-            hint="--recipe auto, better images (--calib DIR), another target, or --allow-low-parity to keep it",
+            hint=_way_out(threshold),
         )
+
+
+def _way_out(threshold: Threshold) -> str:
+    if threshold.sqnr_db is None:  # float: nothing that a recipe or images could mend
+        return "--without-rewrite NAME, another target, or --allow-low-parity to keep it; and please report it"
+    return "--recipe auto, better images (--calib DIR), another target, or --allow-low-parity to keep it"
 
 
 def stored_inputs(artifact: Artifact, golden: Golden | None) -> list[list[Array]]:

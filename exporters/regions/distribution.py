@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
-from .operator import Operator
+from .operator import Operator, path_through_views, producers_of, readers_of
 
 
 @dataclass(frozen=True)
@@ -35,31 +35,14 @@ class DistributionTypes:
 def distributions(operators: Iterable[Operator], types: DistributionTypes) -> list[Hashable]:
     """Keys of the operators in the region, in the graph's order."""
     graph = list(operators)
-    producer = {value: op for op in graph for value in op.outputs}
-    readers: dict[Hashable, list[Operator]] = {}
-    for op in graph:
-        for value in op.inputs:
-            readers.setdefault(value, []).append(op)
+    producers, readers = producers_of(graph), readers_of(graph)
     region: set[Hashable] = set()
     for op in graph:
         if op.type in types.softmaxes:
-            masked = _choice(op.inputs[0], producer, types)
+            masked = path_through_views(op.inputs[0], producers, types.selects, types.views)
             if masked or not any(reader.type in types.products for reader in _all_readers(op, readers, types)):
                 region |= {op.key, *masked}
     return [op.key for op in graph if op.key in region]
-
-
-def _choice(value: Hashable, producer: dict[Hashable, Operator], types: DistributionTypes) -> list[Hashable]:
-    """The choice behind a value and the views between; empty where something else computes it."""
-    path: list[Hashable] = []
-    while (op := producer.get(value)) is not None:
-        path.append(op.key)
-        if op.type in types.selects:
-            return path
-        if op.type not in types.views:
-            return []
-        value = op.inputs[0]
-    return []
 
 
 def _all_readers(

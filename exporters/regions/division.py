@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
-from .operator import Operator
+from .operator import Operator, path_through_views, producers_of
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def division(operators: Iterable[Operator], types: DivisionTypes) -> list[Hashab
         operators: the graph, in an order in which it can run.
     """
     graph = list(operators)
-    producer = {value: op for op in graph for value in op.outputs}
+    producer = producers_of(graph)
     region: set[Hashable] = set()
     reciprocals: set[Hashable] = set()
     for op in graph:
@@ -65,7 +65,9 @@ def division(operators: Iterable[Operator], types: DivisionTypes) -> list[Hashab
         if is_reciprocal:
             reciprocals |= set(op.outputs)
         else:
-            region |= {key for value in dividends for key in _product(value, producer, types)}
+            region |= {
+                key for value in dividends for key in path_through_views(value, producer, types.products, types.views)
+            }
     return [op.key for op in graph if op.key in region]
 
 
@@ -81,16 +83,3 @@ def _divisor(value: Hashable, producer: dict[Hashable, Operator], types: Divisio
             break
         value = computed[0]
     return path
-
-
-def _product(value: Hashable, producer: dict[Hashable, Operator], types: DivisionTypes) -> list[Hashable]:
-    """The matrix product behind a value and the views between; empty where something else computes it."""
-    path: list[Hashable] = []
-    while (op := producer.get(value)) is not None:
-        path.append(op.key)
-        if op.type in types.products:
-            return path
-        if op.type not in types.views:
-            return []
-        value = op.inputs[0]
-    return []

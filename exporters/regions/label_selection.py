@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
-from .operator import Operator
+from .operator import Operator, producers_of, readers_of
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,7 @@ def label_selection(operators: Iterable[Operator], types: LabelSelectionTypes) -
         operators: the graph, in any order.
     """
     graph = list(operators)
-    producer = {value: op for op in graph for value in op.outputs}
-    consumers: dict[Hashable, list[Operator]] = {}
-    for op in graph:
-        for value in op.inputs:
-            consumers.setdefault(value, []).append(op)
+    producer, consumers = producers_of(graph), readers_of(graph)
     region: set[Hashable] = set()
 
     downstream = [op for op in graph if op.type in types.selectors]

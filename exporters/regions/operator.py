@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -22,3 +22,32 @@ class Operator:
     inputs: tuple[Hashable, ...]
     outputs: tuple[Hashable, ...]
     module: str = ""
+
+
+def producers_of(operators: Iterable[Operator]) -> dict[Hashable, Operator]:
+    """The operator that writes each value."""
+    return {value: op for op in operators for value in op.outputs}
+
+
+def readers_of(operators: Iterable[Operator]) -> dict[Hashable, list[Operator]]:
+    """The operators that read each value, in the graph's order."""
+    readers: dict[Hashable, list[Operator]] = {}
+    for op in operators:
+        for value in op.inputs:
+            readers.setdefault(value, []).append(op)
+    return readers
+
+
+def path_through_views(
+    value: Hashable, producers: Mapping[Hashable, Operator], ends: Collection[str], views: Collection[str]
+) -> list[Hashable]:
+    """Keys from a value upwards through views to an operator of a type in `ends`; empty where another one computes it."""
+    path: list[Hashable] = []
+    while (op := producers.get(value)) is not None:
+        path.append(op.key)
+        if op.type in ends:
+            return path
+        if op.type not in views:
+            return []
+        value = op.inputs[0]
+    return []

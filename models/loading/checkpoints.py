@@ -59,7 +59,7 @@ def load_checkpoint(path: Path, suffix: str | None = None) -> tuple[dict[str, Te
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             return _tensors(content[wrapper], path), wrapper
     if not isinstance(content, Mapping):
-        raise WeightsInvalid(f"{path} holds a {type(content).__name__}, not weights by name")
+        raise WeightsInvalid(f"{path} holds an object of type {type(content).__name__}, not weights by name")
     return _tensors(content, path), ""
 
 

@@ -65,7 +65,7 @@ def load_function(text: str) -> tuple[Callable[..., Any], Path]:
     name = ModelName("factory", text, source, attribute)
     function = _attribute(_import(name, Path(source) if is_file else None, folder), name)
     if not callable(function):
-        raise ModelInvalid(f"{text} is a {type(function).__name__}", hint="a function")
+        raise ModelInvalid(f"{text} is of type {type(function).__name__}", hint="a function")
     return function, folder.resolve()
 
 
@@ -125,7 +125,9 @@ def _call(factory: Any, name: ModelName, num_classes: int | None, seed: int) -> 
             raise UsageError(f"{model} is a ready module: its classes cannot be chosen", hint="a factory can take them")
         return factory
     if not callable(factory):
-        raise ModelInvalid(f"{model} is a {type(factory).__name__}", hint="a function that returns a torch.nn.Module")
+        raise ModelInvalid(
+            f"{model} is of type {type(factory).__name__}", hint="a function that returns a torch.nn.Module"
+        )
     arguments = _arguments(factory, name, num_classes)
     try:
         with torch.random.fork_rng(devices=[]):
@@ -178,7 +180,7 @@ def _split(made: Any, model: str) -> tuple[nn.Module, dict[str, torch.Tensor], b
     module, given = made if isinstance(made, tuple) and len(made) == 2 else (made, ())
     if not isinstance(module, nn.Module):
         raise ModelInvalid(
-            f"{model} returned a {type(made).__name__}, not a torch.nn.Module",
+            f"{model} returned an object of type {type(made).__name__}, not a torch.nn.Module",
             hint="return the module, or (module, example_inputs)",
         )
     if isinstance(given, Mapping):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+MAX_ELEMENTS = 2**28  # a gibibyte of float32
 IMAGE = "image"  # the name of an image network's single input
 DTYPES = ("float32", "int64", "int32", "int16", "int8", "uint8", "bool")
 INPUT = re.compile(r"(?:(?P<name>[A-Za-z_]\w*)=)?(?P<shape>\d+(?:[x×]\d+)*)(?::(?P<dtype>\w+))?")
@@ -109,7 +111,12 @@ def _checked(model: str, specs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...
             )
         if not spec.shape or 0 in spec.shape:
             raise UsageError(
-                f"{model}: the input {spec.name} is empty or has no dimensions", hint="batch first: 1x3x224x224"
+                f"{model}: the input '{spec.name}' is empty or has no dimensions", hint="batch first: 1x3x224x224"
+            )
+        if math.prod(spec.shape) > MAX_ELEMENTS:
+            raise UsageError(
+                f"{model}: the input '{spec.name}' has {math.prod(spec.shape):,} elements, more than {MAX_ELEMENTS:,}",
+                hint="--input gives each side of the input: 1x3x224x224",
             )
     (first, *more) = specs
     if not more and len(first.shape) == 4 and first.shape[1] == 3 and first.dtype == "float32":

@@ -21,12 +21,13 @@ The order matters for these:
 - `pool1x1_to_stride` after `linear_to_conv`: the stride goes into a convolution;
 - `depthwise_transposed_conv_to_shuffle`, `transposed_conv_to_shuffle`, `crop_transposed_conv`: each takes what is left;
 - `mean_of_channels_last_map` after `adaptive_pool_to_fixed`, which leaves means;
-- `resize_to_fixed_size` before `nearest_to_gather`: it drops resizes that change nothing;
+- `resize_to_fixed_size` before `nearest_to_gather` and `resize_to_products`: it drops resizes that change nothing;
 - `fold_batch_norm` before `split_large_depthwise`: a norm folds into one convolution;
 - `fold_batch_norm` before `linear_to_conv`: a norm beside a linear layer folds into it before the layer changes;
 - `fold_batch_norm` before `hoist_channel_affine`: what is beside a layer folds into it, what is not may still be hoisted;
 - `split_qkv_projection` before `fold_layer_norm_affine`, and that before all that replace a layer norm;
-- `fuse_hard_activations` before `fold_hard_sigmoid_gate`: the second knows one spelling.
+- `fuse_hard_activations` before `fold_hard_sigmoid_gate`: the second knows one spelling;
+- `own_parameters` last: the others make layers of layers.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from . import (
     crop_transposed_conv,
     decompose_sdpa,
     defer_l2_norm,
+    depthwise_by_columns,
     depthwise_transposed_conv_to_shuffle,
     drop_expand,
     fold_attention_scale,
@@ -63,10 +65,12 @@ from . import (
     mean_of_channels_last_map,
     merge_patch_columns,
     nearest_to_gather,
+    own_parameters,
     pad_output_channels,
     permute_before_view,
     pool1x1_to_stride,
     resize_to_fixed_size,
+    resize_to_products,
     softmax_over_rows,
     split_large_depthwise,
     split_qkv_projection,
@@ -109,10 +113,12 @@ ALL: Registry[Rewrite] = Registry(
         merge_patch_columns.REWRITE,
         pad_output_channels.REWRITE,
         layer_norm_to_products.REWRITE,
+        layer_norm_to_products.PARTIAL_SUMS,
         layer_norm_to_instance_norm.REWRITE,
         center_before_variance.REWRITE,
         adaptive_pool_to_fixed.REWRITE,
         resize_to_fixed_size.REWRITE,
+        resize_to_products.REWRITE,
         nearest_to_gather.REWRITE,
         softmax_over_rows.REWRITE,
         fuse_hard_activations.REWRITE,
@@ -122,6 +128,8 @@ ALL: Registry[Rewrite] = Registry(
         mean_of_channels_last_map.REWRITE,
         matmul_to_bmm.REWRITE,
         argmax_over_candidates.REWRITE,
+        depthwise_by_columns.REWRITE,
+        own_parameters.REWRITE,
     ),
     name_of=str,
     hint="`edgedeploy targets --json` lists each target's rewrites",

@@ -1,26 +1,35 @@
 """An `expand` before an operator that broadcasts by itself  ->  nothing.
 
-    x * y.expand_as(x)   ->   x * y
-    y.expand(shape of y) ->   y
+    x * y.expand_as(x)            ->   x * y
+    x * (1 + y.expand_as(x))      ->   x * (1 + y)
+    sigmoid(y.expand_as(x))       ->   sigmoid(y).expand_as(x)
+    y.expand(shape of y)          ->   y
 
-The operator's result has the same shape and the same values; the copies are never made.
+The result has the same shape and the same values; the copies are made later, and mostly never. Where an expand gives an
+element-wise operator its shape alone, it moves behind the operator, whose readers are looked at next.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import torch
-from torch import fx
+from torch import Tensor, fx
 
 from .graph import Graph, shape
 from .rewrite import Rewrite
 
 aten = torch.ops.aten
 EXPANDS = (aten.expand.default, aten.expand_as.default, aten.broadcast_to.default)
-BROADCASTING = (
-    aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.maximum.default, aten.minimum.default,
-    aten.pow.Tensor_Tensor, aten.where.self, aten.gt.Tensor, aten.ge.Tensor, aten.lt.Tensor, aten.le.Tensor,
-    aten.eq.Tensor, aten.ne.Tensor,
-)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What to read instead of each expanded operand, and whether the operator's result is expanded instead."""
+
+    instead: dict[fx.Node, fx.Node]
+    moves: bool = False
 
 
 class DropExpand(Rewrite):
@@ -30,31 +39,54 @@ class DropExpand(Rewrite):
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
         if node.target in EXPANDS:
             return isinstance(node.args[0], fx.Node) and shape(node) == shape(node.args[0])
-        return node.target in BROADCASTING and any(_is_expanded(argument) for argument in node.args)
+        return _is_elementwise(node) and any(_is_expanded(argument) for argument in node.args)
 
-    def check(self, graph: Graph, node: fx.Node) -> dict[fx.Node, fx.Node]:
-        """What to read instead of each expanded operand; those stay that alone give the result its shape."""
+    def check(self, graph: Graph, node: fx.Node) -> _Plan:
+        """Operands that the result's shape does not need are read as they were; else all are, if that is less work."""
         if node.target in EXPANDS:
-            return {}
+            return _Plan({})
+        expanded = {a: a.args[0] for a in node.args if isinstance(a, fx.Node) and _is_expanded(a)}
         instead: dict[fx.Node, fx.Node] = {}
-        for operand in dict.fromkeys(a for a in node.args if _is_expanded(a)):
-            tried: dict[fx.Node, fx.Node] = {**instead, operand: operand.args[0]}  # type: ignore
-            shapes = [shape(tried.get(a, a)) for a in node.args if isinstance(a, fx.Node)]
-            if tuple(torch.broadcast_shapes(*shapes)) == shape(node):
-                instead = tried
-        return instead
+        for operand, value in expanded.items():
+            tried = {**instead, operand: value}
+            if _result_shape(node, tried) == shape(node):
+                instead = tried  # type: ignore[assignment]
+        if len(instead) < len(expanded) and math.prod(_result_shape(node, expanded)) < math.prod(shape(node)):
+            return _Plan(expanded, moves=True)  # type: ignore[arg-type]
+        return _Plan(instead)
 
-    def rewrite(self, graph: Graph, node: fx.Node, plan: dict[fx.Node, fx.Node]) -> None:
+    def rewrite(self, graph: Graph, node: fx.Node, plan: _Plan) -> None:
         if node.target in EXPANDS:
             graph.replace(node, node.args[0])  # type: ignore[arg-type]
-            return
-        for old, new in plan.items():
-            node.replace_input_with(old, new)
-            graph.erase_if_unused(old)
+        elif plan.moves:
+            args = [plan.instead.get(a, a) if isinstance(a, fx.Node) else a for a in node.args]
+            small = graph.call(node.target, *args, before=node, **node.kwargs)  # type: ignore[arg-type]
+            graph.replace(node, graph.call(aten.expand.default, small, list(shape(node)), before=node))
+        else:
+            for old, new in plan.instead.items():
+                node.replace_input_with(old, new)
+                graph.erase_if_unused(old)
+
+
+def _is_elementwise(node: fx.Node) -> bool:
+    """Whether the operator computes each value of its result from the operands' values at one place, and writes no operand."""
+    schema, tags = getattr(node.target, "_schema", None), getattr(node.target, "tags", ())
+    return (
+        torch.Tag.pointwise in tags
+        and torch.Tag.nondeterministic_seeded not in tags
+        and schema is not None
+        and not schema.is_mutable
+        and isinstance(node.meta.get("val"), Tensor)
+    )
 
 
 def _is_expanded(value: object) -> bool:
     return isinstance(value, fx.Node) and value.target in EXPANDS and isinstance(value.args[0], fx.Node)
+
+
+def _result_shape(node: fx.Node, instead: dict[fx.Node, object]) -> tuple[int, ...]:
+    operands = [instead.get(a, a) for a in node.args if isinstance(a, fx.Node)]
+    return tuple(torch.broadcast_shapes(*(shape(a) for a in operands if isinstance(a, fx.Node))))
 
 
 REWRITE = DropExpand()

@@ -7,6 +7,7 @@ declined, since the file would grow by it.
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import torch
@@ -26,14 +27,18 @@ class FoldConstants(Rewrite):
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
         return isinstance(node.meta.get("val"), Tensor) and all(
-            graph.constant(argument) is not None for argument in node.all_input_nodes
+            graph.constant(argument) is not None for argument in _computed_by(node).all_input_nodes
         )
 
     def check(self, graph: Graph, node: fx.Node) -> Tensor:
-        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+        computed_by = _computed_by(node)
+        if torch.Tag.nondeterministic_seeded in getattr(computed_by.target, "tags", ()):
             raise RewriteRefused("it draws random numbers")
-        value = _evaluate(graph, node)
-        inputs = sum(c.nbytes for a in node.all_input_nodes if (c := graph.constant(a)) is not None)
+        value: Any = _evaluate(graph, computed_by)
+        if computed_by is not node:
+            value = value[node.args[1]]
+        inputs = sum(c.nbytes for a in computed_by.all_input_nodes if (c := graph.constant(a)) is not None)
+        assert isinstance(value, Tensor), "the pattern asks for one"
         if value.nbytes > inputs + GROWTH_LIMIT_BYTES:
             raise RewriteRefused(f"its value takes {value.nbytes / 2**20:.0f} MiB, what it is made of far less")
         return value
@@ -42,15 +47,20 @@ class FoldConstants(Rewrite):
         graph.replace(node, graph.add_constant(plan, "folded", before=node))
 
 
-def _evaluate(graph: Graph, node: fx.Node) -> Tensor:
+def _computed_by(node: fx.Node) -> fx.Node:
+    """The operator itself; for one of several results, such as a part of a split, the operator that has them."""
+    source = node.args[0] if node.target is operator.getitem else node
+    return source if isinstance(source, fx.Node) and source.op == "call_function" else node
+
+
+def _evaluate(graph: Graph, node: fx.Node) -> Any:
     def value(argument: fx.Node) -> Any:
         return graph.constant(argument)
 
     args, kwargs = fx.node.map_arg((node.args, node.kwargs), value)
     assert callable(node.target)
     with torch.no_grad():
-        result: Tensor = node.target(*args, **kwargs)
-    return result
+        return node.target(*args, **kwargs)
 
 
 REWRITE = FoldConstants()

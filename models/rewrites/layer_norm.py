@@ -45,13 +45,29 @@ def norm_by_layers(
         per_channel: the shape of a parameter beside `x`: (C,), or (1, C, 1, 1) for a map.
     """
 
+    channels = max(per_channel)
+    kernel = graph.add_constant(torch.full((1, channels, *per_channel[2:]), 1.0 / channels), "mean", before=before)
+    return norm_by_means(
+        graph, x, norm, lambda value: graph.call(layer, value, kernel, before=before), per_channel, before=before
+    )
+
+
+def norm_by_means(
+    graph: Graph,
+    x: fx.Node,
+    norm: Norm,
+    mean: Callable[[fx.Node], fx.Node],
+    per_channel: tuple[int, ...],
+    *,
+    before: fx.Node,
+) -> fx.Node:
+    """The norm of `x`, with `mean` adding the operators of a mean over channels; `per_channel` as above."""
+
     def call(operator: Callable[..., Any], *args: Any) -> fx.Node:
         return graph.call(operator, *args, before=before)
 
-    channels = max(per_channel)
-    kernel = graph.add_constant(torch.full((1, channels, *per_channel[2:]), 1.0 / channels), "mean", before=before)
-    centred = call(aten.sub.Tensor, x, call(layer, x, kernel))
-    variance = call(layer, call(aten.mul.Tensor, centred, centred), kernel)
+    centred = call(aten.sub.Tensor, x, mean(x))
+    variance = mean(call(aten.mul.Tensor, centred, centred))
     y = call(aten.mul.Tensor, centred, call(aten.rsqrt.default, call(aten.add.Tensor, variance, norm.eps)))
     for operator, parameter, neutral in ((aten.mul.Tensor, norm.gain, 1.0), (aten.add.Tensor, norm.bias, 0.0)):
         if parameter is not None and bool((parameter != neutral).any()):

@@ -52,13 +52,13 @@ class SmallNetwork(nn.Module):
 
 
 class SmallExports:
-    """Exports of one SmallNetwork; float models are converted once for each backend."""
+    """Exports of one network, SmallNetwork by default; float models are converted once for each backend."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, network: nn.Module | None = None) -> None:
         torch.manual_seed(0)
         self.folder = folder
         self.example = torch.randn(1, 3, 16, 16)
-        self.module = capture(SmallNetwork().eval(), (self.example,))
+        self.module = capture((network or SmallNetwork()).eval(), (self.example,))
         self.shared = SharedWork(folder, folder / "log")
 
     def lower(self, backend: str, recipe: QuantRecipe = FP32) -> tuple[Lowered, Path]:

@@ -67,6 +67,27 @@ def test_a_name_of_no_module_has_the_path_of_its_reader(captured: torch.fx.Graph
     assert module_paths(graph, captured) == ["head", "head"]
 
 
+def test_what_writes_an_output_has_the_path_of_what_returned_it() -> None:
+    class TwoHeads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.one, self.two, self.act = (
+                nn.Conv2d(3, 4, 1),
+                nn.Conv2d(4, 2, 1),
+                nn.Conv2d(4, 2, 1),
+                nn.ReLU(),
+            )
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            x = self.stem(x)
+            return self.one(x), self.act(self.two(x))
+
+    captured = capture(TwoHeads().eval(), (torch.randn(1, 3, 8, 8),))
+    for number, name in enumerate(("one", "two")):
+        assert module_paths(chain(("CONV_2D", f"serving_default_output_{number}_output")), captured) == [name]
+    assert module_paths(chain(("RELU", "serving_default_output_1_output_quantized")), captured) == ["act"]
+
+
 def test_a_module_that_is_called_twice_keeps_its_path() -> None:
     class Twice(nn.Module):
         def __init__(self) -> None:

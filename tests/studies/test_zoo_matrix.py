@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edgedeploy.core.artifact import MANIFEST, Manifest
-from edgedeploy.core.errors import UsageError
+from edgedeploy.core.errors import RunnerFailed, UsageError
 from edgedeploy.core.parity import Parity, Threshold
 from edgedeploy.core.provenance import Provenance, WeightsInfo
 from edgedeploy.core.recipes import FP32
@@ -23,8 +24,10 @@ from edgedeploy.studies.zoo_matrix.cells import (
     Cell,
     Outcome,
     Results,
+    Workshop,
     cells,
     fingerprint,
+    kept_artifact,
     run,
 )
 from edgedeploy.studies.zoo_matrix.page import MARKS, into_readme, render
@@ -52,7 +55,7 @@ class Exporter:
         tensor = (TensorSpec("x", (1,)),)
         provenance = Provenance("0", "", WeightsInfo("random"), FP32)
         manifest = Manifest(
-            cell.model, cell.target, "r", "model.bin", "", 1, tensor, tensor, (parity,), threshold, provenance
+            cell.model, cell.target, "r", "model.bin", "abc", 1, tensor, tensor, (parity,), threshold, provenance
         )
         (path / MANIFEST).write_text(manifest.to_json())
         return ""
@@ -76,6 +79,10 @@ def test_other_sizes_are_exported_to_every_target_into_folders_of_their_own(tmp_
     assert len({cell.path(tmp_path) for cell in cells(ZOO)}) == len(list(cells(ZOO)))
 
 
+def counted(_: Path) -> int:
+    return 5_000_000
+
+
 @pytest.fixture
 def results(tmp_path: Path) -> Results:
     return Results(tmp_path / "docs" / "zoo.json")
@@ -83,35 +90,37 @@ def results(tmp_path: Path) -> Results:
 
 def test_a_second_run_makes_nothing_again_even_where_the_artifacts_are_gone(results: Results, tmp_path: Path) -> None:
     first, second = Exporter(), Exporter()
-    run(WANTED, tmp_path / "here", first, results)
+    run(WANTED, tmp_path / "here", Workshop(first, counted), results)
     assert first.asked == ["topformer-tiny/onnx-fp32", "topformer-tiny/tflite-int8"]
     made = results.read(WANTED)
-    run(WANTED, tmp_path / "elsewhere", second, results)
+    run(WANTED, tmp_path / "elsewhere", Workshop(second, counted), results)
     assert second.asked == []
     assert results.read(WANTED) == made
 
 
 def test_an_interrupted_run_goes_on_with_the_next_cell(results: Results, tmp_path: Path) -> None:
-    run(WANTED[:1], tmp_path, Exporter(), results)
+    run(WANTED[:1], tmp_path, Workshop(Exporter(), counted), results)
     rest = Exporter()
     reported: list[tuple[str, bool]] = []
-    run(WANTED, tmp_path, rest, results, lambda cell, _, fresh: reported.append((cell.target, fresh)))
+    run(
+        WANTED, tmp_path, Workshop(rest, counted), results, lambda cell, _, fresh: reported.append((cell.target, fresh))
+    )
     assert rest.asked == ["topformer-tiny/tflite-int8"]
     assert reported == [("onnx-fp32", False), ("tflite-int8", True)]
 
 
 def test_a_cell_of_other_code_and_one_that_failed_are_made_again(results: Results, tmp_path: Path) -> None:
     results.add(WANTED[0], Outcome("older", 1.0, "", 1e-6, 30.0))
-    run(WANTED[1:], tmp_path, Exporter(error="exit code -9: killed"), results)
+    run(WANTED[1:], tmp_path, Workshop(Exporter(error="exit code -9: killed"), counted), results)
     again = Exporter()
-    run(WANTED, tmp_path, again, results, origin=Origin("abc", "a CPU"))
+    run(WANTED, tmp_path, Workshop(again, counted), results, origin=Origin("abc", "a CPU"))
     assert again.asked == [str(cell) for cell in WANTED]
     assert [(o.error, o.commit, o.machine) for o in results.read(WANTED).values()] == [("", "abc", "a CPU")] * 2
 
 
 def test_failures_and_cells_of_older_code_stay_among_the_results(results: Results, tmp_path: Path) -> None:
     results.add(WANTED[0], Outcome("older", 1.0, "", 1e-6, 30.0))
-    run(WANTED[1:], tmp_path, Exporter(error="exit code 1: below the threshold"), results)
+    run(WANTED[1:], tmp_path, Workshop(Exporter(error="exit code 1: below the threshold"), counted), results)
     assert [outcome.error for outcome in results.read(WANTED).values()] == ["", "exit code 1: below the threshold"]
 
 
@@ -129,7 +138,7 @@ def test_a_broken_file_of_results_is_named_and_stays_as_it_is(content: str, resu
     results.path.parent.mkdir()
     results.path.write_text(content)
     with pytest.raises(UsageError, match=r"zoo\.json is not a file of results"):
-        run(WANTED, tmp_path, Exporter(), results)
+        run(WANTED, tmp_path, Workshop(Exporter(), counted), results)
     assert results.path.read_text() == content
 
 
@@ -212,6 +221,36 @@ def test_the_readme_shows_the_table_between_its_marks_and_nothing_else_changes()
     assert into_readme(readme, {}) == readme
 
 
+def test_an_artifact_that_does_not_run_on_arm_is_a_result(results: Results, tmp_path: Path) -> None:
+    def refuses(_: Path) -> int:
+        raise RunnerFailed("zero point must be a scalar")
+
+    run(WANTED[:1], tmp_path, Workshop(Exporter(), refuses), results)
+    (outcome,) = results.read(WANTED).values()
+    assert (outcome.error, outcome.instructions, outcome.arm_error) == ("", None, "zero point must be a scalar")
+    assert "failed [1]" in render(results.read(WANTED))
+
+
+def test_the_page_tells_where_int8_takes_more_arm_instructions_than_float() -> None:
+    def row(name: str, fp32: int, int8: int) -> dict[Cell, Outcome]:
+        counts = {"tflite-fp32": fp32, "tflite-int8": int8}
+        return {Cell(name, name, t): Outcome("f", 30, "", 1e-6, 30.0, instructions=n) for t, n in counts.items()}
+
+    page = render(row("a", 50_000_000, 20_000_000) | row("b", 50_000_000, 60_000_000))
+    assert "Of 2 pairs, 1 have an int8 artifact that takes more instructions" in page
+    assert "50.0 | 20.0 | 0.40 |" in page
+
+
+def test_an_artifact_is_taken_again_only_if_it_is_what_this_code_made(results: Results, tmp_path: Path) -> None:
+    cell = WANTED[0]
+    assert kept_artifact(cell, tmp_path, results) is None
+    run([cell], tmp_path, Workshop(Exporter(), counted), results)
+    assert kept_artifact(cell, tmp_path, results) == cell.path(tmp_path)
+    assert kept_artifact(cell, tmp_path / "elsewhere", results) is None
+    results.add(cell, replace(results.read([cell])[cell], fingerprint="older"))
+    assert kept_artifact(cell, tmp_path, results) is None
+
+
 def test_a_float_cell_above_its_bound_is_marked(results: Results, tmp_path: Path) -> None:
-    run(WANTED[:1], tmp_path, Exporter(relative_error=1e-3), results)
+    run(WANTED[:1], tmp_path, Workshop(Exporter(relative_error=1e-3), counted), results)
     assert results.read(WANTED)[WANTED[0]].missed

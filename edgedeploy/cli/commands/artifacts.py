@@ -83,7 +83,9 @@ def export(
     ] = "nhwc",
     tune_for: Annotated[
         str,
-        typer.Option(metavar="CPU", help="arm or x86: the CPU that int8 is laid out for. It changes onnx-int8."),
+        typer.Option(
+            metavar="CPU", help="arm or x86: the CPU that the artifact is for. It changes onnx-fp32 and onnx-int8."
+        ),
     ] = "arm",
     allow_low_parity: Annotated[
         bool, typer.Option("--allow-low-parity", help="Keep an artifact whose parity is below its target's threshold.")

@@ -64,7 +64,7 @@ def _temperatures(rows: Sequence[Measurement]) -> str:
 def _doubts(row: Measurement) -> list[str]:
     """Why the row is not trustworthy, and what to do. That an emulator's times mean nothing is a note already."""
     found = row.verdict.doubts if row.verdict else ()
-    return [f"not trustworthy: {d.reason}; try {d.advice}" for d in found if d.kind != "emulated"]
+    return [f"not trustworthy: {d.reason}; try: {d.advice}" for d in found if d.kind != "emulated"]
 
 
 def _time_cells(row: Measurement) -> list[str]:

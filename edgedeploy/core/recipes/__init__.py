@@ -7,6 +7,7 @@ from pathlib import Path
 from edgedeploy.core.errors import RecipeInvalid
 from edgedeploy.core.recipe import QuantRecipe
 from edgedeploy.core.registry import Registry
+from edgedeploy.core.storage.files import read_limited
 
 from .files import parse_recipe
 
@@ -50,7 +51,7 @@ def load_recipe(name_or_file: str | Path) -> QuantRecipe:
 def read_recipe(path: Path) -> QuantRecipe:
     """The recipe in a TOML file; without a name of its own it has the file's. Raises RecipeInvalid, UnknownName."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_limited(path).decode()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text in UTF-8"
         raise RecipeInvalid(f"{path} cannot be read as a recipe: {reason}", hint=HINT) from None

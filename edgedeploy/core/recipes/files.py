@@ -113,7 +113,8 @@ def _format_lines(rule: RecipeRule) -> list[str]:
 def _check_keys(parsed: Mapping[str, Any], where: str) -> None:
     """Raises UnknownName for a key that means nothing here, before msgspec would pass over it."""
     rules = parsed.get("rules", [])
-    tables = [(parsed, _File), *((rule, _Rule) for rule in rules if isinstance(rule, dict))]
+    listed = rules if isinstance(rules, list) else []  # another kind is for the decoder to refuse
+    tables = [(parsed, _File), *((rule, _Rule) for rule in listed if isinstance(rule, dict))]
     for table, kind in tables:
         known = [field.name for field in dataclasses.fields(kind)]
         for key in table:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgedeploy.core.errors import ResultsInvalid
 from edgedeploy.core.measurement import Measurement, ResultFile
+from edgedeploy.core.storage.files import read_limited
 from edgedeploy.core.storage.json_records import RecordInvalid
 
 HINT = "a file that `edgedeploy bench --json FILE` wrote, or a folder of such files"
@@ -27,7 +28,7 @@ def read_results(path: Path) -> ResultFile:
 def read_result_file(path: Path) -> ResultFile:
     """The measurements of one file. Raises ResultsInvalid."""
     try:
-        data = path.read_bytes()
+        data = read_limited(path)
     except OSError as error:
         raise ResultsInvalid(f"{path} cannot be read: {error.strerror}", hint=HINT) from None
     try:
@@ -51,7 +52,8 @@ def explain_invalid(path: Path, data: bytes, reason: str) -> tuple[str]:
     else:
         keys = re.search(r"`\$([^`]*)`", reason)
         line = line_of(data, _keys(keys.group(1)) if keys else [])
-    return (f"{path}, line {line}: {reason[:1].lower()}{reason[1:]}",)
+    starts_a_sentence = reason[1:2].islower()  # and is not a name such as JSON
+    return (f"{path}, line {line}: {reason[:1].lower() if starts_a_sentence else reason[:1]}{reason[1:]}",)
 
 
 def check_consistent(row: Measurement, where: str) -> None:

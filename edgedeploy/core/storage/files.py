@@ -19,6 +19,7 @@ from edgedeploy.core.errors import OutputFailed
 
 from . import folders
 
+MAX_READ_BYTES = 512 * 2**20
 PIPE_WAIT_S = 10.0
 OwnNames = Callable[[Path], Collection[str]]  # of an older folder: the names of what may be replaced
 STAGED, OLD = ".tmp", ".old"  # endings of a folder that is being filled, and of one that is being replaced
@@ -28,6 +29,16 @@ def sha256_of(path: Path) -> str:
     """Hexadecimal SHA-256 of a file, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_limited(path: Path, limit: int = MAX_READ_BYTES) -> bytes:
+    """The content of a file that a person named. Raises OSError, also for a file or device with more than `limit` bytes."""
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size <= limit:
+            data = file.read(limit + 1)
+            if len(data) <= limit:
+                return data
+    raise OSError(errno.EFBIG, f"it has more than {limit / 2**20:.0f} MiB", str(path))
 
 
 def explain_os_error(error: OSError) -> OutputFailed:

@@ -32,7 +32,7 @@ ADVICE: dict[tuple[str, RefusalKind], str] = {
     (
         "native_layer_norm",
         "operator",
-    ): "the rewrites channels_first_layer_norm (float) and layer_norm_to_products (int8)",
+    ): "the rewrites channels_first_layer_norm, layer_norm_to_partial_sums (float) and layer_norm_to_products (int8)",
     ("expand_copy", "operator"): "no explicit expand: arithmetic broadcasts by itself",
     ("mean", "shape"): "avg_pool2d over the whole map, or a mean over the last two of four dimensions with keepdim",
     ("sum", "operator"): "a matrix product with ones, or the rewrites l2_norm_to_rsqrt and defer_l2_norm",

@@ -29,9 +29,8 @@ from edgedeploy.core.storage.files import check_writable, private_folder
 from edgedeploy.pipeline.bounds import MAX_JOBS, check_bounds
 
 from . import stages
-from .calibration_check import check_calibration
 from .options import ExportKeywords, ExportOptions, parse_input_size, parse_targets
-from .run import Run
+from .run import Run, prepare
 from .side_by_side import can_fork, export_side_by_side, jobs_for
 
 if TYPE_CHECKING:
@@ -98,10 +97,7 @@ def _one_after_another(
     artifacts: list[Artifact] = []
     failures: dict[str, EdgedeployError] = {}
     with process_state_kept(), private_folder() as scratch:
-        network = stages.load(model, options, reporter)
-        calibration = stages.calibrate(network, targets, options, reporter)
-        calibration = check_calibration(network, calibration, reporter)
-        prepared = stages.prepare(network, calibration, options, reporter)
+        prepared = prepare(stages.load(model, options, reporter), targets, options, reporter)
         run = Run(prepared, options, SharedWork(scratch, scratch / "converters.log"), reporter)
         for target in targets:
             try:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from edgedeploy.core.errors import UnknownName, UsageError
-from edgedeploy.pipeline.bounds import MAX_CALIBRATION_IMAGES, MAX_CLASSES, MAX_SIDE, check_bounds
+from edgedeploy.pipeline.bounds import MAX_CALIBRATION_IMAGES, MAX_CLASSES, MAX_SIDE, MAX_SQNR_DB, check_bounds
 
 from .minimum_runtime import check_min_runtime
 
@@ -43,7 +43,7 @@ class ExportOptions:
         num_calib: use at most this many of them.
         int8_io: inputs and outputs of static int8 artifacts are int8 too.
         layout: of images in tflite artifacts, "nhwc" or "nchw".
-        tune_for: "arm" or "x86", the CPU whose kernels int8 is laid out for.
+        tune_for: "arm" or "x86", the CPU that the artifact is for.
         allow_low_parity: keep an artifact whose parity misses its target's threshold.
         min_runtime: "tflite-2.14" refuses a tflite artifact that tflite-runtime 2.14.0 cannot load.
         without_rewrites: rewrites to leave out.
@@ -91,6 +91,8 @@ class ExportOptions:
         for option, value in (("--min-sqnr", self.min_sqnr_db), ("--max-drop", self.max_drop), ("--data", self.data)):
             if value is not None and not self.is_searched:
                 raise UsageError(f"{option} is the goal of a search for a recipe", hint="--recipe auto")
+        if self.min_sqnr_db is not None:
+            check_bounds("--min-sqnr", self.min_sqnr_db, 0, MAX_SQNR_DB)
         if (self.max_drop is None) != (self.data is None):
             raise UsageError("--max-drop is a drop of top-1 on labelled images: it and --data DIR go together")
         if self.max_drop is not None:

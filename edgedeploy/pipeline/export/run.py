@@ -15,6 +15,7 @@ from edgedeploy.pipeline.verification import check_threshold
 
 from . import stages
 from .artifact_folder import check_folder
+from .calibration_check import check_calibration
 from .first_difference import first_difference
 from .minimum_runtime import require_loads
 from .options import ExportOptions
@@ -25,7 +26,16 @@ if TYPE_CHECKING:
     from edgedeploy.core.provenance import OperatorFact, RecipeSearch, RewriteOutcome
     from edgedeploy.exporters.job import SharedWork
     from edgedeploy.exporters.targets import Target
+    from edgedeploy.models.loading import Network
     from edgedeploy.models.rewrites import Rewriter, RewrittenModule
+
+
+def prepare(
+    network: Network, targets: Sequence[Target], options: ExportOptions, reporter: Reporter
+) -> stages.PreparedNetwork:
+    """What all targets share: calibration images, which are checked, completed weights, and reference outputs."""
+    calibration = stages.calibrate(network, targets, options, reporter)
+    return stages.prepare(network, check_calibration(network, calibration, reporter), options, reporter)
 
 
 class Run:

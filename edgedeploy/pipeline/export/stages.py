@@ -1,6 +1,6 @@
 """The stages of an export, each a function that takes the result of the ones before it and returns a new one.
 
-    load -> calibrate -> check_calibration -> prepare -> rewrite -> adjust -> lower -> verify
+    load -> calibrate -> check_calibration (calibration_check.py) -> prepare -> rewrite -> adjust -> lower -> verify
 
 `prepare` completes what does not depend on a target; `rewrite` runs once for each set of rewrites, the rest once for each
 target; `adjust` is for recipes that change the float network. They can be called one by one:
@@ -37,7 +37,7 @@ from edgedeploy.data.arrays import HINT as ARRAYS_HINT
 from edgedeploy.data.arrays import holds_arrays, samples_from_arrays
 from edgedeploy.data.calibration import CalibrationSet, calibration_from_folder
 from edgedeploy.data.photographs import calibration_from_photographs, held_out_images
-from edgedeploy.pipeline.verification import check_reference, constant_outputs, in_file_form, parity_of
+from edgedeploy.pipeline.verification import check_reference, check_repeated, constant_outputs, in_file_form, parity_of
 
 from .conversion_errors import explain_capture, explain_lowering
 from .failing_operator import first_failing
@@ -203,6 +203,7 @@ def prepare(network: Network, calibration: Calibration, options: ExportOptions, 
     with network.running():
         macs = count_macs(network.module, inputs)
         golden = golden_of(network, options.head, _held_out(network))
+        check_repeated(network.name, golden.outputs[0], golden_of(network, options.head, golden.inputs[:1]).outputs[0])
     for index in constant_outputs(golden):
         reporter.note(f"output {index} of {network.name} is the same for every input: that it agrees proves nothing")
     return PreparedNetwork(network, options.head, calibration, golden, macs)

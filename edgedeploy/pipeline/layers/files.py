@@ -32,6 +32,12 @@ def compare_files(reference: str | Path, file: str | Path, *, reporter: Reporter
     if len(shapes[0]) != len(shapes[1]):
         raise UsageError(f"{files[0]} takes {len(shapes[0])} inputs and {files[1]} takes {len(shapes[1])}")
     moved = tuple(a != b and len(a) == 4 and (a[0], a[2], a[3], a[1]) == b for a, b in zip(*shapes, strict=True))
+    for a, b, other in zip(*shapes, moved, strict=True):
+        if a != b and not other:
+            raise UsageError(
+                f"{files[0]} takes an input of {'x'.join(map(str, a))} and {files[1]} one of {'x'.join(map(str, b))}",
+                hint="two files of one network and one size; with images in two layouts, the one in NCHW first",
+            )
     sample, note = _sample((reference, file), shapes[0])
     modules = _modules(Path(file))
     request = WorkerRequest(

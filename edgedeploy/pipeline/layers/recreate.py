@@ -17,6 +17,7 @@ from edgedeploy.core.parity import Array
 from edgedeploy.core.reporter import Reporter
 from edgedeploy.core.spec import TensorSpec
 from edgedeploy.pipeline.export import ExportOptions, stages
+from edgedeploy.pipeline.export.options import NUM_CALIB
 
 if TYPE_CHECKING:
     from torch import fx
@@ -66,6 +67,7 @@ def rewritten_network(artifact: Artifact, golden: Golden, source: NetworkSource,
         num_classes=provenance.weights.num_classes if provenance.weights.kind == "random" else None,
         head=provenance.head,
         calib=source.calib,
+        num_calib=provenance.calibration.count if provenance.calibration else NUM_CALIB,
     )
     quiet = _Quiet(reporter)
     with reporter.stage(f"make {model} again"):

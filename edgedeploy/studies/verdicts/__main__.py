@@ -24,6 +24,7 @@ def main() -> None:
     real.add_argument("base", type=Path)
     real.add_argument("head", type=Path)
     real.add_argument("--trials", type=int, default=200)
+    real.add_argument("--first", type=int, default=0, help="number of the first one, where others were made elsewhere")
     real.add_argument("--method", choices=("interleaved", "separate"), default="interleaved")
     real.add_argument("--output", type=Path, default=Path("build/trials.jsonl"))
     arguments = parser.parse_args()
@@ -45,7 +46,8 @@ def real_trials(arguments: argparse.Namespace) -> None:
     """Prints each trial, and at the end how many there are of each verdict."""
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     done = []
-    for trial in run_trials(arguments.base, arguments.head, arguments.method, arguments.trials, arguments.output):
+    options = (arguments.base, arguments.head, arguments.method, arguments.trials, arguments.output)
+    for trial in run_trials(*options, first=arguments.first):
         done.append(trial)
         print(f"{trial.number}: {trial.change:+.1%} {trial.verdict}", flush=True)
     print(summary(done))

@@ -39,15 +39,20 @@ class Trial:
     canary_spread: float | None = None
 
 
-def run_trials(base: Path, head: Path, method: str, count: int, output: Path) -> Iterator[Trial]:
-    """The trials of the file that are of this kind, then new ones until there are `count`."""
+def run_trials(base: Path, head: Path, method: str, count: int, output: Path, *, first: int = 0) -> Iterator[Trial]:
+    """The trials of the file that are of this kind, then new ones until there are `count`.
+
+    Args:
+        first: the number of the first one, from which its order of launches is drawn; for trials beside those of another
+            file.
+    """
     done = [
         trial
         for trial in read_trials(output)
         if (trial.base, trial.head, trial.method) == (str(base), str(head), method)
     ]
     yield from done
-    for number in range(len(done), count):
+    for number in range(first + len(done), first + count):
         trial = _interleaved(base, head, number) if method == "interleaved" else _separate(base, head, number)
         with output.open("a") as file:
             file.write(encode_line(trial) + "\n")

@@ -11,7 +11,7 @@ from edgedeploy.models.zoo import ZOO
 from edgedeploy.studies.command import exit_with
 from edgedeploy.studies.results import Origin
 
-from .cells import Cell, Outcome, Results, cells, export_in_a_process, run
+from .cells import Cell, Outcome, Results, Workshop, cells, count_instructions, export_in_a_process, run
 from .page import cell_text, into_readme, render
 
 
@@ -32,13 +32,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--page", type=Path, default=Path("docs/zoo.md"), help="the page that is written")
     parser.add_argument("--readme", type=Path, default=Path("README.md"), help="the file whose marked table is written")
     parser.add_argument(
-        "--only", default="", help="only cells whose name contains this: edgevit, onnx-int8, 'at 256x256'"
+        "--only",
+        nargs="+",
+        default=(),
+        metavar="TEXT",
+        help="only cells whose name contains all of these: edgevit /onnx-int8 'at 256x256'",
     )
     options = parser.parse_args(arguments)
     everything = list(cells(ZOO))
-    wanted = [cell for cell in everything if options.only in str(cell)]
+    wanted = [cell for cell in everything if all(word in str(cell) for word in options.only)]
     if not wanted:
-        parser.error(f"no cell's name contains {options.only!r}")
+        parser.error(f"no cell's name contains all of: {' '.join(options.only)}")
     origin = Origin.here(written=("docs/zoo.md", "docs/zoo.json", "README.md"))
     results, outcomes = Results(options.results), dict[Cell, Outcome]()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -52,11 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if options.readme.is_file():
                 write_atomically(options.readme, into_readme(options.readme.read_text(encoding="utf-8"), known))
             text = outcome.error or cell_text(outcome, cell.target, {})
+            text += f"  {outcome.instructions / 1e6:.1f} M" if outcome.instructions else f"  {outcome.arm_error}"
             bar.print(f"{cell}  {text}  {f'{outcome.seconds:.0f} s' if fresh else 'as before'}")
             following = wanted[len(outcomes)] if len(outcomes) < len(wanted) else cell
             bar.update(task, advance=1, description=str(following))
 
-        run(wanted, options.output, export_in_a_process, results, on_cell, origin)
+        workshop = Workshop(export_in_a_process, count_instructions)
+        run(wanted, options.output, workshop, results, on_cell, origin)
     bad = [o for cell, o in outcomes.items() if o.error or (o.missed and cell.target.endswith("fp32"))]
     print(f"{options.page}: {len(outcomes) - len(bad)} of {len(outcomes)} cells have an artifact; float ones in bounds")
     return 1 if bad else 0

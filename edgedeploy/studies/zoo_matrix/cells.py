@@ -15,9 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgedeploy.core.artifact import MANIFEST, Manifest
+from edgedeploy.core.artifact import MANIFEST, Artifact, Manifest
 from edgedeploy.core.child_processes import child_environment, module_command
+from edgedeploy.core.errors import EdgedeployError
 from edgedeploy.core.parity import worst
+from edgedeploy.studies.arm_count import count_on_arm
 from edgedeploy.studies.results import PACKAGE, UNKNOWN, Origin, RecordFile, code_key
 
 if TYPE_CHECKING:
@@ -83,6 +85,9 @@ class Outcome:
         error: in one line, or "" where an artifact was made.
         relative_error, sqnr_db: of the worst output; None where there is no artifact, or the outputs are equal.
         missed: the parity misses the target's threshold, and the artifact was kept.
+        sha256: of the artifact's file.
+        instructions: executed A64 instructions of one inference; None where it was not counted or does not run on Arm.
+        arm_error: why it does not run on Arm, in one line.
         commit, machine: the code and the machine that made it, for the page.
     """
 
@@ -92,6 +97,9 @@ class Outcome:
     relative_error: float | None = None
     sqnr_db: float | None = None
     missed: bool = False
+    sha256: str = ""
+    instructions: int | None = None
+    arm_error: str = ""
     commit: str = ""
     machine: str = ""
 
@@ -113,6 +121,15 @@ class Results:
 
 
 Export = Callable[[Cell, Path], str]  # writes <folder>/<model>/<target>/, or returns why it could not
+Count = Callable[[Path], int]  # executed A64 instructions of one inference of the artifact in this folder
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Who makes artifacts and counts their instructions."""
+
+    export: Export
+    count: Count
 
 
 def cells(specs: Iterable[ModelSpec]) -> Iterator[Cell]:
@@ -137,7 +154,7 @@ def fingerprint(cell: Cell, package: Path | None = None, tools: dict[str, str] |
 def run(
     wanted: Sequence[Cell],
     folder: Path,
-    export: Export,
+    workshop: Workshop,
     results: Results,
     on_cell: Callable[[Cell, Outcome, bool], None] = lambda *_: None,
     origin: Origin = UNKNOWN,
@@ -152,9 +169,11 @@ def run(
         fresh = known is None or known.fingerprint != code or bool(known.error)
         if known is None or fresh:
             start = time.monotonic()
-            error = export(cell, folder)
+            error = workshop.export(cell, folder)
             judged = _judge(cell.path(folder), code, round(time.monotonic() - start, 1), error)
-            known = replace(judged, commit=origin.commit, machine=origin.machine)
+            known = replace(
+                _counted(judged, cell.path(folder), workshop.count), commit=origin.commit, machine=origin.machine
+            )
             results.add(cell, known)
         on_cell(cell, known, fresh)
 
@@ -166,7 +185,30 @@ def _judge(path: Path, code: str, seconds: float, error: str) -> Outcome:
     parity = worst(manifest.parity)
     assert parity is not None, "a network has outputs"
     missed = bool(manifest.threshold.misses([parity]))
-    return Outcome(code, seconds, "", parity.relative_error, parity.sqnr_db, missed)
+    return Outcome(code, seconds, "", parity.relative_error, parity.sqnr_db, missed, manifest.sha256)
+
+
+def _counted(outcome: Outcome, path: Path, count: Count) -> Outcome:
+    if outcome.error:
+        return outcome
+    try:
+        return replace(outcome, instructions=count(path))
+    except EdgedeployError as error:
+        return replace(outcome, arm_error=error.message)
+
+
+def count_instructions(path: Path) -> int:
+    """Executed A64 instructions of one inference on an emulated Arm CPU. Raises EdgedeployError."""
+    return count_on_arm(Artifact.load(path)).total
+
+
+def kept_artifact(cell: Cell, folder: Path, results: Results) -> Path | None:
+    """The folder of the artifact that this code made for the cell, if it is still there."""
+    known, path = results.read([cell]).get(cell), cell.path(folder)
+    if known is None or known.error or known.fingerprint != fingerprint(cell) or not (path / MANIFEST).is_file():
+        return None
+    manifest = Manifest.from_json((path / MANIFEST).read_bytes())
+    return path if known.sha256 and manifest.sha256 == known.sha256 else None
 
 
 def export_in_a_process(cell: Cell, folder: Path) -> str:

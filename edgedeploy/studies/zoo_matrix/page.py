@@ -8,6 +8,7 @@ from edgedeploy.studies.results import figure_text
 
 from .cells import TARGETS, Cell, Outcome
 
+BACKENDS = tuple(dict.fromkeys(target.partition("-")[0] for target in TARGETS))
 MARKS = ("<!-- zoo: written by `make zoo` -->", "<!-- zoo: end -->")
 LEGEND = (
     "Weights are random (seed 0). Float columns: largest error over the output's standard deviation, against the eager",
@@ -24,6 +25,7 @@ def render(outcomes: Mapping[Cell, Outcome]) -> str:
     lines = ["# The zoo, exported", "", "Written by `make zoo`.", "", *LEGEND, "", *_table(own, notes)]
     if other:
         lines += ["", "## At other input sizes", "", *_table(other, notes)]
+    lines += _instructions(outcomes, notes)
     if notes:
         lines += ["", *(f"[{number}] {text}" for text, number in notes.items())]
     done = [outcome for outcome in outcomes.values() if not outcome.error]
@@ -68,6 +70,38 @@ def _table(outcomes: Mapping[Cell, Outcome], notes: dict[str, int]) -> list[str]
         commits = dict.fromkeys(o.commit for (name, _), o in by_cell.items() if name == network)
         lines.append(f"| {network} | " + " | ".join(row) + f" | {', '.join(commits)} |")
     return lines
+
+
+def _instructions(outcomes: Mapping[Cell, Outcome], notes: dict[str, int]) -> list[str]:
+    """Of every network: what its artifacts take on Arm, and int8 over float."""
+    counted = {(cell.network, cell.target): o for cell, o in outcomes.items() if o.instructions or o.arm_error}
+    if not counted:
+        return []
+    pairs = [(f"{backend}-fp32", f"{backend}-int8") for backend in BACKENDS]
+    header = [f"{target} | int8 / fp32" if target.endswith("int8") else target for pair in pairs for target in pair]
+    lines = ["| network | " + " | ".join(header) + " |", "| --- |" + " ---: |" * 3 * len(pairs)]
+    ratios = []
+    for network in dict.fromkeys(network for network, _ in counted):
+        row = []
+        for pair in pairs:
+            two = [counted.get((network, target)) for target in pair]
+            both = [o.instructions for o in two if o and o.instructions]
+            if len(both) == len(pair):
+                ratios.append(both[1] / both[0])
+            row += [*(_millions(o, notes) for o in two), f"{ratios[-1]:.2f}" if len(both) == len(pair) else ""]
+        lines.append(f"| {network} | " + " | ".join(row) + " |")
+    dearer = sum(ratio > 1 for ratio in ratios)
+    verdict = f"Of {len(ratios)} pairs, {dearer} have an int8 artifact that takes more instructions than the float one."
+    title = "Millions of executed A64 instructions of one inference, on an emulated Cortex-A76, one thread."
+    return ["", "## On Arm", "", title, verdict, "", *lines]
+
+
+def _millions(outcome: Outcome | None, notes: dict[str, int]) -> str:
+    if outcome is None:
+        return ""
+    if outcome.arm_error:
+        return f"failed [{notes.setdefault(outcome.arm_error, len(notes) + 1)}]"
+    return f"{outcome.instructions / 1e6:.1f}" if outcome.instructions else ""
 
 
 def cell_text(outcome: Outcome | None, target: str, notes: dict[str, int]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgedeploy.benchmarks.history import HistoryStore, find_series
+from edgedeploy.benchmarks.history import HistoryStore, find_series, index
 from edgedeploy.benchmarks.history.index import damaged_lines, open_index, query, records_of_revision
 from edgedeploy.benchmarks.history.records import HistoryRecord, make_record
 from edgedeploy.benchmarks.history.series import noise_models
@@ -87,12 +87,22 @@ def test_the_index_follows_files_that_git_rewrites(store: HistoryStore) -> None:
 
 def test_a_query_cannot_change_anything_and_its_error_names_the_columns(store: HistoryStore) -> None:
     store.add([timed(1)])
-    for sql in ("delete from measurements", "select wrong from measurements"):
+    elsewhere = f"attach database '{store.folder / 'other.db'}' as other"
+    for sql in ("delete from measurements", "select wrong from measurements", elsewhere, "pragma user_version = 3"):
         with pytest.raises(UsageError, match="the query failed") as error:
             query(store, sql)
         assert "median_ns" in str(error.value)
+    assert not (store.folder / "other.db").exists()
     with pytest.raises(ResultsInvalid, match="there is no history"):
         HistoryStore(store.folder / "none").files()
+
+
+def test_a_query_without_end_is_stopped(store: HistoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "QUERY_LIMIT_S", 0.1)
+    store.add([timed(1)])
+    endless = "with recursive c(x) as (select 1 union all select x + 1 from c) select count(*) from c"
+    with pytest.raises(UsageError, match="took more than"):
+        query(store, endless)
 
 
 def _write_until_killed(folder: Path, worker: int, acknowledged: Path) -> None:

@@ -96,7 +96,7 @@ HEADER = (
     ("text", "line", "reason"),
     [
         ("", 1, "it is not a record"),
-        ("hello\n", 1, "jSON is malformed"),
+        ("hello\n", 1, "JSON is malformed"),
         ('{"measurements": []}\n', 1, "it is not a line of a record"),
         (HEADER.replace('schema_version":1', 'schema_version":9') + "\n", 1, "it has schema version 9"),
         ('{"end":0}\n', 1, "a record begins with a header"),

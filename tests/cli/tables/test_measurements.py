@@ -36,7 +36,7 @@ def test_a_row_shows_how_sure_it_is_and_why_it_is_not_trustworthy() -> None:
     assert row.statistics.median_interval_ns is not None
     assert f"{100 * row.statistics.smallest_change:.1f}" in lines[2].split()
     assert lines[3].startswith("¹ not trustworthy: the medians of the launches differ by 14.")
-    assert "try more launches" in lines[3]
+    assert "try: more launches" in lines[3]
 
 
 def test_the_title_has_the_cores_and_the_temperature_before_and_after() -> None:

@@ -82,6 +82,7 @@ def test_a_typo_is_named_with_the_nearest_word(text: str, near: str, tmp_path: P
         ("format = 8", "Expected `str`, got `int`"),
         ('format = "static_int8"\nexclude = "head"', "Expected `array`, got `str`"),
         ('format = "static_int8"\n[[rules]]\nmodule = "a"', "a rule of .* has no format"),
+        ("rules = 5", "Expected `array`, got `int`"),
         ("format = ", "is not a recipe"),
     ],
 )

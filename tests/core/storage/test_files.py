@@ -135,6 +135,16 @@ def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:
         files.write_atomically(tmp_path, "x")
 
 
+def test_a_device_without_end_and_a_sparse_giant_are_not_read_into_memory(tmp_path: Path) -> None:
+    (tmp_path / "giant").touch()
+    os.truncate(tmp_path / "giant", 2**40)
+    for path in (Path("/dev/zero"), tmp_path / "giant"):
+        with pytest.raises(OSError, match="more than 1 MiB"):
+            files.read_limited(path, 2**20)
+    (tmp_path / "small").write_bytes(b"x")
+    assert files.read_limited(tmp_path / "small") == b"x"
+
+
 def own(folder: Path) -> set[str]:
     return {"model"}
 

@@ -74,7 +74,7 @@ def test_a_module_that_is_ready_is_taken_as_it_is(here: Path) -> None:
         ("net.py:wants", ModelInvalid, "without depth, which it requires"),
         ("net.py:plain?num_class=3", UnknownName, "Did you mean 'num_classes'"),
         ("net.py:ready?depth=3", UsageError, "is a ready module: it takes no arguments"),
-        ("net.py:number", ModelInvalid, "returned a int, not a torch.nn.Module"),
+        ("net.py:number", ModelInvalid, "returned an object of type int, not a torch.nn.Module"),
         ("net.py:NET", UnknownName, "unknown factory"),
         ("net.py:small", UsageError, "does not describe its inputs"),
         ("net.py:gives_a_number", ModelInvalid, "output size is a int, not a tensor"),

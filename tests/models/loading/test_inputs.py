@@ -24,6 +24,11 @@ def test_an_input_has_a_name_a_shape_and_a_type() -> None:
     assert parse_input("1x3x224x224").dtype == "float32"
 
 
+def test_an_input_that_no_memory_holds_is_refused(here: Path) -> None:
+    with pytest.raises(UsageError, match="has 3,000,000,000,000 elements"):
+        load("net.py:small", inputs=("1x3x1000000x1000000",))
+
+
 def test_an_input_size_changes_the_example_of_an_image_network(here: Path) -> None:
     (here / "sized.py").write_text(NET + "\n\ndef sized():\n    return small(), torch.zeros(1, 3, 64, 64)\n")
     assert load("sized.py:sized").image_size == (64, 64)

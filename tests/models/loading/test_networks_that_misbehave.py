@@ -46,6 +46,8 @@ def test_a_network_that_changes_its_input_in_place_is_exported_right(tmp_path: P
         ("sys.exit(0)", "sys.exit"),
         ("return self.conv(x) / 0 * 0", "not finite"),
         ("return self.conv(x)[:0]", "is empty"),
+        ("return self.conv(x) + torch.rand(1)", "changes from one run to the next"),
+        ("self.count = getattr(self, 'count', 0) + 1; return self.conv(x) + self.count", "changes from one run"),
     ],
 )
 def test_what_cannot_be_verified_is_refused(line: str, words: str, tmp_path: Path) -> None:

@@ -36,6 +36,17 @@ def test_an_expanded_operand_is_read_as_it_was(function: Callable[[Tensor, Tenso
     assert done.error() == 0.0
 
 
+@pytest.mark.parametrize(
+    "function",
+    [lambda x, y: x * (1 + y.expand_as(x)), lambda x, y: x + (y.expand_as(x) / 2).sigmoid().clamp(max=0.7)],
+    ids=["sum with a number", "chain"],
+)
+def test_an_expand_moves_behind_element_wise_operators(function: Callable[[Tensor, Tensor], Tensor]) -> None:
+    done = rewritten(REWRITE, Function(function), (2, 6, 4, 5), (2, 1, 4, 1))
+    assert done.count("expand") == done.count("expand_as") == 0
+    assert done.error() == 0.0
+
+
 def test_the_last_expand_that_gives_the_result_its_shape_stays() -> None:
     done = rewritten(
         REWRITE, Function(lambda x, y: y.expand(2, 6, 4, 1) * y.exp().expand(2, 6, 4, 1)), (2,), (2, 1, 4, 1)

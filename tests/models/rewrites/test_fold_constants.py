@@ -59,3 +59,18 @@ def test_random_numbers_are_not_frozen() -> None:
     done = rewritten(REWRITE, Noisy(), (1, 3))
     assert operators(done.after)["aten.rand"] == 1
     assert any("random" in one.reason for one in done.declined)
+
+
+def test_the_parts_of_a_weight_become_weights() -> None:
+    class CrossAttention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(9, 4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            q, kv = self.weight.split([3, 6])
+            return nn.functional.linear(x, q).repeat(1, 2) * nn.functional.linear(x, kv)
+
+    done = rewritten(REWRITE, CrossAttention(), (2, 4))
+    assert (done.applied, done.count("split_with_sizes"), done.count("linear")) == (2, 0, 2)
+    assert done.error() == 0.0

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from edgedeploy.models.rewrites.layer_norm_to_products import REWRITE
+from edgedeploy.models.rewrites.layer_norm_to_products import PARTIAL_SUMS, REWRITE
 
 from .tools import rewritten
 
@@ -22,6 +22,13 @@ def norm(shape: int | list[int], *, affine: bool) -> nn.Module:
 def test_a_norm_over_the_last_dimension_becomes_products(shape: tuple[int, ...], affine: bool, operators: int) -> None:
     done = rewritten(REWRITE, norm(12, affine=affine), shape)
     assert (done.applied, done.count("layer_norm"), done.count("linear"), done.count("add")) == (1, 0, 2, operators)
+    assert done.error() < 1e-5
+
+
+@pytest.mark.parametrize("channels", [5, 12, 64, 100])
+def test_a_norm_by_partial_sums_is_the_same(channels: int) -> None:
+    done = rewritten(PARTIAL_SUMS, norm(channels, affine=True), (2, 5, channels))
+    assert (done.applied, done.count("layer_norm"), done.count("linear")) == (1, 0, 4)
     assert done.error() < 1e-5
 
 

@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING
 
 from edgedeploy.core.errors import EdgedeployError, ExportFailed
 from edgedeploy.pipeline.export import stages
-from edgedeploy.pipeline.export.calibration_check import check_calibration
-from edgedeploy.pipeline.export.run import Run
+from edgedeploy.pipeline.export.run import Run, prepare
 
 from .forking import end_with_parent, fork
 from .messages import (
@@ -87,9 +86,7 @@ class Worker:
         targets = options.targets(request.targets)
         network = stages.load(request.model, options, self._reporter)
         send(self._connection, NetworkLoaded(network.name))
-        calibration = stages.calibrate(network, targets, options, self._reporter)
-        calibration = check_calibration(network, calibration, self._reporter)
-        prepared = stages.prepare(network, calibration, options, self._reporter)
+        prepared = prepare(network, targets, options, self._reporter)
         run = Run(prepared, options, self._shared(request.scratch / "shared"), self._reporter)
         jobs = request.jobs or self._chosen_jobs(len(targets), _weights_bytes(prepared.network.module))
         for group in self._groups(run, sorted(targets, key=_duration, reverse=True)):
