@@ -48,9 +48,3 @@ def test_an_input_of_the_network_is_left_as_it_is() -> None:
     file = File([2, 5, 4], [2, 4, 3])
     graph, count = edited(read_operands_by_columns, file.of_outputs(file.product(1, [2, 5, 3])))
     assert (types(graph), count) == (["BATCH_MATMUL"], 0)
-
-
-def test_an_operand_of_short_rows_is_left_as_it_is() -> None:
-    file = File([2, 5, 3], [2, 4, 3])
-    model = file.of_outputs(file.product(file.moved(1, [0, 2, 1]), [2, 5, 4]))
-    assert edited(read_operands_by_columns, model)[1] == 0
