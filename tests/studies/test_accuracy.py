@@ -101,6 +101,20 @@ def test_a_training_that_was_stopped_ends_with_the_same_weights(
     assert [path.name for path in (tmp_path / "stopped").iterdir()] == [whole.name]
 
 
+def test_a_training_begins_near_the_identity_in_residual_blocks_and_layer_scales() -> None:
+    mobilenet, edgenext = (
+        ZOO[name].build(num_classes=NUM_CLASSES) for name in ("mobilenetv2-100", "edgenext-xx-small")
+    )
+    for network in (mobilenet, edgenext):
+        training.initialise(network)
+    blocks = [block for block in mobilenet.modules() if getattr(block, "residual", False)]
+    assert len(blocks) == 10
+    assert all(block.conv[-1].weight.eq(training.LAYER_SCALE).all() for block in blocks)
+    gammas = [tensor for name, tensor in edgenext.state_dict().items() if "gamma" in name]
+    assert gammas
+    assert all(gamma.eq(training.LAYER_SCALE).all() for gamma in gammas)
+
+
 def outcome(value: float, sqnr_db: float | None = 30.0) -> Outcome:
     """Of an artifact whose float network is right for 0.9 of the images."""
     score = Score(

@@ -21,8 +21,8 @@ class TrainedNetwork:
 
     model: str
     side: int = 64
-    epochs: int = 15
-    learning_rate: float = 1e-3
+    epochs: int = 12
+    learning_rate: float = 2e-3
 
     def __str__(self) -> str:
         return self.model
@@ -37,7 +37,7 @@ EPOCH_IMAGES = 3_300  # 300 of each class
 BATCH = 33
 HELD_OUT_IMAGES = 2_200  # 200 of each class
 CALIBRATION_IMAGES = 110
-VERSION = 1  # counted up by a change of the images or of the training
+VERSION = 2  # counted up by a change of the images or of the training
 
 NETWORKS: Registry[TrainedNetwork] = Registry(
     "network of the study",
