@@ -21,7 +21,7 @@ class TrainedNetwork:
 
     model: str
     side: int = 64
-    epochs: int = 12
+    epochs: int = 8
     learning_rate: float = 2e-3
 
     def __str__(self) -> str:
@@ -43,15 +43,15 @@ NETWORKS: Registry[TrainedNetwork] = Registry(
     "network of the study",
     (
         TrainedNetwork("topformer-tiny-cls"),
-        TrainedNetwork("edgenext-xx-small"),
-        TrainedNetwork("mobilenetv2-100"),
+        TrainedNetwork("edgenext-xx-small", epochs=12),
+        TrainedNetwork("mobilenetv2-100", epochs=12),
         TrainedNetwork("mobilenetv3-large-100"),
         TrainedNetwork("edgevit-xxs"),
         TrainedNetwork("topformer-tiny", side=128),
-        TrainedNetwork("conv2former-n"),
-        TrainedNetwork("mobilevit-s"),
-        TrainedNetwork("xformer"),
-        TrainedNetwork("swin-tiny", learning_rate=5e-4),
+        TrainedNetwork("mobilevit-s", epochs=6),
+        TrainedNetwork("xformer", epochs=6),
+        TrainedNetwork("conv2former-n", epochs=6),
+        TrainedNetwork("swin-tiny", epochs=6, learning_rate=5e-4),
         TrainedNetwork("xformer-seg", side=128),
     ),
     name_of=str,
