@@ -17,12 +17,14 @@ class TrainedNetwork:
         side: of its square input, in pixels.
         epochs: passes over EPOCH_IMAGES freshly drawn images.
         learning_rate: the largest one of the cycle.
+        bfloat16: products are computed in it, which is quicker for large dense layers and slower for small ones.
     """
 
     model: str
     side: int = 64
     epochs: int = 8
     learning_rate: float = 2e-3
+    bfloat16: bool = False
 
     def __str__(self) -> str:
         return self.model
@@ -51,7 +53,7 @@ NETWORKS: Registry[TrainedNetwork] = Registry(
         TrainedNetwork("mobilevit-s", epochs=6),
         TrainedNetwork("xformer", epochs=6),
         TrainedNetwork("conv2former-n", epochs=6),
-        TrainedNetwork("swin-tiny", epochs=6, learning_rate=5e-4),
+        TrainedNetwork("swin-tiny", epochs=6, learning_rate=5e-4, bfloat16=True),
         TrainedNetwork("xformer-seg", side=128),
     ),
     name_of=str,

@@ -124,7 +124,9 @@ def _epoch(
     module.train()
     losses, batches = [], data.batches()
     for number, batch in enumerate(batches):
-        loss = _loss(module(batch.images), batch, segmentation=data.spec.task == "segmentation")
+        with torch.autocast("cpu", torch.bfloat16, enabled=data.network.bfloat16):
+            output = module(batch.images)
+        loss = _loss(output.float(), batch, segmentation=data.spec.task == "segmentation")
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), LARGEST_GRADIENT)
