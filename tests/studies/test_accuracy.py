@@ -149,3 +149,10 @@ def test_the_page_marks_what_misses_a_demand_and_names_what_was_not_measured() -
     assert "failed: no such operator" in rows[2]
     assert "1 of 2 artifacts lose at most 1% of accuracy, 1 of 2 have at least 25 dB." in page
     assert f"Not measured yet: {', '.join(n.model for n in list(NETWORKS)[1:])}." in page
+
+
+def test_the_page_says_how_many_networks_have_their_runtimes_near_each_other() -> None:
+    one, other = (network.model for network in list(NETWORKS)[:2])
+    near = {f"{one}/{target}": outcome(0.9, sqnr_db) for target, sqnr_db in zip(TARGETS, (30, 31, 33), strict=True)}
+    far = {f"{other}/{target}": outcome(0.9, sqnr_db) for target, sqnr_db in zip(TARGETS, (30, 31, 34), strict=True)}
+    assert "within 3 dB of each other for 1 of 2 networks." in render(near | far)

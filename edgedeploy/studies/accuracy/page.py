@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from edgedeploy.core.results.evaluation import Estimate, Score
 
 from . import efficientnet_lite0
-from .cells import Outcome
+from .cells import TARGETS, Outcome
 from .efficientnet_lite0 import INSTALL, PHOTOGRAPHS
 from .networks import EPOCH_IMAGES, HELD_OUT_IMAGES, NETWORKS
 from .signal import IMAGES
 
 LARGEST_DROP = 0.01  # of the default recipe, in shares
 LEAST_SQNR_DB = 25.0
+LARGEST_SPREAD_DB = 3.0  # of the runtimes
 HEADING = f"""# Trained networks, float and int8
 
 Written by `make accuracy`.
@@ -122,9 +123,21 @@ def _summary(outcomes: Mapping[str, Outcome]) -> str:
     small = sum(drop <= LARGEST_DROP for drop in drops)
     clean = sum(o.sqnr_db is None or o.sqnr_db >= LEAST_SQNR_DB for o in made)
     networks = {name.rpartition("/")[0] for name in outcomes}
+    spreads = list(_spreads(outcomes))
+    near = sum(spread <= LARGEST_SPREAD_DB for spread in spreads)
     waiting = [network.model for network in NETWORKS if network.model not in networks]
     missing = f" Not measured yet: {', '.join(waiting)}." if waiting else ""
     return (
         f"{small} of {len(drops)} artifacts lose at most {LARGEST_DROP:.0%} of accuracy, "
-        f"{clean} of {len(made)} have at least {LEAST_SQNR_DB:g} dB.{missing}"
+        f"{clean} of {len(made)} have at least {LEAST_SQNR_DB:g} dB. "
+        f"The runtimes are within {LARGEST_SPREAD_DB:g} dB of each other for {near} of {len(spreads)} networks.{missing}"
     )
+
+
+def _spreads(outcomes: Mapping[str, Outcome]) -> Iterator[float]:
+    """Of each network that has all targets, the highest SQNR less the lowest, in dB."""
+    for network in NETWORKS:
+        made = [outcomes.get(f"{network}/{target}") for target in TARGETS]
+        found = [outcome.sqnr_db for outcome in made if outcome is not None and outcome.sqnr_db is not None]
+        if len(found) == len(TARGETS):
+            yield max(found) - min(found)
