@@ -13,7 +13,7 @@ The order matters for these:
 - `cancel_permutes` after both, which leave permutes behind;
 - `center_before_variance` after `channels_first_layer_norm`, which reads whole norms;
 - `permute_before_view` after `linear_to_conv`, which reads the other form;
-- `merge_patch_columns` and `pad_output_channels` after `linear_to_conv`: they look at the layers that are left;
+- `merge_patch_columns`, `merge_stem_columns` and `pad_output_channels` after `linear_to_conv`: they look at the layers that are left;
 - `layer_norm_to_products` after `channels_first_layer_norm` and `linear_to_conv`, and after `pad_output_channels`, which
   would pad its means;
 - `layer_norm_to_instance_norm` after `channels_first_layer_norm`, `linear_to_conv` and `cancel_permutes`: it looks at the
@@ -64,6 +64,7 @@ from . import (
     matmul_to_bmm,
     mean_of_channels_last_map,
     merge_patch_columns,
+    merge_stem_columns,
     nearest_to_gather,
     own_parameters,
     pad_output_channels,
@@ -111,6 +112,7 @@ ALL: Registry[Rewrite] = Registry(
         split_large_depthwise.CUT_INPUTS,
         split_large_depthwise.CUT_OUTPUTS,
         merge_patch_columns.REWRITE,
+        merge_stem_columns.REWRITE,
         pad_output_channels.REWRITE,
         layer_norm_to_products.REWRITE,
         layer_norm_to_products.PARTIAL_SUMS,

@@ -69,7 +69,7 @@ class DropExpand(Rewrite):
 
 
 def _is_elementwise(node: fx.Node) -> bool:
-    """Whether the operator computes each value of its result from the operands' values at one place, and writes no operand."""
+    """Whether each value of the result comes from the operands' values at one place, and no operand is written."""
     schema, tags = getattr(node.target, "_schema", None), getattr(node.target, "tags", ())
     return (
         torch.Tag.pointwise in tags
