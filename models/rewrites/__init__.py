@@ -15,8 +15,8 @@ The order matters for these:
 - `permute_before_view` after `linear_to_conv`, which reads the other form;
 - `merge_patch_columns`, `merge_stem_columns` and `pad_output_channels` after `linear_to_conv`: they look at the layers that
   are left;
-- `layer_norm_to_products` after `channels_first_layer_norm` and `linear_to_conv`, and after `pad_output_channels`, which
-  would pad its means;
+- `layer_norm_to_products` and `layer_norm_to_partial_sums` after `channels_first_layer_norm` and `linear_to_conv`, and
+  after `pad_output_channels`, which would pad their means;
 - `layer_norm_to_instance_norm` after `channels_first_layer_norm`, `linear_to_conv` and `cancel_permutes`: it looks at the
   layers that are left;
 - `pool1x1_to_stride` after `linear_to_conv`: the stride goes into a convolution;
