@@ -65,6 +65,8 @@ REGION_TYPES = RegionTypes(
         selects=("aten.where.self",),
         products=("aten.matmul.default", "aten.bmm.default", "aten.einsum.default"),
         views=("aten.reshape.default", "aten.permute.default", "aten.transpose.int", "aten.slice.Tensor"),
+        averages=("aten.mul.Tensor", "aten.sum.dim_IntList", "aten.mean.dim"),
+        joins=("aten.cat.default", "aten.stack.default"),
     ),
 )
 

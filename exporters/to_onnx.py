@@ -28,6 +28,7 @@ from .onnx_operators import exported_paths, node_paths, operator_facts, operator
 from .onnx_passes.float_parameters import restore_float_parameters
 from .onnx_passes.gelu_to_gate import gelu_to_gate
 from .onnx_passes.own_biases import own_biases
+from .onnx_passes.softmax_ranges import float_readers, whole_ranges
 from .ranges import RangeEstimator
 from .recipes import Assignment, Quantization, assign, quantization_of
 from .regions import DistributionTypes, DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
@@ -59,6 +60,8 @@ REGION_TYPES = RegionTypes(
         selects=("Where",),
         products=("MatMul", "Einsum"),
         views=("Reshape", "Transpose", "Slice", "Unsqueeze", "Squeeze", "Expand"),
+        averages=("Mul", "ReduceSum", "ReduceMean"),
+        joins=("Concat",),
     ),
 )
 
@@ -152,12 +155,15 @@ def _quantize(
         "weight_type": QuantType.QInt8,
         "per_channel": True,
     }
-    in_float = [str(key) for key in assignment.in_float]
+    chosen = [str(key) for key in assignment.in_float]
+    further = float_readers(operators_of(model, {}), chosen, REGION_TYPES.distribution)
+    in_float = list(dict.fromkeys([*chosen, *further]))
     own_biases(model)
     source, target = job.shared.scratch / "float.onnx", job.shared.scratch / "int8.onnx"
     source.write_bytes(model.SerializeToString())
     with job.shared.quietly():
-        overrides = _ranges(job, model, assignment) | {name: [{"symmetric": True}] for name in _one_scale(model)}
+        overrides = whole_ranges(model) | _ranges(job, model, assignment)
+        overrides |= {name: [{"symmetric": True}] for name in _one_scale(model)}
         quantize_static(
             str(source),
             str(target),

@@ -66,6 +66,8 @@ REGION_TYPES = RegionTypes(
         selects=("SELECT_V2", "SELECT"),
         products=("BATCH_MATMUL",),
         views=("RESHAPE", "TRANSPOSE", "SLICE", "STRIDED_SLICE"),
+        averages=("MUL", "SUM", "MEAN"),
+        joins=("CONCATENATION", "PACK"),
     ),
 )
 

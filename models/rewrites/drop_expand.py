@@ -69,7 +69,7 @@ class DropExpand(Rewrite):
 
 
 def _is_elementwise(node: fx.Node) -> bool:
-    """Whether each value of the result comes from the operands' values at one place, and no operand is written."""
+    """Whether each value of the result is computed of the operands' values at its place, and no operand is written."""
     schema, tags = getattr(node.target, "_schema", None), getattr(node.target, "tags", ())
     return (
         torch.Tag.pointwise in tags

@@ -15,9 +15,22 @@ def test_attention_is_quantized() -> None:
 
 
 def test_a_softmax_that_no_matrix_product_reads_stays_in_float() -> None:
-    lines = ("a = CONV_2D x w", "s = SOFTMAX a", "r = RESHAPE s shape", "y = MUL r places", "z = SUM y axes")
-    assert region(*lines) == ["s"]
     assert region("a = CONV_2D x w", "s = SOFTMAX a") == ["s"]
+    assert region("a = CONV_2D x w", "s = SOFTMAX a", "r = RESHAPE s shape", "y = MUL r a") == ["s"]
+
+
+def test_coordinates_that_a_heat_map_expects_stay_in_float() -> None:
+    lines = (
+        "a = CONV_2D x w",
+        "s = SOFTMAX a",
+        "r = RESHAPE s shape",
+        "t = SUM r axes",
+        "y = MUL t places",
+        "z = SUM y axes",
+    )
+    joined = (*lines, "c = CONCATENATION z t", "d = CONV_2D c w2")
+    assert region(*joined) == ["s", "r", "t", "y", "z", "c"]
+    assert region(*lines, "b = CONV_2D a w2", "c = CONCATENATION z b") == ["s", "r", "t", "y", "z"]
 
 
 def test_masked_attention_stays_in_float_from_the_choice() -> None:
