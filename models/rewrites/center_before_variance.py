@@ -60,9 +60,11 @@ def _layer_of(graph: Graph, value: fx.Node, axis: int) -> fx.Node | None:
     if single_user(value) is None:
         return None
     if is_layer(graph, value):
-        outputs = len(shape(value)) - (1 if value.target == aten.linear.default else 3)
+        linear = value.target == aten.linear.default
+        if axis != len(shape(value)) - (1 if linear else 3) or (not linear and argument(value, 6) != 1):
+            return None  # an output of a group lacks what the others read
         bias = argument(value, 2)
-        return value if axis == outputs and (bias is None or graph.constant(bias) is not None) else None
+        return value if bias is None or graph.constant(bias) is not None else None
     if (order := permutation(value)) is not None:
         return _layer_of(graph, source(value), order[axis])
     if value.target in VIEWS:

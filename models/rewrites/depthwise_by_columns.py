@@ -9,6 +9,9 @@ output first, one by one where the stride is 2. Here it copies kh values instead
 The shifts cost nothing: kw maps of L values one after the other, read as rows of L - 1 values, are the maps shifted by one
 each. The p zeros between the rows of a map serve both of them. Their sum is a 1x1 convolution, which also adds the bias and
 takes the activation after it.
+
+Arm instructions an output of a large map: 5x5 from 70 to 34, 3x3 with stride 2 from 70 to about 52. Not for x86, where ONNX
+Runtime has a depthwise kernel: 7x7 by 64 channels at 64x64 takes 0.18 ms, and 0.95 ms so.
 """
 
 from __future__ import annotations
@@ -70,7 +73,7 @@ class DepthwiseByColumns(Rewrite):
 
         def call(operator: object, *args: object) -> fx.Node:
             assert callable(operator)
-            return graph.call(operator, *args, before=last)
+            return graph.call(operator, *args, before=node)
 
         x = source(node)
         batch, channels = shape(x)[:2]
@@ -79,7 +82,7 @@ class DepthwiseByColumns(Rewrite):
         # the last column first: row k of the shifted maps starts one value earlier than the row before
         columns = plan.weight.flip(3).permute(0, 3, 1, 2).reshape(channels * kw, 1, height, 1)
         wide = call(aten.constant_pad_nd.default, x, [0, pad]) if pad else x
-        held = graph.add_constant(columns, "columns", before=last)
+        held = graph.add_constant(columns, "columns", before=node)
         maps = call(aten.conv2d.default, wide, held, None, [rows, 1], [plan.padding[0], 0], [1, 1], channels)
         tall, pitch = shape(maps)[2:]
         size = tall * pitch
@@ -87,15 +90,15 @@ class DepthwiseByColumns(Rewrite):
         first = kw - 1 - pad
         flat = call(aten.slice.Tensor, flat, 2, first, first + kw * (size - 1))
         shifted = call(aten.reshape.default, flat, [batch, channels * kw, 1, size - 1])
-        ones = graph.add_constant(torch.ones(channels, kw, 1, 1), "ones", before=last)
-        bias = None if plan.bias is None else graph.add_constant(plan.bias, "bias", before=last)
+        ones = graph.add_constant(torch.ones(channels, kw, 1, 1), "ones", before=node)
+        bias = None if plan.bias is None else graph.add_constant(plan.bias, "bias", before=node)
         y = call(aten.conv2d.default, shifted, ones, bias, [1, 1], [0, 0], [1, 1], channels)
         if last is not node:
-            y = graph.call(last.target, y, *last.args[1:], before=last, **last.kwargs)  # type: ignore[arg-type]
+            y = graph.call(last.target, y, *last.args[1:], before=node, **last.kwargs)  # type: ignore[arg-type]
         y = call(aten.constant_pad_nd.default, y, [0, 1])
         y = call(aten.reshape.default, y, [batch, channels, tall, pitch])
         if across > 1:
-            pick = graph.add_constant(torch.ones(channels, 1, 1, 1), "pick", before=last)
+            pick = graph.add_constant(torch.ones(channels, 1, 1, 1), "pick", before=node)
             y = call(aten.conv2d.default, y, pick, None, [1, across], [0, 0], [1, 1], channels)
         y = call(aten.slice.Tensor, y, 3, 0, shape(node)[3])
         assert shape(y) == shape(node)

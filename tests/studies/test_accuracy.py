@@ -101,6 +101,21 @@ def test_a_training_that_was_stopped_ends_with_the_same_weights(
     assert [path.name for path in (tmp_path / "stopped").iterdir()] == [whole.name]
 
 
+def test_a_training_begins_near_the_identity_in_residual_blocks_and_layer_scales() -> None:
+    mobilenet, edgenext = (
+        ZOO[name].build(num_classes=NUM_CLASSES) for name in ("mobilenetv2-100", "edgenext-xx-small")
+    )
+    for network in (mobilenet, edgenext):
+        training.initialise(network)
+    blocks = [block for block in mobilenet.modules() if getattr(block, "residual", False)]
+    assert len(blocks) == 10
+    ends = [block.get_submodule("conv").get_parameter("3.weight") for block in blocks]
+    assert all(weight.eq(training.LAYER_SCALE).all() for weight in ends)
+    gammas = [tensor for name, tensor in edgenext.state_dict().items() if "gamma" in name]
+    assert gammas
+    assert all(gamma.eq(training.LAYER_SCALE).all() for gamma in gammas)
+
+
 def outcome(value: float, sqnr_db: float | None = 30.0) -> Outcome:
     """Of an artifact whose float network is right for 0.9 of the images."""
     score = Score(
@@ -112,7 +127,7 @@ def outcome(value: float, sqnr_db: float | None = 30.0) -> Outcome:
     made = Evaluation(
         "m", "t", "", "d", "", "class folders", "local", "r", 2200, (), (score,), "2026-01-01T00:00:00+00:00"
     )
-    return Outcome("f", 1.0, "", sqnr_db, made, "abc", "a machine")
+    return Outcome("f", 1.0, "", sqnr_db, 28.0, made, "abc", "a machine")
 
 
 def test_a_drop_is_float_minus_int8_with_its_interval_turned_round() -> None:
@@ -135,3 +150,10 @@ def test_the_page_marks_what_misses_a_demand_and_names_what_was_not_measured() -
     assert "failed: no such operator" in rows[2]
     assert "1 of 2 artifacts lose at most 1% of accuracy, 1 of 2 have at least 25 dB." in page
     assert f"Not measured yet: {', '.join(n.model for n in list(NETWORKS)[1:])}." in page
+
+
+def test_the_page_says_how_many_networks_have_their_runtimes_near_each_other() -> None:
+    one, other = (network.model for network in list(NETWORKS)[:2])
+    near = {f"{one}/{target}": outcome(0.9, sqnr_db) for target, sqnr_db in zip(TARGETS, (30, 31, 33), strict=True)}
+    far = {f"{other}/{target}": outcome(0.9, sqnr_db) for target, sqnr_db in zip(TARGETS, (30, 31, 34), strict=True)}
+    assert "within 3 dB of each other for 1 of 2 networks." in render(near | far)

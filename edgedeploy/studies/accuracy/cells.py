@@ -27,6 +27,7 @@ from edgedeploy.studies.zoo_matrix.cells import Cell, fingerprint
 from . import efficientnet_lite0
 from .digits import Split, write_class_folders, write_images_and_masks
 from .networks import CALIBRATION_IMAGES, HELD_OUT_IMAGES, VERSION, TrainedNetwork
+from .signal import parity_on
 
 TARGETS = ("onnx-int8", "executorch-int8", "tflite-int8")
 SEED = 1
@@ -40,7 +41,8 @@ class Outcome:
         fingerprint: of the exporting code and of the trained weights.
         seconds: of export and evaluation.
         error: in one line, or "".
-        sqnr_db: of the worst output, on the held-out photographs of every export; None where outputs are equal.
+        sqnr_db: of the worst output, on held-out images of the study; None where outputs are equal.
+        photographs_sqnr_db: the same on the four crops of photographs that every export is verified with.
         evaluation: of the artifact beside the float network.
         commit, machine: what made it.
     """
@@ -49,6 +51,7 @@ class Outcome:
     seconds: float
     error: str = ""
     sqnr_db: float | None = None
+    photographs_sqnr_db: float | None = None
     evaluation: Evaluation | None = None
     commit: str = ""
     machine: str = ""
@@ -128,11 +131,12 @@ class Study:
             artifact = self._export(request, reporter)
             model = request.model if request.own else None
             evaluation = evaluate(artifact.folder, request.data, model=model, reporter=reporter)
+            on_data = parity_on(artifact, request.data, model, reporter)
         except EdgedeployError as error:
             made = Outcome(code, 0.0, error.message)
         else:
             parity = worst(artifact.manifest.parity)
-            made = Outcome(code, 0.0, "", parity.sqnr_db if parity else None, evaluation)
+            made = Outcome(code, 0.0, "", on_data.sqnr_db, parity.sqnr_db if parity else None, evaluation)
         seconds = round(time.monotonic() - start, 1)
         return replace(made, seconds=seconds, commit=self.origin.commit, machine=self.origin.machine)
 

@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from edgedeploy.core.results.evaluation import Estimate, Score
 
 from . import efficientnet_lite0
-from .cells import Outcome
+from .cells import TARGETS, Outcome
 from .efficientnet_lite0 import INSTALL, PHOTOGRAPHS
 from .networks import EPOCH_IMAGES, HELD_OUT_IMAGES, NETWORKS
+from .signal import IMAGES
 
 LARGEST_DROP = 0.01  # of the default recipe, in shares
 LEAST_SQNR_DB = 25.0
+LARGEST_SPREAD_DB = 3.0  # of the runtimes
 HEADING = f"""# Trained networks, float and int8
 
 Written by `make accuracy`.
 
 No weights can be downloaded where this project is tested, so the networks are trained from scratch on a set that every
-machine can make: scikit-learn's digits, enlarged and drawn on crops of its photographs, with fragments of digits beside
-them and as an eleventh class; of the segmentation networks the label of each pixel. Training images ({EPOCH_IMAGES:,} new
-ones an epoch) and the {HELD_OUT_IMAGES:,} held-out ones share neither digits nor parts of the photographs. Every row is
-from `edgedeploy evaluate`: the artifact in its own runtime on the machine below, beside the eager float network on the same
-images.
+machine can make: scikit-learn's digits, enlarged and drawn on darkened crops of its photographs, with fragments of digits
+beside them and as an eleventh class; of the segmentation networks the label of each pixel. Training images
+({EPOCH_IMAGES:,} new ones an epoch) and the {HELD_OUT_IMAGES:,} held-out ones share neither digits nor parts of the
+photographs. Every row is from `edgedeploy evaluate`: the artifact in its own runtime on the machine below, beside the eager
+float network on the same images.
 
 This set is far easier than ImageNet. It shows what int8 costs networks whose weights, norms and attention were trained; it
 says nothing about the accuracy of the published weights.
 
 Accuracy is top-1, for segmentation mIoU, with 95 % intervals. The drop is float minus int8 in percentage points, with its
-paired interval. SQNR is that of the export, on crops of photographs. `*` marks a drop above {LARGEST_DROP:.0%} or an SQNR
-below {LEAST_SQNR_DB:g} dB.
+paired interval. SQNR is of the logits on {IMAGES} of the held-out images; "photos" is the SQNR that the export printed, on
+four crops of photographs that show no digit and that are lighter than all images of calibration. `*` marks a drop above
+{LARGEST_DROP:.0%} or an SQNR below {LEAST_SQNR_DB:g} dB.
 """
 
 TRAINED_COLUMNS = (
-    "| network | input | float % | target | int8 % | drop | 95 % of the drop | same label % | SQNR dB | images |",
-    "| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    "| network | input | float % | target | int8 % | drop | 95 % of the drop | same label % | SQNR dB | photos | images |",
+    "| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
 )
 PRETRAINED = f"""## With ImageNet weights
 
@@ -78,7 +81,7 @@ def _row(name: str, outcome: Outcome) -> str:
     model, _, target = name.rpartition("/")
     side = NETWORKS[model].side
     if outcome.evaluation is None:
-        return f"| {model} | {side} | | {target} | failed: {outcome.error} | | | | | |"
+        return f"| {model} | {side} | | {target} | failed: {outcome.error} | | | | | | |"
     scores = {score.metric: score for score in outcome.evaluation.scores}
     score = outcome.evaluation.main_score
     drop = drop_of(score)
@@ -92,6 +95,7 @@ def _row(name: str, outcome: Outcome) -> str:
         "" if drop is None else f"{100 * drop.low:.2f} to {100 * drop.high:.2f}",
         f"{100 * scores['agreement'].value.value:.2f}" if "agreement" in scores else "",
         _sqnr(outcome.sqnr_db),
+        "equal" if outcome.photographs_sqnr_db is None else f"{outcome.photographs_sqnr_db:.1f}",
         f"{outcome.evaluation.images:,}",
     ]
     return f"| {' | '.join(cells)} |"
@@ -119,9 +123,21 @@ def _summary(outcomes: Mapping[str, Outcome]) -> str:
     small = sum(drop <= LARGEST_DROP for drop in drops)
     clean = sum(o.sqnr_db is None or o.sqnr_db >= LEAST_SQNR_DB for o in made)
     networks = {name.rpartition("/")[0] for name in outcomes}
+    spreads = list(_spreads(outcomes))
+    near = sum(spread <= LARGEST_SPREAD_DB for spread in spreads)
     waiting = [network.model for network in NETWORKS if network.model not in networks]
     missing = f" Not measured yet: {', '.join(waiting)}." if waiting else ""
     return (
         f"{small} of {len(drops)} artifacts lose at most {LARGEST_DROP:.0%} of accuracy, "
-        f"{clean} of {len(made)} have at least {LEAST_SQNR_DB:g} dB.{missing}"
+        f"{clean} of {len(made)} have at least {LEAST_SQNR_DB:g} dB. "
+        f"The runtimes are within {LARGEST_SPREAD_DB:g} dB of each other for {near} of {len(spreads)} networks.{missing}"
     )
+
+
+def _spreads(outcomes: Mapping[str, Outcome]) -> Iterator[float]:
+    """Of each network that has all targets, the highest SQNR less the lowest, in dB."""
+    for network in NETWORKS:
+        made = [outcomes.get(f"{network}/{target}") for target in TARGETS]
+        found = [outcome.sqnr_db for outcome in made if outcome is not None and outcome.sqnr_db is not None]
+        if len(found) == len(TARGETS):
+            yield max(found) - min(found)

@@ -46,9 +46,9 @@ def test_gain_and_bias_stay() -> None:
 class NormOfLayer(nn.Module):
     """A convolution, its map in channel-last order, and a norm over the channels."""
 
-    def __init__(self, *, bias: bool = True, twice: bool = False) -> None:
+    def __init__(self, *, bias: bool = True, twice: bool = False, groups: int = 1) -> None:
         super().__init__()
-        self.layer = nn.Conv2d(3, 6, 2, stride=2, bias=bias)
+        self.layer = nn.Conv2d(3, 6, 2, stride=2, bias=bias, groups=groups)
         self.norm = nn.LayerNorm(6)
         self.twice = twice
 
@@ -75,3 +75,9 @@ def test_a_norm_over_other_values_than_a_layers_outputs_takes_their_mean() -> No
     linear = rewritten(REWRITE, nn.Sequential(nn.Linear(4, 6), nn.LayerNorm(6)), (2, 5, 4))
     assert linear.count("sub") == 0
     assert linear.error() < 1e-5
+
+
+def test_a_layer_of_groups_keeps_its_mean() -> None:
+    done = rewritten(REWRITE, NormOfLayer(groups=3), (2, 3, 8, 8))
+    assert (done.count("mean"), done.count("sub")) == (2, 1)
+    assert done.error() < 1e-5
