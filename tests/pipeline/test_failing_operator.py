@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from edgedeploy.models.rewrites import capture
-from edgedeploy.pipeline.export.conversion_errors import explain_lowering
-from edgedeploy.pipeline.export.failing_operator import described, prefix, search
+from edgedeploy.pipeline.export.blame.conversion_errors import explain_lowering
+from edgedeploy.pipeline.export.blame.failing_operator import described, prefix, search
 
 
 class Spectrum(nn.Module):

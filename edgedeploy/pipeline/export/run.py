@@ -15,12 +15,12 @@ from edgedeploy.pipeline.verification import check_threshold
 
 from . import stages
 from .artifact_folder import check_folder
+from .blame.first_difference import first_difference
+from .blame.int8_gap import gap_notes
+from .blame.refused_file import first_refused
 from .calibration_check import check_calibration
-from .first_difference import first_difference
-from .int8_gap import gap_notes
 from .minimum_runtime import require_loads
 from .options import ExportOptions
-from .refused_file import first_refused
 from .searched_recipe import searched_recipe
 from .writing import write
 

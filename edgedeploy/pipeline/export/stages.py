@@ -39,8 +39,8 @@ from edgedeploy.data.calibration import CalibrationSet, calibration_from_folder
 from edgedeploy.data.photographs import calibration_from_photographs, held_out_images
 from edgedeploy.pipeline.verification import check_reference, check_repeated, constant_outputs, in_file_form, parity_of
 
-from .conversion_errors import explain_capture, explain_lowering
-from .failing_operator import first_failing
+from .blame.conversion_errors import explain_capture, explain_lowering
+from .blame.failing_operator import first_failing
 from .options import NUM_CALIB, ExportOptions
 
 if TYPE_CHECKING:

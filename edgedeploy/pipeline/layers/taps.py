@@ -29,10 +29,11 @@ VIEWS = re.compile(
 
 
 def with_every_tensor(module: fx.GraphModule, reference: Reference) -> tuple[fx.GraphModule, list[int]]:
-    """The network with what its operators compute as outputs, and their positions in the reference.
+    """The network with what its operators compute as outputs, flat, and their positions in the reference.
 
-    Views are left out: they add no error, and ExecuTorch refuses some networks that return them.
+    Views are left out: they add no error. ExecuTorch refuses some networks that return many images.
     """
+    import torch
     from torch import fx
 
     position = {fact.name: index for index, fact in enumerate(reference.facts) if fact.type != INPUT}
@@ -46,7 +47,8 @@ def with_every_tensor(module: fx.GraphModule, reference: Reference) -> tuple[fx.
         and not VIEWS.search(str(node.target))
         and np.issubdtype(reference.values[position[node.name]].dtype, np.floating)
     ]
-    graph.output(tuple(copies[node] for node, _ in found))
+    flat = [graph.call_function(torch.ops.aten.reshape.default, (copies[node], [-1])) for node, _ in found]
+    graph.output(tuple(flat))
     return fx.GraphModule(module, graph).eval(), [index for _, index in found]
 
 
@@ -63,7 +65,7 @@ def first_in_taps(reference: Reference, positions: Sequence[int], outputs: Seque
             ratios[index] = before
             continue
         output = found[index]
-        expected, actual = (array.astype(np.float64) for array in (reference.values[index], output))
+        expected, actual = (array.astype(np.float64).ravel() for array in (reference.values[index], output))
         error = actual - expected
         ratios[index] = float(np.mean(error**2)) / max(float(np.mean(expected**2)), 1e-300)
         largest = float(np.max(np.abs(error), initial=0.0)) / (float(expected.std()) or 1.0)

@@ -37,7 +37,9 @@ def tapped() -> tuple[Reference, list[int], list[np.ndarray]]:
 def test_every_tensor_of_the_network_is_an_output(tapped: tuple[Reference, list[int], list[np.ndarray]]) -> None:
     reference, positions, outputs = tapped
     assert positions == list(range(1, 6))
-    assert all(np.array_equal(reference.values[i], output) for i, output in zip(positions, outputs, strict=True))
+    assert all(
+        np.array_equal(reference.values[i].ravel(), output) for i, output in zip(positions, outputs, strict=True)
+    )
     assert first_in_taps(reference, positions, outputs, quantized=False) == ""
 
 
@@ -49,6 +51,17 @@ def test_the_first_operator_is_named_and_not_what_follows_from_it(
     for index in (2, 3, 4):  # softmax, the second convolution, the sum
         outputs[index] = outputs[index] + outputs[index].std()
     assert "aten.softmax" in first_in_taps(reference, positions, outputs, quantized=quantized)
+
+
+def test_the_operator_that_adds_most_noise_is_named_where_none_stands_out(
+    tapped: tuple[Reference, list[int], list[np.ndarray]],
+) -> None:
+    reference, positions, outputs = tapped
+    for index, noise in ((0, 0.001), (2, 0.03), (3, 0.03), (4, 0.03)):
+        outputs[index] = outputs[index] * np.float32(1 + noise)
+    found = first_in_taps(reference, positions, outputs, quantized=True)
+    assert "most noise is added by aten.softmax" in found
+    assert first_in_taps(reference, positions, outputs, quantized=False).startswith("in a second file")
 
 
 def test_values_that_are_not_finite_are_an_error(tapped: tuple[Reference, list[int], list[np.ndarray]]) -> None:

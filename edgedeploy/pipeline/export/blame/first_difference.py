@@ -6,9 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgedeploy.core.errors import EdgedeployError
+from edgedeploy.pipeline.export import stages
 from edgedeploy.pipeline.verification import in_file_form
-
-from . import stages
 
 if TYPE_CHECKING:
     from edgedeploy.exporters.targets import Target

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edgedeploy.core.errors import EdgedeployError
+from edgedeploy.pipeline.export import stages
 
-from . import stages
 from .failing_operator import SEARCH_S, described, search
 
 if TYPE_CHECKING:
