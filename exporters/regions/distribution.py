@@ -65,13 +65,13 @@ def _averages(
             continue
         if op.type in types.averages and sum(value in producers for value in op.inputs) == 1:
             of_average |= set(op.outputs)
-            found |= {op.key, *views.get(*computed, set())}
+            found |= {op.key, *views.get(next(iter(computed)), set())}
         elif op.type in (*types.views, *types.joins) and computed <= of_average:
             of_average |= set(op.outputs)
             found.add(op.key)
         elif op.type in types.views and len(computed) == 1:
             of_softmax |= set(op.outputs)
-            views |= {value: {op.key, *views.get(*computed, set())} for value in op.outputs}
+            views |= {value: {op.key, *views.get(next(iter(computed)), set())} for value in op.outputs}
     return found
 
 

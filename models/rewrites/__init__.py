@@ -13,15 +13,17 @@ The order matters for these:
 - `cancel_permutes` after both, which leave permutes behind;
 - `center_before_variance` after `channels_first_layer_norm`, which reads whole norms;
 - `permute_before_view` after `linear_to_conv`, which reads the other form;
-- `merge_patch_columns`, `merge_stem_columns` and `pad_output_channels` after `linear_to_conv`: they look at the layers that are left;
-- `layer_norm_to_products` after `channels_first_layer_norm` and `linear_to_conv`, and after `pad_output_channels`, which
-  would pad its means;
+- `merge_patch_columns`, `merge_stem_columns` and `pad_output_channels` after `linear_to_conv`: they look at the layers that
+  are left;
+- `layer_norm_to_products` and `layer_norm_to_partial_sums` after `channels_first_layer_norm` and `linear_to_conv`, and
+  after `pad_output_channels`, which would pad their means;
 - `layer_norm_to_instance_norm` after `channels_first_layer_norm`, `linear_to_conv` and `cancel_permutes`: it looks at the
   layers that are left;
 - `pool1x1_to_stride` after `linear_to_conv`: the stride goes into a convolution;
 - `depthwise_transposed_conv_to_shuffle`, `transposed_conv_to_shuffle`, `crop_transposed_conv`: each takes what is left;
 - `mean_of_channels_last_map` after `adaptive_pool_to_fixed`, which leaves means;
 - `resize_to_fixed_size` before `nearest_to_gather` and `resize_to_products`: it drops resizes that change nothing;
+- `fold_hard_sigmoid_gate` before `resize_to_products`: it looks for the resize of a gate;
 - `fold_batch_norm` before `split_large_depthwise`: a norm folds into one convolution;
 - `fold_batch_norm` before `linear_to_conv`: a norm beside a linear layer folds into it before the layer changes;
 - `fold_batch_norm` before `hoist_channel_affine`: what is beside a layer folds into it, what is not may still be hoisted;
@@ -120,11 +122,11 @@ ALL: Registry[Rewrite] = Registry(
         center_before_variance.REWRITE,
         adaptive_pool_to_fixed.REWRITE,
         resize_to_fixed_size.REWRITE,
-        resize_to_products.REWRITE,
         nearest_to_gather.REWRITE,
         softmax_over_rows.REWRITE,
         fuse_hard_activations.REWRITE,
         fold_hard_sigmoid_gate.REWRITE,
+        resize_to_products.REWRITE,
         gelu_to_tanh.REWRITE,
         permute_before_view.REWRITE,
         mean_of_channels_last_map.REWRITE,

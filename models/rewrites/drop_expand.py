@@ -12,6 +12,7 @@ element-wise operator its shape alone, it moves behind the operator, whose reade
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -39,20 +40,20 @@ class DropExpand(Rewrite):
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
         if node.target in EXPANDS:
             return isinstance(node.args[0], fx.Node) and shape(node) == shape(node.args[0])
-        return _is_elementwise(node) and any(_is_expanded(argument) for argument in node.args)
+        return _is_elementwise(node) and any(_expanded_of(argument) is not None for argument in node.args)
 
     def check(self, graph: Graph, node: fx.Node) -> _Plan:
         """Operands that the result's shape does not need are read as they were; else all are, if that is less work."""
         if node.target in EXPANDS:
             return _Plan({})
-        expanded = {a: a.args[0] for a in node.args if isinstance(a, fx.Node) and _is_expanded(a)}
+        expanded = {a: source for a in node.args if isinstance(a, fx.Node) and (source := _expanded_of(a)) is not None}
         instead: dict[fx.Node, fx.Node] = {}
         for operand, value in expanded.items():
             tried = {**instead, operand: value}
             if _result_shape(node, tried) == shape(node):
-                instead = tried  # type: ignore[assignment]
+                instead = tried
         if len(instead) < len(expanded) and math.prod(_result_shape(node, expanded)) < math.prod(shape(node)):
-            return _Plan(expanded, moves=True)  # type: ignore[arg-type]
+            return _Plan(expanded, moves=True)
         return _Plan(instead)
 
     def rewrite(self, graph: Graph, node: fx.Node, plan: _Plan) -> None:
@@ -80,13 +81,16 @@ def _is_elementwise(node: fx.Node) -> bool:
     )
 
 
-def _is_expanded(value: object) -> bool:
-    return isinstance(value, fx.Node) and value.target in EXPANDS and isinstance(value.args[0], fx.Node)
+def _expanded_of(value: object) -> fx.Node | None:
+    """What an `expand` reads; None for another operator and for a constant."""
+    if isinstance(value, fx.Node) and value.target in EXPANDS and isinstance(value.args[0], fx.Node):
+        return value.args[0]
+    return None
 
 
-def _result_shape(node: fx.Node, instead: dict[fx.Node, object]) -> tuple[int, ...]:
+def _result_shape(node: fx.Node, instead: Mapping[fx.Node, fx.Node]) -> tuple[int, ...]:
     operands = [instead.get(a, a) for a in node.args if isinstance(a, fx.Node)]
-    return tuple(torch.broadcast_shapes(*(shape(a) for a in operands if isinstance(a, fx.Node))))
+    return tuple(torch.broadcast_shapes(*map(shape, operands)))
 
 
 REWRITE = DropExpand()

@@ -44,12 +44,12 @@ VERSION = 2  # counted up by a change of the images or of the training
 NETWORKS: Registry[TrainedNetwork] = Registry(
     "network of the study",
     (
-        TrainedNetwork("topformer-tiny-cls"),
+        TrainedNetwork("topformer-tiny-cls", side=128, epochs=12),
         TrainedNetwork("edgenext-xx-small", epochs=12),
         TrainedNetwork("mobilenetv2-100", epochs=12),
         TrainedNetwork("mobilenetv3-large-100"),
         TrainedNetwork("edgevit-xxs"),
-        TrainedNetwork("topformer-tiny", side=128),
+        TrainedNetwork("topformer-tiny", side=128, epochs=12),
         TrainedNetwork("mobilevit-s", epochs=6),
         TrainedNetwork("xformer", epochs=6),
         TrainedNetwork("conv2former-n", epochs=6),
