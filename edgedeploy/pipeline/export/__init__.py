@@ -106,6 +106,7 @@ def _one_after_another(
                 failures[target.name] = error
                 if len(targets) > 1:
                     reporter.note(f"{target.name} failed: {error.message}")
+        run.report_gaps(artifacts, targets)
     return artifacts, failures
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -59,16 +59,37 @@ def search(module: fx.GraphModule, converts: Callable[[fx.GraphModule], bool], *
     import torch
 
     calls = [n for n in module.graph.nodes if n.op == "call_function" and isinstance(n.meta.get("val"), torch.Tensor)]
+    found: fx.Node | None = None
+    while True:
+        last = _first_bad(calls, lambda node: converts(prefix(module, node)), deadline)
+        if last is None or last is found:
+            return found
+        found, before = last, _ancestors(last)  # halving may have passed over branches that lead to it
+        calls = [node for node in calls if node in before]
+
+
+def _first_bad(calls: Sequence[fx.Node], works: Callable[[fx.Node], bool], deadline: float) -> fx.Node | None:
+    """The first that does not work, where what follows such a one does not either; None as for `search`."""
     good, bad = -1, len(calls)  # a prefix of `good` + 1 operators converts, one of `bad` + 1 does not
     while bad - good > 1:
         if time.monotonic() > deadline:
             return None
         middle = (good + bad) // 2
-        if converts(prefix(module, calls[middle])):
+        if works(calls[middle]):
             good = middle
         else:
             bad = middle
     return calls[bad] if bad < len(calls) else None
+
+
+def _ancestors(node: fx.Node) -> set[fx.Node]:
+    """The nodes that a node's value is computed from, and itself."""
+    found, todo = {node}, [node]
+    while todo:
+        new = [source for source in todo.pop().all_input_nodes if source not in found]
+        found.update(new)
+        todo += new
+    return found
 
 
 def prefix(module: fx.GraphModule, last: fx.Node) -> fx.GraphModule:

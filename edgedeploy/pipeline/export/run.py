@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgedeploy.core.artifact import Artifact, files_of_artifact
-from edgedeploy.core.errors import ParityFailed
+from edgedeploy.core.errors import ParityFailed, RunnerFailed
 from edgedeploy.core.reporter import Reporter
 from edgedeploy.core.storage.files import output_errors, staged_folder
 from edgedeploy.pipeline.verification import check_threshold
@@ -17,12 +17,15 @@ from . import stages
 from .artifact_folder import check_folder
 from .calibration_check import check_calibration
 from .first_difference import first_difference
+from .int8_gap import gap_notes
 from .minimum_runtime import require_loads
 from .options import ExportOptions
+from .refused_file import first_refused
 from .searched_recipe import searched_recipe
 from .writing import write
 
 if TYPE_CHECKING:
+    from edgedeploy.core.parity import Parity
     from edgedeploy.core.provenance import OperatorFact, RecipeSearch, RewriteOutcome
     from edgedeploy.exporters.job import SharedWork
     from edgedeploy.exporters.targets import Target
@@ -71,7 +74,7 @@ class Run:
             _report_outside(lowered.record.operators, name, reporter)
             require_loads(options.min_runtime, target.runtime, lowered.path, name)
             with reporter.stage(f"verify {target.name} in {target.runtime}"):
-                parities = stages.verify(self._prepared, target, lowered)
+                parities = self._verify(rewritten, target, lowered, lower_options)
             try:
                 check_threshold(name, target.threshold, parities)
             except ParityFailed as error:
@@ -84,6 +87,42 @@ class Run:
             with output_errors(final):
                 manifest = write(self._prepared, rewritten, target, lowered, parities)
         return Artifact(final, manifest)
+
+    def report_gaps(self, artifacts: Sequence[Artifact], targets: Sequence[Target]) -> None:
+        """Names the operator where an int8 artifact loses far more than the best one of the export."""
+        for note in gap_notes(artifacts, targets, self._blame):
+            self._reporter.note(note)
+
+    def _blame(self, target: Target, artifact: Artifact) -> str:
+        from edgedeploy.core.provenance import GraphSummary
+        from edgedeploy.exporters.job import Lowered
+
+        manifest = artifact.manifest
+        record = Lowered(manifest.inputs, manifest.outputs, artifact.operators(), GraphSummary({}))
+        lowered = stages.LoweredFile(artifact.path, record, calibrated=True)
+        lower_options = stages.LowerOptions(artifact.folder, self._shared, self._options.int8_io, self._options.layout)
+        with self._reporter.stage(f"look for the operator where {target.name} loses most"):
+            rewritten = stages.adjust(self._prepared, self.rewrite(target), target.recipe)
+            return first_difference(self._prepared, rewritten, target, lowered, lower_options)
+
+    def _verify(
+        self,
+        rewritten: RewrittenModule,
+        target: Target,
+        lowered: stages.LoweredFile,
+        options: stages.LowerOptions,
+    ) -> tuple[Parity, ...]:
+        """Verifies; where the runtime refuses the file, its error names the operator that it refuses it for."""
+        try:
+            return stages.verify(self._prepared, target, lowered)
+        except RunnerFailed as error:
+            with self._reporter.stage(f"look for the operator that {target.runtime} refuses"):
+                where = first_refused(self._prepared, rewritten, target, options)
+            if not where:
+                raise
+            in_float = "--exclude MODULE keeps it in float32; " if target.recipe.is_quantized else ""
+            hint = f"{in_float}another target (`edgedeploy targets`), or write the operator in another way"
+            raise RunnerFailed(error.message, details=[*where, *error.details], hint=hint) from error
 
     def _with_recipe(
         self, target: Target, rewritten: RewrittenModule, name: str

@@ -332,9 +332,13 @@ def lower(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target,
 
 def verify(prepared: PreparedNetwork, target: Target, lowered: LoweredFile) -> tuple[Parity, ...]:
     """Runs the file in its real runtime on the held-out inputs and compares with the eager network, output by output."""
+    return parity_of(prepared.golden, run(prepared, target, lowered), lowered.record.outputs)
+
+
+def run(prepared: PreparedNetwork, target: Target, lowered: LoweredFile) -> Sequence[Sequence[Array]]:
+    """The file's outputs for each held-out input, in its real runtime. Raises RunnerFailed."""
     from edgedeploy.benchmarks.executors import RunOptions
     from edgedeploy.benchmarks.executors.python_process import run_in_python
 
     inputs = in_file_form(prepared.golden.inputs, lowered.record.inputs)
-    ran = run_in_python(target.runtime, lowered.path, inputs, RunOptions(warmup_runs=0, num_runs=0))
-    return parity_of(prepared.golden, ran.outputs, lowered.record.outputs)
+    return run_in_python(target.runtime, lowered.path, inputs, RunOptions(warmup_runs=0, num_runs=0)).outputs

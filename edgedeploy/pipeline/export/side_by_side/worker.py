@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgedeploy.core.artifact import Artifact
 from edgedeploy.core.errors import EdgedeployError, ExportFailed
 from edgedeploy.pipeline.export import stages
 from edgedeploy.pipeline.export.run import Run, prepare
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
 
     from edgedeploy.exporters.job import SharedWork
     from edgedeploy.exporters.targets import Target
+
+
+MADE = ".made"  # a file with the folder of an artifact
 
 
 class SendingReporter:
@@ -95,6 +99,10 @@ class Worker:
             self._start(run, group)
         while self._running:
             self._wait()
+        artifacts = [Artifact.load(Path(mark.read_text())) for mark in sorted(request.scratch.glob(f"*{MADE}"))]
+        if len(artifacts) > 1:
+            self._running[fork(lambda: run.report_gaps(artifacts, targets))] = ()
+            self._wait()
 
     def _chosen_jobs(self, targets: int, weights_bytes: int) -> int:
         jobs, free = jobs_for(targets, weights_bytes), free_memory_bytes()
@@ -132,6 +140,7 @@ class Worker:
             for target in group:
                 with self._failures_sent(target.name):
                     made = in_child.make(target)
+                    (self._request.scratch / f"{target.name}{MADE}").write_text(str(made.folder))
                     send(self._connection, TargetDone(target.name, str(made.folder), peak_rss_bytes()))
 
         self._running[fork(work)] = group
