@@ -29,11 +29,11 @@ from .job import ExportJob, Lowered, as_contiguous
 from .ranges import RangeEstimator
 from .recipes import Assignment, Quantization, assign, quantization_of
 from .regions import DistributionTypes, DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
-from .tflite_edit import EditableFile
+from .tflite_edits.editable_file import EditableFile
+from .tflite_edits.pads import pad_before_transpose
+from .tflite_edits.products import read_operands_by_columns
 from .tflite_file import FileGraph, FileOperator, read_graph, read_tree, written
 from .tflite_operators import delegated_operators, module_paths, operator_facts, operators_of
-from .tflite_pads import pad_before_transpose
-from .tflite_products import read_operands_by_columns
 from .tflite_ranges import adjusted_ranges, symmetric_operands
 
 SIGNATURE = "serving_default"

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from edgedeploy.exporters.tflite_products import read_operands_by_columns
+from edgedeploy.exporters.tflite_edits.products import read_operands_by_columns
 
 from .tflite_files import File, edited, types
 

@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from edgedeploy.exporters.tflite_edit import EditableFile
+from edgedeploy.exporters.tflite_edits.editable_file import EditableFile
 from edgedeploy.exporters.tflite_file import FileGraph, builtin_code, read_graph, read_tree, written
 
 FLOAT, INT = schema.TensorType.FLOAT32, schema.TensorType.INT32

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .tflite_file import builtin_code, operator_name
+from edgedeploy.exporters.tflite_file import builtin_code, operator_name
 
 TRANSPOSE, RESHAPE = "TRANSPOSE", "RESHAPE"
 UNREAD = (TRANSPOSE, RESHAPE, "PAD")  # dropped where nothing reads their results

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .tflite_edit import TRANSPOSE, EditableFile
+from .editable_file import TRANSPOSE, EditableFile
 
 PAD = "PAD"
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgedeploy.exporters.tflite_pads import pad_before_transpose
+from edgedeploy.exporters.tflite_edits.pads import pad_before_transpose
 
 from .tflite_files import File, edited, types
 

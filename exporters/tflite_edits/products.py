@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .tflite_edit import RESHAPE, TRANSPOSE, EditableFile
+from .editable_file import RESHAPE, TRANSPOSE, EditableFile
 
 PRODUCT = "BATCH_MATMUL"
 
