@@ -47,13 +47,13 @@ def test_a_cell_is_run_once_for_each_state_of_the_code(tmp_path: Path) -> None:
 
 def test_the_page_has_the_share_the_messages_and_what_is_far_apart() -> None:
     fates = {f"{NET.name}/{target}": GOOD for target in TARGETS}
-    fates[f"{NET.name}/tflite-int8"] = replace(GOOD, sqnr_db=10.0, missed=True)
+    fates[f"{NET.name}/tflite-int8"] = replace(GOOD, sqnr_db=10.0, missed=True, note="softmax")
     fates[f"{NET.name}/tflite-fp32"] = replace(GOOD, error="it fell")
     page = render(fates, [NET, Stranger("timm:other")])
     assert "| timm:net at 64 | 1.0e-06 | 1.0e-06 | [1] | 30.0 | 30.0 | 10.0* |" in page
     assert "1. it fell" in page
     assert "5 of 6 cells (83.3%) of 1 networks" in page
-    assert "timm:net at 64 (onnx 30.0, executorch 30.0, tflite 10.0)" in page
+    assert "- timm:net at 64 (onnx 30.0, executorch 30.0, tflite 10.0); tflite-int8: softmax" in page
     assert "timm:other" not in page
 
 

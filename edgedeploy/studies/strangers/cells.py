@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from pathlib import Path
 
 from edgedeploy.core.artifact import MANIFEST, Manifest
@@ -55,6 +56,7 @@ class Fate:
         error: the message; "" where there is an artifact.
         relative_error, sqnr_db: of the worst output; None where there is no artifact, or the outputs are equal.
         missed: the parity misses the target's threshold.
+        note: which operator its error is from, where the export looked for it.
         commit, machine: for the page.
     """
 
@@ -64,6 +66,7 @@ class Fate:
     relative_error: float | None = None
     sqnr_db: float | None = None
     missed: bool = False
+    note: str = ""
     commit: str = ""
     machine: str = ""
 
@@ -72,6 +75,7 @@ class Fate:
 class _Answer:
     artifacts: dict[str, str]
     errors: dict[str, str]
+    notes: dict[str, str] = field(default_factory=dict)
 
 
 def strangers() -> Iterator[Stranger]:
@@ -121,7 +125,8 @@ def exporter(output: Path, packages: Path | None, code: str, origin: Origin = UN
         made = {}
         for target in targets:
             error = answer.errors.get(target, "")
-            fate = Fate(code, seconds, error, commit=origin.commit, machine=origin.machine)
+            note = answer.notes.get(target, "")
+            fate = Fate(code, seconds, error, note=note, commit=origin.commit, machine=origin.machine)
             made[target] = fate if error else _with_figures(fate, Path(answer.artifacts[target]))
         return made
 
@@ -129,6 +134,7 @@ def exporter(output: Path, packages: Path | None, code: str, origin: Origin = UN
 
 
 def _run(stranger: Stranger, targets: Sequence[str], output: Path, packages: Path | None) -> _Answer:
+    """One process for all targets; where that crashes, one for each."""
     command = module_command(
         "edgedeploy.studies.strangers.worker", stranger.model, str(output), stranger.size, str(packages or ""), *targets
     )
@@ -141,8 +147,14 @@ def _run(stranger: Stranger, targets: Sequence[str], output: Path, packages: Pat
     except subprocess.TimeoutExpired:
         return _Answer({}, dict.fromkeys(targets, f"not done after {LIMIT_S} s"))
     except (IndexError, RecordInvalid):
+        if len(targets) > 1:
+            alone = [_run(stranger, [target], output, packages) for target in targets]
+            return _Answer(*(dict(item for one in alone for item in part(one).items()) for part in _PARTS))
         last = [line for line in done.stderr.splitlines() if line.strip()][-1:] or ["no message"]
         return _Answer({}, dict.fromkeys(targets, f"exit code {done.returncode}: {last[0]}"))
+
+
+_PARTS = attrgetter("artifacts"), attrgetter("errors"), attrgetter("notes")
 
 
 def _with_figures(fate: Fate, folder: Path) -> Fate:

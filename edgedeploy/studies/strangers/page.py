@@ -62,7 +62,8 @@ def _summary(rows: Sequence[tuple[Stranger, Mapping[str, Fate]]]) -> list[str]:
         f"{good} of {len(cells)} cells ({good / max(len(cells), 1):.1%}) of {len(rows)} networks are as they must be."
     ]
     if apart:
-        lines += ["", f"int8 of the runtimes more than {GAP_DB:.0f} dB apart: {'; '.join(apart)}."]
+        lines += ["", f"int8 of the runtimes more than {GAP_DB:.0f} dB apart, and what the export said about it:", ""]
+        lines += [f"- {text}" for text in apart]
     return lines
 
 
@@ -72,4 +73,5 @@ def _apart(network: Stranger, fates: Mapping[str, Fate]) -> str:
     if not found or max(found.values()) - min(found.values()) <= GAP_DB:
         return ""
     figures = ", ".join(f"{target.removesuffix('-int8')} {db:.1f}" for target, db in found.items())
-    return f"{network.name} ({figures})"
+    notes = [f"{target}: {fates[target].note}" for target in found if fates[target].note]
+    return "; ".join([f"{network.name} ({figures})", *notes])
