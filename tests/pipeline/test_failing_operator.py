@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor, fx, nn
 
-from edgedeploy.models.rewrites import capture
+from edgedeploy.core.errors import RunnerFailed
+from edgedeploy.exporters.job import SharedWork
+from edgedeploy.exporters.targets import TARGETS
+from edgedeploy.models.rewrites import RewrittenModule, capture
+from edgedeploy.pipeline.export import stages
 from edgedeploy.pipeline.export.blame.conversion_errors import explain_lowering
 from edgedeploy.pipeline.export.blame.failing_operator import described, prefix, search
+from edgedeploy.pipeline.export.blame.refused_file import first_refused
 
 
 class Spectrum(nn.Module):
@@ -72,3 +79,41 @@ def test_a_converter_that_names_the_operator_gets_no_search(network: fx.GraphMod
     error = explain_lowering(RuntimeError("no aten.cumsum.default"), "onnx-fp32", "net", tmp_path, network, find)
     assert error.details[:2] == ("operator: aten.cumsum.default", "module: spectrum")
     assert "return x.cos().cumsum(-1)" in error.details[2]
+
+
+def test_branches_that_halving_passed_over_do_not_take_the_blame() -> None:
+    class Branches(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            y = x.cos().cumsum(-1)
+            return y + x.tanh().sin().exp()
+
+    module = capture(Branches().eval(), (torch.zeros(1, 4),))
+    found = search(module, lambda shorter: not has(shorter, "cumsum"), deadline=time.monotonic() + 60)
+    assert found is not None
+    assert "cumsum" in found.name
+
+
+@dataclass(frozen=True)
+class Named:
+    output_names: tuple[str, ...] = ("a", "b")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    network: Named = Named()
+
+
+def test_the_operator_that_a_runtime_refuses_a_file_for_is_found(
+    network: fx.GraphModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(prepared: Prepared, target: object, lowered: fx.GraphModule) -> None:
+        assert prepared.network.output_names == ("output",)
+        if has(lowered, "cumsum"):
+            raise RunnerFailed("it does not run")
+
+    monkeypatch.setattr(stages, "lower", lambda _prepared, rewritten, *_: rewritten.module)
+    monkeypatch.setattr(stages, "run", run)
+    options = stages.LowerOptions(tmp_path, SharedWork(tmp_path, tmp_path / "log"))
+    rewritten = RewrittenModule(network, (), 0.0)
+    found = first_refused(cast(Any, Prepared()), rewritten, TARGETS["executorch-int8"], options)
+    assert found[:2] == ["operator: aten.cumsum of 1x4x6x6", "module: spectrum"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from edgedeploy.core.errors import ExportFailed, UsageError
 from edgedeploy.models.rewrites import capture
 from edgedeploy.studies.results import RecordFile
 from edgedeploy.studies.strangers import networks, stand_in
-from edgedeploy.studies.strangers.cells import TARGETS, Fate, Stranger, fill, strangers
+from edgedeploy.studies.strangers.cells import TARGETS, Fate, Stranger, exporter, fill, strangers
 from edgedeploy.studies.strangers.page import is_good, render
 from edgedeploy.studies.strangers.worker import _by_target
 
@@ -110,3 +111,19 @@ print({{InterpolationMode.NEAREST: 1}}, hasattr(functional, "__path__"))
         [sys.executable, "-P", "-c", code], capture_output=True, text=True, env=child_environment(), check=True
     )
     assert done.stdout.strip() == "{'NEAREST': 1} False"
+
+
+def test_a_crash_hides_no_other_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(command: Sequence[str], **_: object) -> subprocess.CompletedProcess[str]:
+        targets = [part for part in command if part in TARGETS]
+        answer = {"artifacts": {}, "errors": dict.fromkeys(targets, "refused")}
+        crashes = "tflite-fp32" in targets
+        return subprocess.CompletedProcess(
+            command, -11 * crashes, "" if crashes else json.dumps(answer), "the last line"
+        )
+
+    monkeypatch.setattr(subprocess, "run", run)
+    fates = exporter(tmp_path, None, "code")(NET, ["onnx-fp32", "tflite-fp32"])
+    assert {target: fate.error for target, fate in fates.items()} == {
+        "onnx-fp32": "refused", "tflite-fp32": "exit code -11: the last line",
+    }  # fmt: skip

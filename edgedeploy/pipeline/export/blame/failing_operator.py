@@ -59,13 +59,21 @@ def search(module: fx.GraphModule, converts: Callable[[fx.GraphModule], bool], *
     import torch
 
     calls = [n for n in module.graph.nodes if n.op == "call_function" and isinstance(n.meta.get("val"), torch.Tensor)]
+    fine: set[fx.Node] = set()
+
+    def works(node: fx.Node) -> bool:
+        done = converts(prefix(module, node))
+        if done:
+            fine.update(_ancestors(node))
+        return done
+
     found: fx.Node | None = None
-    while True:
-        last = _first_bad(calls, lambda node: converts(prefix(module, node)), deadline)
-        if last is None or last is found:
+    while (last := _first_bad(calls, works, deadline)) is not None:
+        found, before = last, _ancestors(last)
+        calls = [node for node in calls if node in before and node not in fine]
+        if calls == [found]:  # else halving has passed over branches that lead to it
             return found
-        found, before = last, _ancestors(last)  # halving may have passed over branches that lead to it
-        calls = [node for node in calls if node in before]
+    return found
 
 
 def _first_bad(calls: Sequence[fx.Node], works: Callable[[fx.Node], bool], deadline: float) -> fx.Node | None:
