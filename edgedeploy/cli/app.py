@@ -14,7 +14,7 @@ import typer
 
 from edgedeploy.core.child_processes import search_current_folder_last
 from edgedeploy.core.errors import EdgedeployError
-from edgedeploy.core.storage.files import DISK_FULL, explain_os_error
+from edgedeploy.core.storage.files import NO_SPACE, explain_os_error
 from edgedeploy.core.versions import EDGEDEPLOY_VERSION
 
 from .bug_report import EXIT_BUG, report_bug
@@ -69,8 +69,12 @@ def main_options(
 
 def main() -> None:
     """Runs the command in sys.argv. Errors that a user can cause are printed in a few lines, without a traceback."""
-    search_current_folder_last()
     open_closed_streams()
+    try:
+        search_current_folder_last()
+    except FileNotFoundError:
+        print("error: the current folder was removed\n  try: cd to one that exists", file=sys.stderr)
+        sys.exit(2)
     for stream in (sys.stdout, sys.stderr):  # a terminal without σ shows a ? for it
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -90,7 +94,7 @@ def main() -> None:
         _discard_stdout()
         sys.exit(0)
     except Exception as error:
-        if isinstance(error, OSError) and (error.filename is not None or error.errno in DISK_FULL):
+        if isinstance(error, OSError) and (error.filename is not None or error.errno in NO_SPACE):
             _discard_stdout()
             _fail(error, explain_os_error(error), settings)
         report_bug(error, debug=settings.debug)

@@ -20,6 +20,7 @@ from edgedeploy.core.errors import OutputFailed
 from . import folders
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+NO_SPACE = (*DISK_FULL, errno.EFBIG)
 MAX_READ_BYTES = 512 * 2**20
 PIPE_WAIT_S = 10.0
 OwnNames = Callable[[Path], Collection[str]]  # of an older folder: the names of what may be replaced
@@ -44,6 +45,8 @@ def read_limited(path: Path, limit: int = MAX_READ_BYTES) -> bytes:
 
 def explain_os_error(error: OSError) -> OutputFailed:
     """An error of the operating system that nobody expected, in words."""
+    if error.filename is None and error.errno == errno.EFBIG:
+        return OutputFailed("a file became larger than this shell allows", hint="`ulimit -f` shows the limit")
     if error.filename is None and error.errno in DISK_FULL:
         return OutputFailed(
             "the disk is full: stdout or a temporary file could not be written",
