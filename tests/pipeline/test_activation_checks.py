@@ -126,3 +126,11 @@ def test_warnings_are_reported_and_kept(tmp_path: Path) -> None:
     assert [note for note in reporter.notes if note.startswith("calibration: ")] == [
         f"calibration: {warning}" for warning in found.warnings
     ]
+
+
+def test_an_activation_that_serves_layers_of_other_widths_is_watched_at_each() -> None:
+    act = nn.ReLU6()
+    network = trained(act)
+    assert isinstance(network.module, nn.Sequential)
+    network.module.append(act)
+    assert layer_warnings(network, photographs()) == []

@@ -204,6 +204,9 @@ def _observe(network: Network, images: Images) -> dict[str, _Layer]:
 
     def seen(name: str, module: nn.Module, output: object) -> None:
         if isinstance(output, torch.Tensor) and output.ndim == 4:
+            known, channels = layers.get(name), output.shape[1]
+            if known is not None and known.low is not None and len(known.low) != channels:
+                name = f"{name} on {channels} channels"  # one activation that serves several layers
             layers.setdefault(name, _Layer(type(module).__name__)).see(module, output.detach())
 
     watched = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU6, nn.Sigmoid, nn.Hardsigmoid, nn.Tanh)
