@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgedeploy.core.errors import UsageError
+from edgedeploy.core.storage.files import read_limited
 from edgedeploy.core.storage.json_records import RecordInvalid, convert
 
 from .budgets import Budget, parse_budgets
@@ -38,7 +39,7 @@ def read_settings(start: Path | None = None) -> Settings:
 
 def _table(path: Path) -> Mapping[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_limited(path).decode())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} cannot be read", details=[str(error)]) from None
 

@@ -18,6 +18,7 @@ Aliases are in the table [devices] of `edgedeploy.toml`, in the current folder o
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tomllib
@@ -28,6 +29,7 @@ from pathlib import Path
 from platformdirs import user_config_path
 
 from edgedeploy.core.errors import NoDevice, UnknownName, UsageError
+from edgedeploy.core.storage.files import read_limited
 
 from .base import FoundDevice
 
@@ -73,7 +75,9 @@ def parse_device(text: str, aliases: Mapping[str, str] | None = None) -> DeviceN
 def read_aliases(start: Path | None = None) -> dict[str, str]:
     """The aliases of the nearest `edgedeploy.toml` that has any, else the user's. Raises UsageError for a broken file."""
     folder = (start or Path.cwd()).resolve()
-    candidates = [*(parent / CONFIG for parent in (folder, *folder.parents)), user_config_path("edgedeploy") / CONFIG]
+    candidates = [parent / CONFIG for parent in (folder, *folder.parents)]
+    with contextlib.suppress(RuntimeError):  # a user without a home folder, as containers have them
+        candidates.append(user_config_path("edgedeploy") / CONFIG)
     for path in candidates:
         if path.is_file() and (aliases := _aliases_in(path)):
             return aliases
@@ -82,7 +86,7 @@ def read_aliases(start: Path | None = None) -> dict[str, str]:
 
 def _aliases_in(path: Path) -> dict[str, str]:
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8")).get("devices", {})
+        table = tomllib.loads(read_limited(path).decode()).get("devices", {})
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} cannot be read", details=[str(error)]) from None
     if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):

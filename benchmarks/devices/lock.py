@@ -26,6 +26,7 @@ from filelock import FileLock, Timeout
 from platformdirs import user_state_path
 
 from edgedeploy.core.errors import DeviceBusy, DeviceError, DeviceLost
+from edgedeploy.core.storage.cache import cache_folder
 from edgedeploy.core.storage.files import output_errors
 from edgedeploy.core.storage.json_records import RecordInvalid, decode, encode_line, write_record
 
@@ -215,7 +216,11 @@ def _busy(address: str, holder: Holder | None) -> DeviceBusy:
 
 def lock_file_of(address: str) -> Path:
     """This machine's lock of a device, in the platform's folder for state."""
-    return user_state_path("edgedeploy") / "locks" / f"{hashlib.sha256(address.encode()).hexdigest()[:16]}.lock"
+    try:
+        folder = user_state_path("edgedeploy") / "locks"
+    except RuntimeError:  # a user without a home folder, as containers have them
+        folder = cache_folder("locks")
+    return folder / f"{hashlib.sha256(address.encode()).hexdigest()[:16]}.lock"
 
 
 def holder_file_of(address: str) -> Path:

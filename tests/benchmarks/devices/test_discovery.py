@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from edgedeploy.benchmarks.devices import FoundDevice, open_device
+from edgedeploy.benchmarks.devices import FoundDevice, discovery, lock, open_device
 from edgedeploy.benchmarks.devices.discovery import DeviceName, choose_adb, parse_device, read_aliases
 from edgedeploy.benchmarks.devices.transports.adb import is_network_address, parse_devices
 from edgedeploy.core.errors import NoDevice, UnknownName, UsageError
+from edgedeploy.core.storage.cache import cache_folder
 
 PIXEL = FoundDevice("adb:2A111FDH2000", "device", "Pixel 7", "panther")
 GALAXY = FoundDevice("adb:R5CT10XYZ", "device", "SM S911B", "dm1q")
@@ -94,6 +95,16 @@ def test_no_phone_and_no_such_phone_are_different_errors() -> None:
     with pytest.raises(NoDevice, match="no phone is called 'pixel8'") as caught:
         choose_adb("pixel8", [PIXEL])
     assert caught.value.details == (str(PIXEL),)
+
+
+def test_a_user_without_a_home_folder_has_no_aliases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(_: str) -> Path:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr(discovery, "user_config_path", homeless)
+    monkeypatch.setattr(lock, "user_state_path", homeless)
+    assert read_aliases(tmp_path) == {}
+    assert lock.lock_file_of("adb:1").is_relative_to(cache_folder("locks"))
 
 
 def test_aliases_come_from_the_nearest_file_that_has_any(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
