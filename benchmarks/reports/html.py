@@ -12,7 +12,7 @@ from edgedeploy.core.results.report import Report
 from .figures import figure_text, interval_text, row_name, sqnr_text, verdict_text
 from .plots import draw_plots
 
-COLUMNS = ("row", "figure", "95 %, ms", "p90, ms", "load, ms", "peak MiB", "MiB", "SQNR dB", "verdict")
+COLUMNS = ("row", "verdict", "figure", "95 %, ms", "p90, ms", "load, ms", "peak MiB", "MiB", "SQNR dB")
 STYLE = """
 :root { color-scheme: light dark; --page: #fff; --text: #1b1f24; --muted: #6a737d; --line: #d8dee4; --first: #0b62c4;
   --second: #c2571a; --alarm: #b3261e; --good: #1a7f37; }
@@ -25,9 +25,9 @@ h1 { font-size: 1.3rem; } h2 { font-size: 1.1rem; margin-top: 2rem; } h3 { font-
 .failed h1 { color: var(--alarm); } .passed h1 { color: var(--good); }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .875rem; }
 th, td { padding: .3rem .6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child, th:last-child, td:last-child { text-align: left; }
-td:last-child { white-space: normal; min-width: 14rem; }
-tr.slower td:last-child { color: var(--alarm); } tr.faster td:last-child { color: var(--good); }
+th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; }
+td:nth-child(2) { white-space: normal; min-width: 12rem; }
+tr.slower td:nth-child(2) { color: var(--alarm); } tr.faster td:nth-child(2) { color: var(--good); }
 .plots { display: grid; gap: 1.5rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); }
 figure { margin: 0; min-width: 0; } figcaption, .muted { color: var(--muted); font-size: .875rem; }
 svg { display: block; width: 100%; height: auto; } svg text { font-family: system-ui, sans-serif; }
@@ -65,7 +65,7 @@ def _lines(report: Report) -> Iterator[str]:
     if doubted:
         yield "<h2>What was not trusted</h2>"
         yield from _list(
-            f"{row_name(row)}: {doubt.reason}. Try {doubt.advice}."
+            f"{row_name(row)}: {doubt.reason}; try: {doubt.advice}"
             for row in doubted
             for doubt in (row.verdict.doubts if row.verdict else ())
         )
@@ -101,6 +101,7 @@ def _cells(report: Report, row: Measurement) -> tuple[str, ...]:
     times = None if row.device.emulated else row.latency_ns
     return (
         row_name(row),
+        verdict_text(report, row),
         figure_text(row),
         interval_text(row) if times else "",
         f"{times.p90 / 1e6:.2f}" if times else "",
@@ -108,7 +109,6 @@ def _cells(report: Report, row: Measurement) -> tuple[str, ...]:
         f"{row.peak_rss_bytes / 2**20:.0f}" if row.peak_rss_bytes else "",
         f"{row.size_bytes / 2**20:.2f}",
         sqnr_text(row),
-        verdict_text(report, row),
     )
 
 

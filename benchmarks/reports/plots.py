@@ -55,6 +55,7 @@ def draw_plots(report: Report) -> list[Plot]:
             plots.append(_distributions(timed, report))
         if len([row for row in report.rows if _cost_and_accuracy(row)]) > 1:
             plots.append(_pareto(report.rows))
+        plots += [_under_load(row) for row in report.rows if row.sustained and len(row.sustained.curve) > 1]
         plots += [_course(series) for series in report.series[:SHOWN_SERIES] if len(series.points) > 1]
         plots += [plot for row in report.rows if (plot := _operators(row, report)) is not None]
     return plots
@@ -157,6 +158,30 @@ def _pareto(rows: Sequence[Measurement]) -> Plot:
     axes.margins(x=0.2, y=0.15)
     text = "Signal to quantization noise over cost. On the line: the rows that no other one beats in both."
     return Plot("Accuracy against cost", text, page_svg(figure, "pareto"))
+
+
+def _under_load(row: Measurement) -> Plot:
+    """A row of protocol "sustained": median and 90th percentile over the time, and when it throttled."""
+    course = row.sustained
+    assert course is not None
+    figure, axes = new_axes(2.4)
+    minutes = [point.at_s / 60 for point in course.curve]
+    p50, p90 = np.array([(point.p50_ns, point.p90_ns) for point in course.curve]).T / 1e6
+    axes.fill_between(minutes, p50, p90, color=FIRST, alpha=0.25, linewidth=0)
+    axes.plot(minutes, p50, color=FIRST, linewidth=1.2)
+    if course.throttled_after_s is not None:
+        axes.axvline(course.throttled_after_s / 60, color=ALARM, linewidth=1, linestyle="--")
+    axes.set_xlabel("minutes of inference")
+    axes.set_ylabel("ms")
+    axes.set_ylim(bottom=0)
+    hot = [point.temperature_c for point in course.curve if point.temperature_c is not None]
+    text = "Line: median; area: up to the 90th percentile."
+    if course.throttled_after_s is not None:
+        text += f" Slower by a tenth from {course.throttled_after_s:.0f} s on."
+    if hot:
+        text += f" {hot[0]:.0f} to {max(hot):.0f} °C."
+    title = f"{row_name(row)} under continuous load"
+    return Plot(title, text, page_svg(figure, f"load-{title}"))
 
 
 def _course(series: Series) -> Plot:

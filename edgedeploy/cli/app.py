@@ -14,7 +14,7 @@ import typer
 
 from edgedeploy.core.child_processes import search_current_folder_last
 from edgedeploy.core.errors import EdgedeployError
-from edgedeploy.core.storage.files import explain_os_error
+from edgedeploy.core.storage.files import NO_SPACE, explain_os_error
 from edgedeploy.core.versions import EDGEDEPLOY_VERSION
 
 from .bug_report import EXIT_BUG, report_bug
@@ -69,27 +69,55 @@ def main_options(
 
 def main() -> None:
     """Runs the command in sys.argv. Errors that a user can cause are printed in a few lines, without a traceback."""
-    search_current_folder_last()
+    open_closed_streams()
+    try:
+        search_current_folder_last()
+    except FileNotFoundError:
+        print("error: the current folder was removed\n  try: cd to one that exists", file=sys.stderr)
+        sys.exit(2)
     for stream in (sys.stdout, sys.stderr):  # a terminal without σ shows a ? for it
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     handle_signals()
     settings = Settings()
     try:
-        app(obj=settings)
+        try:
+            app(obj=settings)
+        finally:
+            sys.stdout.flush()  # here a full disk still has an error message
     except EdgedeployError as error:
         _fail(error, error, settings)
     except Stopped as stopped:
         sys.stdout.flush()  # the rows that were measured
         end_at_once(stopped.number)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_stdout()
         sys.exit(0)
     except Exception as error:
-        if isinstance(error, OSError) and error.filename is not None:
+        if isinstance(error, OSError) and (error.filename is not None or error.errno in NO_SPACE):
+            _discard_stdout()
             _fail(error, explain_os_error(error), settings)
         report_bug(error, debug=settings.debug)
         sys.exit(EXIT_BUG)
+
+
+def _discard_stdout() -> None:
+    """What is still in the buffer of a pipe that is closed, or of a disk that is full, would fail again at the end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def open_closed_streams() -> None:
+    """Replaces a closed stdin, stdout or stderr by nothing, so that no file of ours gets its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
 
 
 def _fail(error: Exception, explained: EdgedeployError, settings: Settings) -> None:

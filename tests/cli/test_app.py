@@ -129,6 +129,33 @@ def test_a_closed_pipe_is_not_an_error() -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("redirection", "exit_code", "words"),
+    [("> /dev/full", 3, "the disk is full"), (">&-", 0, ""), ("2>&-", 0, ""), (">&- 2>&- <&-", 0, "")],
+)
+def test_streams_that_are_full_or_closed_are_no_bug(redirection: str, exit_code: int, words: str) -> None:
+    command = f"{sys.executable} -m edgedeploy targets {redirection}"
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    assert done.returncode == exit_code
+    assert words in done.stderr
+    assert "bug" not in done.stderr
+
+
+def test_a_current_folder_that_was_removed_is_told(tmp_path: Path) -> None:
+    command = f"mkdir gone && cd gone && rmdir ../gone && {sys.executable} -m edgedeploy targets"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: the current folder was removed")
+
+
 def test_export_and_bench_work_with_no_other_flag_from_any_folder(tmp_path: Path) -> None:
     exported = edgedeploy("export", "topformer-tiny-cls", "--target", "onnx-fp32", cwd=tmp_path)
     assert exported.returncode == 0, exported.stderr

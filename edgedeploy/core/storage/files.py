@@ -19,6 +19,8 @@ from edgedeploy.core.errors import OutputFailed
 
 from . import folders
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+NO_SPACE = (*DISK_FULL, errno.EFBIG)
 MAX_READ_BYTES = 512 * 2**20
 PIPE_WAIT_S = 10.0
 OwnNames = Callable[[Path], Collection[str]]  # of an older folder: the names of what may be replaced
@@ -43,12 +45,19 @@ def read_limited(path: Path, limit: int = MAX_READ_BYTES) -> bytes:
 
 def explain_os_error(error: OSError) -> OutputFailed:
     """An error of the operating system that nobody expected, in words."""
+    if error.filename is None and error.errno == errno.EFBIG:
+        return OutputFailed("a file became larger than this shell allows", hint="`ulimit -f` shows the limit")
+    if error.filename is None and error.errno in DISK_FULL:
+        return OutputFailed(
+            "the disk is full: stdout or a temporary file could not be written",
+            hint="free some space, or TMPDIR=DIR on another disk",
+        )
     return explain(Path(error.filename or "."), error)
 
 
 def explain(path: Path, error: OSError) -> OutputFailed:
     """What the operating system refused, in words, and what to do about it."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in DISK_FULL:
         free = ""
         with contextlib.suppress(OSError):
             free = f"{shutil.disk_usage(path.parent).free / 2**20:.0f} MiB are free there"

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from edgedeploy.benchmarks.comparison import ComparisonOptions, compare_measurements
 from edgedeploy.benchmarks.comparison.budgets import parse_budgets
 from edgedeploy.benchmarks.reports import FORMATS
+from edgedeploy.benchmarks.statistics.sustained import describe_sustained
 from edgedeploy.core.measurement import Measurement, OperatorTime, Profile
 from edgedeploy.core.parity import Parity
 from edgedeploy.core.results.comparison import RowKey
@@ -48,6 +50,14 @@ def report() -> Report:
     )
     series = Series(RowKey("net", "a", 1), "Pixel 7", points, (LevelChange(10, "rev10", 0.1, 1e-9),), 0.1)
     return Report(head, base, found, (series,))
+
+
+def test_the_page_has_the_course_of_a_row_under_continuous_load() -> None:
+    settled = timed(1, target="a")
+    course = describe_sustained([10_000_000] * 3000 + [12_000_000] * 6000)
+    page = FORMATS["html"](Report((replace(settled, protocol="sustained", sustained=course), settled)))
+    assert page.count("net/a under continuous load</h3>") == 1
+    assert "Slower by a tenth from 31 s on." in page
 
 
 def test_markdown_has_the_outcome_in_its_first_line_and_the_table_folded(report: Report) -> None:
