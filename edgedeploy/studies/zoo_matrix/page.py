@@ -57,9 +57,11 @@ def _smallest_of_each_family(outcomes: Mapping[Cell, Outcome]) -> dict[Cell, Out
 
 
 def _made_by(outcomes: Mapping[Cell, Outcome]) -> list[str]:
-    """One line for each commit and machine, in the order of the rows."""
-    pairs = dict.fromkeys((outcome.commit, outcome.machine) for outcome in outcomes.values())
-    return [f"- commit {commit}: {machine}" for commit, machine in pairs]
+    """One line for each machine with the commits that were run there, in the order of the rows."""
+    commits: dict[str, dict[str, None]] = {}
+    for outcome in outcomes.values():
+        commits.setdefault(outcome.machine, {})[outcome.commit] = None
+    return [f"- commit {', '.join(found)}: {machine}" for machine, found in commits.items()]
 
 
 def _table(outcomes: Mapping[Cell, Outcome], notes: dict[str, int]) -> list[str]:
