@@ -32,6 +32,7 @@ class FeatureBackbone(nn.Module):
     """
 
     feature_strides = FEATURE_STRIDES
+    adapts = "network"  # paths of modules begin inside of it
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

@@ -52,6 +52,8 @@ class Flat(nn.Module):
         copies_inputs: the network gets copies, because it changes its inputs in place.
     """
 
+    adapts = "network"  # paths of modules begin inside of it
+
     def __init__(self, network: nn.Module, keywords: Sequence[str] = (), *, copies_inputs: bool = False) -> None:
         super().__init__()
         self.network = network

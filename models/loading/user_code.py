@@ -73,7 +73,8 @@ class ModuleTracker:
     """Records which modules of a network are running, so that an exception can be located."""
 
     def __init__(self, network: nn.Module) -> None:
-        self.names = {id(module): name for name, module in network.named_modules()}
+        inside = getattr(network, getattr(network, "adapts", ""), network)  # of an adapter
+        self.names = {id(module): name for name, module in inside.named_modules()}
         self.running: list[tuple[str, str]] = []
 
     @property

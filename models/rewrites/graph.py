@@ -30,7 +30,21 @@ def capture(module: nn.Module, example_inputs: Inputs) -> fx.GraphModule:
         if node.target == torch.ops.aten._assert_tensor_metadata.default:
             captured.graph.erase_node(node)
     captured.recompile()
+    if inner := getattr(module, "adapts", ""):
+        _without_adapter(captured.graph, inner)
     return captured
+
+
+def _without_adapter(graph: fx.Graph, inner: str) -> None:
+    """Gives modules the paths that they have in the network that an adapter holds, which are those that a person knows."""
+    for node in graph.nodes:
+        stack = node.meta.get("nn_module_stack")
+        if stack:
+            paths = {key: path.removeprefix("L['self'].") for key, (path, _) in stack.items()}
+            node.meta["nn_module_stack"] = {
+                key: ("" if paths[key] == inner else paths[key].removeprefix(f"{inner}."), kind)
+                for key, (_, kind) in stack.items()
+            }
 
 
 def unlifted(program: torch.export.ExportedProgram) -> fx.GraphModule:

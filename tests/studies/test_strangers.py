@@ -55,6 +55,8 @@ def test_the_page_has_the_share_the_messages_and_what_is_far_apart() -> None:
     assert "1. it fell" in page
     assert "5 of 6 cells (83.3%) of 1 networks" in page
     assert "- timm:net at 64 (onnx 30.0, executorch 30.0, tflite 10.0); tflite-int8: softmax" in page
+    assert "- timm:net at 64, tflite-int8: softmax" in page
+    assert "1 of the study's 2 networks have run." in page
     assert "timm:other" not in page
 
 

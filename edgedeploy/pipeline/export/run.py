@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from edgedeploy.pipeline.verification import check_threshold
 
 from . import stages
 from .artifact_folder import check_folder
+from .blame.crashing import first_crashing
 from .blame.first_difference import first_difference
 from .blame.int8_gap import gap_notes
 from .blame.refused_file import first_refused
@@ -92,6 +93,13 @@ class Run:
         """Names the operator where an int8 artifact loses far more than the best one of the export."""
         for note in gap_notes(artifacts, targets, self._blame):
             self._reporter.note(note)
+
+    def where_it_crashes(self, target: Target, fork: Callable[[Callable[[], None]], int]) -> list[str]:
+        """The operator, module and line that a target's process ended at; empty where that cannot be found out."""
+        options = stages.LowerOptions(self._shared.scratch, self._shared, layout=self._options.layout)
+        with self._reporter.stage(f"look for the operator that {target.name} crashes at"):
+            rewritten = stages.adjust(self._prepared, self.rewrite(target), target.recipe)
+            return first_crashing(self._prepared, rewritten, target, options, fork)
 
     def _blame(self, target: Target, artifact: Artifact) -> str:
         from edgedeploy.core.provenance import GraphSummary

@@ -33,7 +33,7 @@ def render(fates: Mapping[str, Fate], networks: Sequence[Stranger]) -> str:
     for network, cells in rows:
         texts = [_text(cells.get(target), target, notes) for target in TARGETS]
         lines.append(f"| {network.name} | " + " | ".join(texts) + " |")
-    lines += ["", *_summary(rows), ""]
+    lines += ["", f"{len(rows)} of the study's {len(networks)} networks have run.", *_summary(rows), ""]
     lines += [f"{number}. {text.replace('|', '/')}" for text, number in notes.items()]
     made = dict.fromkeys((fate.commit, fate.machine) for _, cells in rows for fate in cells.values())
     return "\n".join([*lines, "", *(f"- commit {commit}: {machine}" for commit, machine in made)]) + "\n"
@@ -64,6 +64,10 @@ def _summary(rows: Sequence[tuple[Stranger, Mapping[str, Fate]]]) -> list[str]:
     if apart:
         lines += ["", f"int8 of the runtimes more than {GAP_DB:.0f} dB apart, and what the export said about it:", ""]
         lines += [f"- {text}" for text in apart]
+    missed = [(network, t, fate) for network, fates in rows for t, fate in fates.items() if fate.missed and fate.note]
+    if missed:
+        lines += ["", "Cells below their target's threshold, and where they part from the network:", ""]
+        lines += [f"- {network.name}, {target}: {fate.note}" for network, target, fate in missed]
     return lines
 
 

@@ -11,11 +11,13 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import signal
 import socket
 import sys
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from edgedeploy.exporters.targets import Target
 
 
+CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL)
 MADE = ".made"  # a file with the folder of an artifact
 
 
@@ -83,6 +86,7 @@ class Worker:
         self._request, self._connection = request, connection
         self._reporter = SendingReporter(connection)
         self._running: dict[int, tuple[Target, ...]] = {}
+        self._crashed: list[tuple[Target, int]] = []
 
     def export(self) -> None:
         """Sends what becomes of each target. Raises EdgedeployError where nothing could be begun."""
@@ -98,6 +102,9 @@ class Worker:
                 self._wait()
             self._start(run, group)
         while self._running:
+            self._wait()
+        for target, code in self._crashed:
+            self._running[fork(partial(self._explain, run, target, code))] = ()
             self._wait()
         artifacts = [Artifact.load(Path(mark.read_text())) for mark in sorted(request.scratch.glob(f"*{MADE}"))]
         if len(artifacts) > 1:
@@ -157,14 +164,20 @@ class Worker:
         group = self._running.pop(process, ())
         if group and status != 0:
             code = os.waitstatus_to_exitcode(status)
-            how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            names = ", ".join(target.name for target in group)
+            group = tuple(one for one in group if not (self._request.scratch / f"{one.name}{MADE}").exists())
+            if code < 0 and signal.Signals(-code) in CRASHES:
+                self._crashed += [(target, code) for target in group]
+                return
             for target in group:
-                error = ExportFailed(
-                    f"the process that exports {names} {how}",
-                    hint="the machine may be out of memory: --jobs 1 makes one target at a time",
-                )
-                send(self._connection, Failed.of(target.name, error))
+                send(self._connection, Failed.of(target.name, _ended(target, code)))
+
+    def _explain(self, run: Run, target: Target, code: int) -> None:
+        """Sends which operator a converter crashed at."""
+        where: list[str] = []
+        with contextlib.suppress(Exception):  # the crash must be told, whatever comes of the search
+            searching = run.with_shared(self._shared(self._request.scratch / f"{target.name}.crash"))
+            where = searching.where_it_crashes(target, fork)
+        send(self._connection, Failed.of(target.name, _ended(target, code, where)))
 
     @contextlib.contextmanager
     def _failures_sent(self, target: str) -> Iterator[None]:
@@ -180,6 +193,22 @@ class Worker:
         """As `export`; nothing is raised."""
         with self._failures_sent(""):
             self.export()
+
+
+def _ended(target: Target, code: int, where: Sequence[str] = ()) -> ExportFailed:
+    """That the process of a target ended, and how.
+
+    Args:
+        where: the operator that it ended at.
+    """
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    crashed = code < 0 and signal.Signals(-code) in CRASHES
+    hint = (
+        "the converter crashes: write the operator in another way, or another target (`edgedeploy targets`)"
+        if crashed
+        else "the machine may be out of memory: --jobs 1 makes one target at a time"
+    )
+    return ExportFailed(f"the process that exports {target.name} {how}", details=where, hint=hint)
 
 
 def _duration(target: Target) -> int:
