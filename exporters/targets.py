@@ -133,6 +133,7 @@ EVERYWHERE = COMMON + LABEL_SELECTION
 EXECUTORCH = EVERYWHERE + LINEAR_TO_CONV + EXECUTORCH_OPERATORS
 # XNNPACK's int8 kernels have no narrow tiles.
 FLOAT_XNNPACK = ("pad_output_channels",)
+FLOAT_TFLITE = (*FLOAT_XNNPACK, "center_layer_before_variance")
 
 # In float a step is one channel, and the zeros of the pairs cost more than the positions.
 INT8_XNNPACK = ("merge_stem_columns",)
@@ -190,8 +191,8 @@ TARGETS: Registry[Target] = Registry(
             EXECUTORCH + HARD_SIGMOID_AS_CLIP + CHANNELS_FIRST_NORM + INT8_NORM + SHARED_PARAMETERS,
             INT8_PARITY,
         ),
-        Target("tflite-fp32", _TFLITE, FP32, TFLITE + FLOAT_XNNPACK, FLOAT_PARITY),
-        Target("tflite-fp16", _TFLITE, WEIGHT_ONLY_FP16, TFLITE + FLOAT_XNNPACK, HALF_PARITY),
+        Target("tflite-fp32", _TFLITE, FP32, TFLITE + FLOAT_TFLITE, FLOAT_PARITY),
+        Target("tflite-fp16", _TFLITE, WEIGHT_ONLY_FP16, TFLITE + FLOAT_TFLITE, HALF_PARITY),
         Target("tflite-dynamic", _TFLITE, DYNAMIC_INT8, TFLITE, INT8_PARITY),
         Target("tflite-int8", _TFLITE, STATIC_INT8, TFLITE + INT8_XNNPACK, INT8_PARITY),
     ),

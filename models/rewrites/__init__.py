@@ -11,7 +11,8 @@ The order matters for these:
 - `l2_norm_to_rsqrt` before `defer_l2_norm`: the second knows one spelling;
 - `channels_first_layer_norm` before `linear_to_conv`: it leaves the permute that the layers need;
 - `cancel_permutes` after both, which leave permutes behind;
-- `center_before_variance` after `channels_first_layer_norm`, which reads whole norms;
+- `center_layer_before_variance` before `center_before_variance`, which takes what is left; both after
+  `channels_first_layer_norm`, which reads whole norms;
 - `permute_before_view` after `linear_to_conv`, which reads the other form;
 - `merge_patch_columns`, `merge_stem_columns` and `pad_output_channels` after `linear_to_conv`: they look at the layers that
   are left;
@@ -119,6 +120,7 @@ ALL: Registry[Rewrite] = Registry(
         layer_norm_to_products.REWRITE,
         layer_norm_to_products.PARTIAL_SUMS,
         layer_norm_to_instance_norm.REWRITE,
+        center_before_variance.OF_LAYER,
         center_before_variance.REWRITE,
         adaptive_pool_to_fixed.REWRITE,
         resize_to_fixed_size.REWRITE,

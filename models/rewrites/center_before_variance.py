@@ -5,9 +5,13 @@ is the difference of two large products, each rounded, and float32 loses the dig
 first is no more work and leaves one rounding, that of the mean. It also leaves out
 about half of the converter's reshapes (XFormer: 95 of 194).
 
-Where the norm alone reads a layer W x + b, perhaps permuted, the mean comes off the layer, and d is what it computes:
+Where the norm alone reads a layer W x + b, perhaps permuted, the mean can come off the layer, and d is what it computes
+(`center_layer_before_variance`):
 
     W' = W - mean of its rows,  b' = b - mean(b)
+
+For float networks only. An int8 layer's rounding and clipping have a mean as well, which a subtraction takes off and this
+leaves in: a trained EdgeNeXt-XXS lost 7 dB on images outside the calibrated range.
 """
 
 from __future__ import annotations
@@ -16,6 +20,8 @@ from typing import Any
 
 import torch
 from torch import fx
+
+from edgedeploy.core.errors import RewriteRefused
 
 from .affine import is_layer, with_parameters
 from .graph import Graph, argument, shape, single_user, source
@@ -35,12 +41,16 @@ class CenterBeforeVariance(Rewrite):
     def check(self, graph: Graph, node: fx.Node) -> list[int]:
         return [-1 - i for i in range(len(argument(node, 1)))]
 
+    def layer_of(self, graph: Graph, node: fx.Node) -> fx.Node | None:
+        """The layer that the mean comes off."""
+        return None
+
     def rewrite(self, graph: Graph, node: fx.Node, plan: list[int]) -> None:
         def call(target: Any, *args: Any) -> fx.Node:
             return graph.call(target, *args, before=node)
 
         x = source(node)
-        layer = _layer_of(graph, x, len(shape(x)) - 1) if len(plan) == 1 else None
+        layer = self.layer_of(graph, node)
         if layer is None:
             centred = call(aten.sub.Tensor, x, call(aten.mean.dim, x, plan, True))
         else:
@@ -53,6 +63,22 @@ class CenterBeforeVariance(Rewrite):
             if parameter is not None:
                 y = call(operator, y, parameter)
         graph.replace(node, y)
+
+
+class CenterLayerBeforeVariance(CenterBeforeVariance):
+    """The same where a layer can be centred."""
+
+    name = "center_layer_before_variance"
+    reason = "the mean comes off the layer before a norm, whose outputs then need no subtraction"
+
+    def check(self, graph: Graph, node: fx.Node) -> list[int]:
+        if self.layer_of(graph, node) is None:
+            raise RewriteRefused("it does not read one layer alone")
+        return super().check(graph, node)
+
+    def layer_of(self, graph: Graph, node: fx.Node) -> fx.Node | None:
+        x = source(node)
+        return _layer_of(graph, x, len(shape(x)) - 1) if len(argument(node, 1)) == 1 else None
 
 
 def _layer_of(graph: Graph, value: fx.Node, axis: int) -> fx.Node | None:
@@ -85,3 +111,4 @@ def _center(graph: Graph, layer: fx.Node) -> None:
 
 
 REWRITE = CenterBeforeVariance()
+OF_LAYER = CenterLayerBeforeVariance()

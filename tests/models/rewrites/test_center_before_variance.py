@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from edgedeploy.models.rewrites.center_before_variance import REWRITE
+from edgedeploy.models.rewrites.center_before_variance import OF_LAYER, REWRITE
 
 from .tools import rewritten
 
@@ -59,25 +59,24 @@ class NormOfLayer(nn.Module):
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_the_mean_comes_off_the_layer_that_the_norm_alone_reads(bias: bool) -> None:
-    done = rewritten(REWRITE, NormOfLayer(bias=bias), (2, 3, 8, 8))
+    done = rewritten(OF_LAYER, NormOfLayer(bias=bias), (2, 3, 8, 8))
     assert (done.count("mean"), done.count("sub")) == (1, 0)
     assert done.error() < 1e-5
-
-
-def test_a_layer_that_is_read_elsewhere_keeps_its_mean() -> None:
-    done = rewritten(REWRITE, NormOfLayer(twice=True), (2, 3, 8, 8))
-    assert (done.count("mean"), done.count("sub")) == (2, 1)
-
-
-def test_a_norm_over_other_values_than_a_layers_outputs_takes_their_mean() -> None:
-    done = rewritten(REWRITE, nn.Sequential(nn.Conv2d(3, 6, 1), nn.LayerNorm(8)), (2, 3, 8, 8))
-    assert (done.count("mean"), done.count("sub")) == (2, 1)
-    linear = rewritten(REWRITE, nn.Sequential(nn.Linear(4, 6), nn.LayerNorm(6)), (2, 5, 4))
+    linear = rewritten(OF_LAYER, nn.Sequential(nn.Linear(4, 6), nn.LayerNorm(6)), (2, 5, 4))
     assert linear.count("sub") == 0
     assert linear.error() < 1e-5
 
 
-def test_a_layer_of_groups_keeps_its_mean() -> None:
-    done = rewritten(REWRITE, NormOfLayer(groups=3), (2, 3, 8, 8))
+def test_without_that_rewrite_the_layer_keeps_its_mean() -> None:
+    done = rewritten(REWRITE, NormOfLayer(), (2, 3, 8, 8))
     assert (done.count("mean"), done.count("sub")) == (2, 1)
-    assert done.error() < 1e-5
+
+
+@pytest.mark.parametrize(
+    "module",
+    [NormOfLayer(twice=True), NormOfLayer(groups=3), nn.Sequential(nn.Conv2d(3, 6, 1), nn.LayerNorm(8))],
+    ids=["read elsewhere", "groups", "another axis"],
+)
+def test_a_layer_whose_outputs_are_not_the_norms_alone_is_left_alone(module: nn.Module) -> None:
+    done = rewritten(OF_LAYER, module, (2, 3, 8, 8))
+    assert (done.applied, len(done.declined)) == (0, 1)
