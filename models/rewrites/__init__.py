@@ -24,7 +24,7 @@ The order matters for these:
 - `depthwise_transposed_conv_to_shuffle`, `transposed_conv_to_shuffle`, `crop_transposed_conv`: each takes what is left;
 - `mean_of_channels_last_map` after `adaptive_pool_to_fixed`, which leaves means;
 - `resize_to_fixed_size` before `nearest_to_gather` and `resize_to_products`: it drops resizes that change nothing;
-- `fold_hard_sigmoid_gate` before `resize_to_products`: it looks for the resize of a gate;
+- `fold_hard_sigmoid_gate` and `argmax_over_candidates` before `resize_to_products`: they look for resizes;
 - `fold_batch_norm` before `split_large_depthwise`: a norm folds into one convolution;
 - `fold_batch_norm` before `linear_to_conv`: a norm beside a linear layer folds into it before the layer changes;
 - `fold_batch_norm` before `hoist_channel_affine`: what is beside a layer folds into it, what is not may still be hoisted;
@@ -128,12 +128,12 @@ ALL: Registry[Rewrite] = Registry(
         softmax_over_rows.REWRITE,
         fuse_hard_activations.REWRITE,
         fold_hard_sigmoid_gate.REWRITE,
-        resize_to_products.REWRITE,
         gelu_to_tanh.REWRITE,
         permute_before_view.REWRITE,
         mean_of_channels_last_map.REWRITE,
         matmul_to_bmm.REWRITE,
         argmax_over_candidates.REWRITE,
+        resize_to_products.REWRITE,
         depthwise_by_columns.REWRITE,
         own_parameters.REWRITE,
     ),
