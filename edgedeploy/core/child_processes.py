@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import edgedeploy
@@ -56,10 +56,18 @@ def search_current_folder_last() -> None:
 
 
 def search_path() -> list[str]:
-    """The absolute folders that this process searches for packages, without the user's own folders."""
+    """The absolute folders that this process searches for packages, without the user's own folders.
+
+    Nor those inside an installed package, which onnxruntime adds for itself when its quantizer is imported.
+    """
     script = getattr(sys.modules.get("__main__"), "__file__", None)
     of_the_user = {Path.cwd().resolve()} | ({Path(script).resolve().parent} if script else set())
-    return [entry for entry in sys.path if Path(entry).is_absolute() and Path(entry).resolve() not in of_the_user]
+    entries = [entry for entry in sys.path if Path(entry).is_absolute() and Path(entry).resolve() not in of_the_user]
+    return [entry for entry in entries if not _is_inside_a_package(Path(entry), entries)]
+
+
+def _is_inside_a_package(folder: Path, entries: Sequence[str]) -> bool:
+    return (folder / "__init__.py").is_file() and any(Path(entry) in folder.parents for entry in entries)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from edgedeploy.core.child_processes import child_environment, installed_module_command, module_command
+from edgedeploy.core.child_processes import (
+    child_environment,
+    installed_module_command,
+    module_command,
+    search_path,
+)
 
 HARMLESS_NAMES = ("ctypes", "platform", "numpy", "models", "tables", "site", "json")
 SHOWS = "edgedeploy.core.versions"
@@ -80,3 +85,14 @@ def test_the_command_in_an_artifacts_folder_runs_no_file_that_lies_there(folder_
     )
     assert done.returncode == 2
     assert "is not an artifact" in done.stderr
+
+
+def test_a_child_does_not_search_inside_a_package_that_put_itself_on_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = tmp_path / "package" / "inside"
+    inside.mkdir(parents=True)
+    (inside / "__init__.py").touch()
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path), str(inside)])
+    assert str(tmp_path) in search_path()
+    assert str(inside) not in search_path()
