@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edgedeploy.core.errors import UsageError
-from edgedeploy.core.storage.files import read_limited
+from edgedeploy.core.storage.config_file import config_paths, read_config
 from edgedeploy.core.storage.json_records import RecordInvalid, convert
 
 from .budgets import Budget, parse_budgets
 from .gates import Gates
-
-CONFIG = "edgedeploy.toml"
 
 
 @dataclass(frozen=True)
@@ -28,20 +25,12 @@ class Settings:
 
 def read_settings(start: Path | None = None) -> Settings:
     """The settings of the nearest edgedeploy.toml that has any. Raises UsageError, UnknownName."""
-    folder = (start or Path.cwd()).resolve()
-    for path in (parent / CONFIG for parent in (folder, *folder.parents)):
+    for path in config_paths(start):
         if path.is_file():
-            table = _table(path)
+            table = read_config(path)
             if "gates" in table or "budgets" in table:
                 return _settings(path, table)
     return Settings()
-
-
-def _table(path: Path) -> Mapping[str, Any]:
-    try:
-        return tomllib.loads(read_limited(path).decode())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path} cannot be read", details=[str(error)]) from None
 
 
 def _settings(path: Path, table: Mapping[str, Any]) -> Settings:

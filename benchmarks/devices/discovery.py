@@ -21,7 +21,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,12 +28,11 @@ from pathlib import Path
 from platformdirs import user_config_path
 
 from edgedeploy.core.errors import NoDevice, UnknownName, UsageError
-from edgedeploy.core.storage.files import read_limited
+from edgedeploy.core.storage.config_file import CONFIG, config_paths, read_config
 
 from .base import FoundDevice
 
 KINDS = ("local", "adb", "ssh", "qemu", "replay")
-CONFIG = "edgedeploy.toml"
 
 
 @dataclass(frozen=True)
@@ -74,8 +72,7 @@ def parse_device(text: str, aliases: Mapping[str, str] | None = None) -> DeviceN
 
 def read_aliases(start: Path | None = None) -> dict[str, str]:
     """The aliases of the nearest `edgedeploy.toml` that has any, else the user's. Raises UsageError for a broken file."""
-    folder = (start or Path.cwd()).resolve()
-    candidates = [parent / CONFIG for parent in (folder, *folder.parents)]
+    candidates = list(config_paths(start))
     with contextlib.suppress(RuntimeError):  # a user without a home folder, as containers have them
         candidates.append(user_config_path("edgedeploy") / CONFIG)
     for path in candidates:
@@ -85,10 +82,7 @@ def read_aliases(start: Path | None = None) -> dict[str, str]:
 
 
 def _aliases_in(path: Path) -> dict[str, str]:
-    try:
-        table = tomllib.loads(read_limited(path).decode()).get("devices", {})
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path} cannot be read", details=[str(error)]) from None
+    table = read_config(path).get("devices", {})
     if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
         raise UsageError(f"[devices] in {path} is not a table of names", hint='desk = "adb:R5CT10XYZ"')
     return table

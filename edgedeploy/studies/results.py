@@ -7,10 +7,10 @@ import functools
 import json
 import platform
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from edgedeploy.core.errors import UsageError
 from edgedeploy.core.storage.cache import key_of, locked
@@ -19,6 +19,11 @@ from edgedeploy.core.versions import versions
 
 T = TypeVar("T")
 
+# What studies write. Several may run at once, so that none of it tells whether the code is that of the commit.
+WRITTEN = (
+    "README.md", "docs/zoo.md", "docs/zoo.json", "docs/strangers.md", "docs/strangers.json", "docs/accuracy.md",
+    "docs/accuracy.json", "benchmarks/RESULTS.md", "benchmarks/versus.json",
+)  # fmt: skip
 PACKAGE = Path(__file__).parent.parent  # edgedeploy/
 
 
@@ -30,13 +35,9 @@ class Origin:
     machine: str = ""
 
     @classmethod
-    def here(cls, written: Sequence[str]) -> Origin:
-        """This code on this machine.
-
-        Args:
-            written: the files that the study writes, which may differ from the commit.
-        """
-        return cls(_commit(written), _machine_facts())
+    def here(cls) -> Origin:
+        """This code on this machine."""
+        return cls(_commit(), _machine_facts())
 
 
 UNKNOWN = Origin()
@@ -65,6 +66,24 @@ class RecordFile(Generic[T]):
         """Keeps one more."""
         with locked(self.path):
             write_record(self.path, dict(sorted({**self.read(), name: record}.items())))
+
+
+class Made(Protocol):
+    """An outcome that says where it was made."""
+
+    @property
+    def commit(self) -> str: ...
+
+    @property
+    def machine(self) -> str: ...
+
+
+def made_by(outcomes: Iterable[Made]) -> list[str]:
+    """A page's lines of where its figures are from: one for each machine, with the commits that were run there."""
+    commits: dict[str, dict[str, None]] = {}
+    for outcome in outcomes:
+        commits.setdefault(outcome.machine, {})[outcome.commit] = None
+    return [f"- commit {', '.join(found)}: {machine}" for machine, found in commits.items()]
 
 
 def figure_text(target: str, relative_error: float | None, sqnr_db: float | None, *, missed: bool) -> str:
@@ -109,8 +128,8 @@ def _machine_facts() -> str:
     return f"{machine}; Python {platform.python_version()}, {tools}"
 
 
-def _commit(written: Sequence[str]) -> str:
-    """Of this code, with a word where files differ from it; those that the study writes may."""
+def _commit() -> str:
+    """Of this code, with a word where files differ from it; those that studies write may."""
     root = str(PACKAGE.resolve().parent)
 
     def git(*arguments: str) -> str:
@@ -118,7 +137,7 @@ def _commit(written: Sequence[str]) -> str:
         return done.stdout.strip()
 
     try:
-        changed = git("status", "--short", "--", *(f":!{path}" for path in written))
+        changed = git("status", "--short", "--", *(f":!{path}" for path in WRITTEN))
         return git("rev-parse", "--short", "HEAD") + (" with changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not wanted:
         print(f"error: no network's name contains {options.only!r}", file=sys.stderr)
         return 2
-    study = Study(options.folder, Origin.here(written=("docs/accuracy.md", "docs/accuracy.json")))
+    study = Study(options.folder, Origin.here())
     book, reporter, bad = Book(RecordFile(options.results, Outcome), options.page), LineReporter(), 0
     if options.pretrained:
         for target in TARGETS:

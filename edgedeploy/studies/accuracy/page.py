@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from edgedeploy.core.results.evaluation import Estimate, Score
+from edgedeploy.studies.results import made_by
 
 from . import efficientnet_lite0
 from .cells import TARGETS, Outcome
@@ -65,8 +66,7 @@ def render(outcomes: Mapping[str, Outcome]) -> str:
     pretrained = [_pretrained_row(name, outcome) for name, outcome in outcomes.items() if _is_pretrained(name)]
     if pretrained:
         lines += [PRETRAINED, *PRETRAINED_COLUMNS, *pretrained, ""]
-    made_by = dict.fromkeys((o.commit, o.machine) for o in outcomes.values())
-    return "\n".join([*lines, *(f"- commit {commit}: {machine}" for commit, machine in made_by)]) + "\n"
+    return "\n".join([*lines, *made_by(outcomes.values())]) + "\n"
 
 
 def _is_pretrained(name: str) -> bool:

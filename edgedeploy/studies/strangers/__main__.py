@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = [network for network in everything if options.only in network.name]
     if not wanted:
         parser.error(f"no network's name contains {options.only!r}")
-    code, origin = current_code(), Origin.here(written=("docs/strangers.md", "docs/strangers.json"))
+    code, origin = current_code(), Origin.here()
     needs_timm = any(network.model.startswith("timm:") for network in wanted)
     found = packages(options.output.absolute() / "packages") if needs_timm else None
     results = RecordFile(options.results, Fate)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from edgedeploy.studies.results import figure_text
+from edgedeploy.studies.results import figure_text, made_by
 
 from .cells import TARGETS, Fate, Stranger
 
@@ -35,8 +35,7 @@ def render(fates: Mapping[str, Fate], networks: Sequence[Stranger]) -> str:
         lines.append(f"| {network.name} | " + " | ".join(texts) + " |")
     lines += ["", f"{len(rows)} of the study's {len(networks)} networks have run.", *_summary(rows), ""]
     lines += [f"{number}. {text.replace('|', '/')}" for text, number in notes.items()]
-    made = dict.fromkeys((fate.commit, fate.machine) for _, cells in rows for fate in cells.values())
-    return "\n".join([*lines, "", *(f"- commit {commit}: {machine}" for commit, machine in made)]) + "\n"
+    return "\n".join([*lines, "", *made_by(fate for _, cells in rows for fate in cells.values())]) + "\n"
 
 
 def _text(fate: Fate | None, target: str, notes: dict[str, int]) -> str:

@@ -44,9 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not wanted:
         print(f"error: no cell's name contains all of: {' '.join(options.only)}", file=sys.stderr)
         return 2
-    origin = Origin.here(
-        written=("benchmarks/RESULTS.md", "benchmarks/versus.json", "docs/zoo.md", "docs/zoo.json", "README.md")
-    )
+    origin = Origin.here()
     done: dict[Cell, Outcome] = {}
     with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()) as bar:
         task = bar.add_task(str(wanted[0]), total=len(wanted))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from edgedeploy.core.backends import BACKENDS as ALL_BACKENDS
+from edgedeploy.studies.results import made_by
 
 from .cells import BACKENDS, FORMATS, FORMS, FORMS_OF, NETWORKS, PROMISED, Cell, Outcome, Outcomes
 from .summary import LIMITS, MINIMA, Table, instructions, is_plain, latency
@@ -211,8 +212,7 @@ def _origins(outcomes: Outcomes) -> str:
         commits = [_commits(outcome for cell, outcome in cells.items() if kind(cell)) for kind in kinds]
         if cells:
             lines.append(_row([model, *commits]))
-    pairs = dict.fromkeys((outcome.commit, outcome.machine) for outcome in outcomes.values())
-    return "\n".join([*lines, "", *(f"- commit {commit}: {machine}" for commit, machine in pairs)])
+    return "\n".join([*lines, "", *made_by(outcomes.values())])
 
 
 def _commits(outcomes: Iterable[Outcome]) -> str:

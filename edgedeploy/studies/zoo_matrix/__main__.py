@@ -43,9 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = [cell for cell in everything if all(word in str(cell) for word in options.only)]
     if not wanted:
         parser.error(f"no cell's name contains all of: {' '.join(options.only)}")
-    origin = Origin.here(
-        written=("docs/zoo.md", "docs/zoo.json", "README.md", "benchmarks/RESULTS.md", "benchmarks/versus.json")
-    )
+    origin = Origin.here()
     results, outcomes = Results(options.results), dict[Cell, Outcome]()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn()) as bar:

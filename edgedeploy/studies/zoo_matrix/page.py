@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from edgedeploy.studies.results import figure_text
+from edgedeploy.studies.results import figure_text, made_by
 
 from .cells import TARGETS, Cell, Outcome
 
@@ -29,7 +29,12 @@ def render(outcomes: Mapping[Cell, Outcome]) -> str:
     if notes:
         lines += ["", *(f"[{number}] {text}" for text, number in notes.items())]
     done = [outcome for outcome in outcomes.values() if not outcome.error]
-    lines += ["", f"{len(done)} of {len(outcomes)} cells that were run have an artifact.", "", *_made_by(outcomes)]
+    lines += [
+        "",
+        f"{len(done)} of {len(outcomes)} cells that were run have an artifact.",
+        "",
+        *made_by(outcomes.values()),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -44,7 +49,15 @@ def into_readme(readme: str, outcomes: Mapping[Cell, Outcome]) -> str:
     if not (mark and end and own):
         return readme
     notes: dict[str, int] = {}
-    lines = [mark, "", *_table(own, notes), "", *(f"[{n}] {text}" for text, n in notes.items()), *_made_by(own), end]
+    lines = [
+        mark,
+        "",
+        *_table(own, notes),
+        "",
+        *(f"[{n}] {text}" for text, n in notes.items()),
+        *made_by(own.values()),
+        end,
+    ]
     return before + "\n".join(lines) + after
 
 
@@ -54,14 +67,6 @@ def _smallest_of_each_family(outcomes: Mapping[Cell, Outcome]) -> dict[Cell, Out
     for cell in outcomes:
         first.setdefault(cell.family, cell.model)
     return {cell: o for cell, o in outcomes.items() if cell.size is None and first[cell.family] == cell.model}
-
-
-def _made_by(outcomes: Mapping[Cell, Outcome]) -> list[str]:
-    """One line for each machine with the commits that were run there, in the order of the rows."""
-    commits: dict[str, dict[str, None]] = {}
-    for outcome in outcomes.values():
-        commits.setdefault(outcome.machine, {})[outcome.commit] = None
-    return [f"- commit {', '.join(found)}: {machine}" for machine, found in commits.items()]
 
 
 def _table(outcomes: Mapping[Cell, Outcome], notes: dict[str, int]) -> list[str]:
