@@ -21,6 +21,7 @@ from edgedeploy.core.backends import BACKENDS
 from edgedeploy.core.recipe import Observer
 from edgedeploy.core.spec import TensorSpec
 
+from .executorch_clamps import clamps_as_relu
 from .executorch_operators import graph_summary, operator_facts, operators_of
 from .job import ExportJob, Lowered, example_outputs, tensor_specs
 from .ranges import RangeEstimator
@@ -157,12 +158,22 @@ def _set_observers(prepared: Any, assignment: Assignment, default: Observer) -> 
 
 
 def _quantizer() -> Any:
-    """XNNPACK's quantizer, one scale per output channel, with minimum and maximum of activations."""
+    """XNNPACK's quantizer, one scale per output channel, with minimum and maximum of activations.
+
+    Clamps behind layers are ReLUs to it; see executorch_clamps.py.
+    """
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
         XNNPACKQuantizer,
         get_symmetric_quantization_config,
     )
     from torchao.quantization.pt2e import MinMaxObserver
+
+    class Quantizer(XNNPACKQuantizer):
+        """Takes a clamp behind a layer for a ReLU."""
+
+        def annotate(self, model: Any) -> Any:
+            with clamps_as_relu(model.graph):
+                return super().annotate(model)
 
     config = get_symmetric_quantization_config(is_per_channel=True)
     constructor = MinMaxObserver.with_args(eps=2**-12)
@@ -170,7 +181,7 @@ def _quantizer() -> Any:
         side: dataclasses.replace(getattr(config, side), observer_or_fake_quant_ctr=constructor)
         for side in ("input_activation", "output_activation")
     }
-    return XNNPACKQuantizer().set_global(dataclasses.replace(config, **activation))
+    return Quantizer().set_global(dataclasses.replace(config, **activation))
 
 
 def _integer_io(
