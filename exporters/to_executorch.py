@@ -22,6 +22,7 @@ from edgedeploy.core.recipe import Observer
 from edgedeploy.core.spec import TensorSpec
 
 from .executorch_operators import graph_summary, operator_facts, operators_of
+from .executorch_tables import table_partitioner, table_quantizer
 from .job import ExportJob, Lowered, example_outputs, tensor_specs
 from .ranges import RangeEstimator
 from .recipes import Assignment, assign, quantization_of
@@ -93,11 +94,10 @@ def _lower(job: ExportJob, module: Any, examples: tuple[Any, ...]) -> Any:
     """Writes the file; returns the GraphModule that is in it."""
     import executorch.exir
     import torch
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 
     with job.shared.quietly():
         program = torch.export.export(module, examples, strict=False)
-        edge = executorch.exir.to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
+        edge = executorch.exir.to_edge_transform_and_lower(program, partitioner=[table_partitioner()])
     with job.shared.quietly():
         job.path.write_bytes(edge.to_executorch().buffer)
     return edge.exported_program().graph_module
@@ -159,7 +159,6 @@ def _set_observers(prepared: Any, assignment: Assignment, default: Observer) -> 
 def _quantizer() -> Any:
     """XNNPACK's quantizer, one scale per output channel, with minimum and maximum of activations."""
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
-        XNNPACKQuantizer,
         get_symmetric_quantization_config,
     )
     from torchao.quantization.pt2e import MinMaxObserver
@@ -170,7 +169,7 @@ def _quantizer() -> Any:
         side: dataclasses.replace(getattr(config, side), observer_or_fake_quant_ctr=constructor)
         for side in ("input_activation", "output_activation")
     }
-    return XNNPACKQuantizer().set_global(dataclasses.replace(config, **activation))
+    return table_quantizer().set_global(dataclasses.replace(config, **activation))
 
 
 def _integer_io(
