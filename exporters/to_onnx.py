@@ -25,6 +25,7 @@ from edgedeploy.core.spec import TensorSpec
 
 from .job import ExportJob, Lowered, as_contiguous, example_outputs, tensor_specs
 from .onnx_operators import exported_paths, node_paths, operator_facts, operators_of
+from .onnx_passes.float_logits import float_logits
 from .onnx_passes.float_parameters import restore_float_parameters
 from .onnx_passes.gelu_to_gate import gelu_to_gate
 from .onnx_passes.own_biases import own_biases
@@ -179,6 +180,7 @@ def _quantize(
     restore_float_parameters(quantized, model)
     if quantization.format is NumberFormat.STATIC_INT8:
         record["gelu_error_steps"] = gelu_to_gate(quantized)
+        record["float_logits"] = float_logits(quantized)
     return quantized, record
 
 

@@ -30,6 +30,7 @@ The order matters for these:
 - `fold_batch_norm` before `hoist_channel_affine`: what is beside a layer folds into it, what is not may still be hoisted;
 - `split_qkv_projection` before `fold_layer_norm_affine`, and that before all that replace a layer norm;
 - `fuse_hard_activations` before `fold_hard_sigmoid_gate`: the second knows one spelling;
+- `wide_linear_to_conv` after all that look for linear layers;
 - `own_parameters` last: the others make layers of layers.
 """
 
@@ -75,11 +76,13 @@ from . import (
     pool1x1_to_stride,
     resize_to_fixed_size,
     resize_to_products,
+    silu_to_gate,
     softmax_over_rows,
     split_large_depthwise,
     split_qkv_projection,
     split_to_slices,
     transposed_conv_to_shuffle,
+    wide_linear_to_conv,
     window_shift_to_gather,
 )
 from .graph import capture, seeded_inputs
@@ -135,6 +138,8 @@ ALL: Registry[Rewrite] = Registry(
         argmax_over_candidates.REWRITE,
         resize_to_products.REWRITE,
         depthwise_by_columns.REWRITE,
+        wide_linear_to_conv.REWRITE,
+        silu_to_gate.REWRITE,
         own_parameters.REWRITE,
     ),
     name_of=str,
