@@ -27,7 +27,7 @@ from .executorch_tables import annotate_tables, table_partitioner
 from .job import ExportJob, Lowered, example_outputs, tensor_specs
 from .ranges import RangeEstimator
 from .recipes import Assignment, assign, quantization_of
-from .regions import DistributionTypes, DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
+from .regions import DistributionTypes, DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes, ResidualTypes
 
 # layer_norm is one operator, which the quantizer leaves in float; without it a mean is a layer
 REGION_TYPES = RegionTypes(
@@ -69,6 +69,13 @@ REGION_TYPES = RegionTypes(
         views=("aten.reshape.default", "aten.permute.default", "aten.transpose.int", "aten.slice.Tensor"),
         averages=("aten.mul.Tensor", "aten.sum.dim_IntList", "aten.mean.dim"),
         joins=("aten.cat.default", "aten.stack.default"),
+    ),
+    ResidualTypes(
+        norms=("aten.layer_norm.default",),
+        additions=("aten.add.Tensor",),
+        joins=("aten.cat.default",),
+        products=("aten.matmul.default", "aten.bmm.default"),
+        views=("aten.reshape.default", "aten.view.default", "aten.flatten.using_ints"),
     ),
 )
 
