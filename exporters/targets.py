@@ -93,8 +93,6 @@ LABEL_SELECTION = ("argmax_over_candidates",)
 HARD_SIGMOID_AS_CLIP = ("fold_hard_sigmoid_gate",)
 # ONNX Runtime's quantizer fails at these.
 GROUPED_TRANSPOSED = ("grouped_transposed_conv_to_shuffle",)
-# ONNX Runtime's int8 matrix product takes more Arm instructions than its convolution where there are many outputs.
-WIDE_LINEAR_TO_CONV = ("wide_linear_to_conv",)
 # For the GELUs that onnx_passes/gelu_to_gate.py leaves in float; in float networks the difference would be the largest
 # error.
 FLOAT_GELU = ("gelu_to_tanh",)
@@ -177,11 +175,9 @@ TARGETS: Registry[Target] = Registry(
             + HARD_SIGMOID_AS_CLIP
             + FLOAT_GELU
             + ROW_NORM
-            + GROUPED_TRANSPOSED
-            + WIDE_LINEAR_TO_CONV,
+            + GROUPED_TRANSPOSED,
             INT8_PARITY,
             x86_recipe=STATIC_UINT8_ACTIVATIONS,
-            only_for_arm=WIDE_LINEAR_TO_CONV,
         ),
         Target(
             "executorch-fp32",

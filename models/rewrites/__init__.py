@@ -30,7 +30,6 @@ The order matters for these:
 - `fold_batch_norm` before `hoist_channel_affine`: what is beside a layer folds into it, what is not may still be hoisted;
 - `split_qkv_projection` before `fold_layer_norm_affine`, and that before all that replace a layer norm;
 - `fuse_hard_activations` before `fold_hard_sigmoid_gate`: the second knows one spelling;
-- `wide_linear_to_conv` after all that look for linear layers;
 - `own_parameters` last: the others make layers of layers.
 """
 
@@ -82,7 +81,6 @@ from . import (
     split_qkv_projection,
     split_to_slices,
     transposed_conv_to_shuffle,
-    wide_linear_to_conv,
     window_shift_to_gather,
 )
 from .graph import capture, seeded_inputs
@@ -138,7 +136,6 @@ ALL: Registry[Rewrite] = Registry(
         argmax_over_candidates.REWRITE,
         resize_to_products.REWRITE,
         depthwise_by_columns.REWRITE,
-        wide_linear_to_conv.REWRITE,
         silu_to_gate.REWRITE,
         own_parameters.REWRITE,
     ),
