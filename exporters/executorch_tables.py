@@ -19,9 +19,12 @@ VIEWS = (
 )
 
 
-def table_quantizer() -> Any:
-    """XNNPACKQuantizer that quantizes TABLES too, where what they read and all that read them is int8 already."""
-    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer
+def annotate_tables(model: Any, quantizer: Any) -> None:
+    """Quantizes TABLES too, where what they read and all that read them is int8 already.
+
+    Args:
+        model: a captured network that the XNNPACKQuantizer `quantizer` has annotated.
+    """
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer_utils import propagate_annotation
     from torchao.quantization.pt2e.quantizer import (
         QuantizationAnnotation,
@@ -38,25 +41,19 @@ def table_quantizer() -> Any:
             for reader in node.users
         )
 
-    class TableQuantizer(XNNPACKQuantizer):
-        def annotate(self, model: Any) -> Any:
-            model = super().annotate(model)
-            for node in model.graph.nodes:
-                if str(node.target) not in TABLES or not (self.filter_fn is None or self.filter_fn(node)):
-                    continue
-                (source,) = node.all_input_nodes
-                before = source.meta.get(Q_ANNOTATION_KEY)
-                if before is None or before.output_qspec is None or not quantized_by_its_readers(node):
-                    continue
-                node.meta[Q_ANNOTATION_KEY] = QuantizationAnnotation(
-                    input_qspec_map={source: get_input_act_qspec(self.global_config)},
-                    output_qspec=get_output_act_qspec(self.global_config),
-                    _annotated=True,
-                )
-                propagate_annotation(model)  # views behind it share its scale
-            return model
-
-    return TableQuantizer()
+    for node in model.graph.nodes:
+        if str(node.target) not in TABLES or not (quantizer.filter_fn is None or quantizer.filter_fn(node)):
+            continue
+        (source,) = node.all_input_nodes
+        before = source.meta.get(Q_ANNOTATION_KEY)
+        if before is None or before.output_qspec is None or not quantized_by_its_readers(node):
+            continue
+        node.meta[Q_ANNOTATION_KEY] = QuantizationAnnotation(
+            input_qspec_map={source: get_input_act_qspec(quantizer.global_config)},
+            output_qspec=get_output_act_qspec(quantizer.global_config),
+            _annotated=True,
+        )
+        propagate_annotation(model)  # views behind it share its scale
 
 
 def table_partitioner() -> Any:

@@ -64,6 +64,7 @@ class Target:
 # For every target. Which of them apply depends on the network.
 COMMON = (
     "fold_constants",
+    "drop_identity",
     "drop_expand",
     "window_shift_to_gather",
     "collapse_permute_dims",

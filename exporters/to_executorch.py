@@ -21,12 +21,20 @@ from edgedeploy.core.backends import BACKENDS
 from edgedeploy.core.recipe import Observer
 from edgedeploy.core.spec import TensorSpec
 
+from .executorch_clamps import clamps_as_relu
 from .executorch_operators import graph_summary, operator_facts, operators_of
-from .executorch_tables import table_partitioner, table_quantizer
+from .executorch_tables import annotate_tables, table_partitioner
 from .job import ExportJob, Lowered, example_outputs, tensor_specs
 from .ranges import RangeEstimator
 from .recipes import Assignment, assign, quantization_of
-from .regions import DistributionTypes, DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
+from .regions import (
+    DistributionTypes,
+    DivisionTypes,
+    LabelSelectionTypes,
+    NormalizationTypes,
+    RegionTypes,
+    ResidualTypes,
+)
 
 # layer_norm is one operator, which the quantizer leaves in float; without it a mean is a layer
 REGION_TYPES = RegionTypes(
@@ -68,6 +76,13 @@ REGION_TYPES = RegionTypes(
         views=("aten.reshape.default", "aten.permute.default", "aten.transpose.int", "aten.slice.Tensor"),
         averages=("aten.mul.Tensor", "aten.sum.dim_IntList", "aten.mean.dim"),
         joins=("aten.cat.default", "aten.stack.default"),
+    ),
+    ResidualTypes(
+        norms=("aten.layer_norm.default",),
+        additions=("aten.add.Tensor",),
+        joins=("aten.cat.default",),
+        products=("aten.matmul.default", "aten.bmm.default"),
+        views=("aten.reshape.default", "aten.view.default", "aten.flatten.using_ints"),
     ),
 )
 
@@ -157,11 +172,22 @@ def _set_observers(prepared: Any, assignment: Assignment, default: Observer) -> 
 
 
 def _quantizer() -> Any:
-    """XNNPACK's quantizer, one scale per output channel, with minimum and maximum of activations."""
+    """XNNPACK's quantizer, one scale per output channel, with minimum and maximum of activations.
+
+    Clamps behind layers are ReLUs to it (executorch_clamps.py), and it knows more operators (executorch_tables.py).
+    """
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+        XNNPACKQuantizer,
         get_symmetric_quantization_config,
     )
     from torchao.quantization.pt2e import MinMaxObserver
+
+    class Quantizer(XNNPACKQuantizer):
+        def annotate(self, model: Any) -> Any:
+            with clamps_as_relu(model.graph):
+                model = super().annotate(model)
+            annotate_tables(model, self)
+            return model
 
     config = get_symmetric_quantization_config(is_per_channel=True)
     constructor = MinMaxObserver.with_args(eps=2**-12)
@@ -169,7 +195,7 @@ def _quantizer() -> Any:
         side: dataclasses.replace(getattr(config, side), observer_or_fake_quant_ctr=constructor)
         for side in ("input_activation", "output_activation")
     }
-    return table_quantizer().set_global(dataclasses.replace(config, **activation))
+    return Quantizer().set_global(dataclasses.replace(config, **activation))
 
 
 def _integer_io(

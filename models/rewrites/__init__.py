@@ -3,6 +3,7 @@
 The order matters for these:
 
 - `fold_constants` first: what remains depends on the input;
+- `drop_identity` before all that look at neighbours;
 - `window_shift_to_gather` and `split_qkv_projection` before `collapse_permute_dims`: they absorb permutes;
 - `split_qkv_projection` before `split_to_slices`, which takes what is left, and before `fold_attention_scale`, which needs
   a layer for q;
@@ -50,6 +51,7 @@ from . import (
     depthwise_by_columns,
     depthwise_transposed_conv_to_shuffle,
     drop_expand,
+    drop_identity,
     fold_attention_scale,
     fold_batch_norm,
     fold_constants,
@@ -90,6 +92,7 @@ ALL: Registry[Rewrite] = Registry(
     "rewrite",
     (
         fold_constants.REWRITE,
+        drop_identity.REWRITE,
         drop_expand.REWRITE,
         window_shift_to_gather.REWRITE,
         decompose_sdpa.REWRITE,
