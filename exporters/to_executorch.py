@@ -25,7 +25,14 @@ from .executorch_operators import graph_summary, operator_facts, operators_of
 from .job import ExportJob, Lowered, example_outputs, tensor_specs
 from .ranges import RangeEstimator
 from .recipes import Assignment, assign, quantization_of
-from .regions import DistributionTypes, DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes, ResidualTypes
+from .regions import (
+    DistributionTypes,
+    DivisionTypes,
+    LabelSelectionTypes,
+    NormalizationTypes,
+    RegionTypes,
+    ResidualTypes,
+)
 
 # layer_norm is one operator, which the quantizer leaves in float; without it a mean is a layer
 REGION_TYPES = RegionTypes(

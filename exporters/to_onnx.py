@@ -31,7 +31,14 @@ from .onnx_passes.own_biases import own_biases
 from .onnx_passes.softmax_ranges import float_readers, whole_ranges
 from .ranges import RangeEstimator
 from .recipes import Assignment, Quantization, assign, quantization_of
-from .regions import DistributionTypes, DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes, ResidualTypes
+from .regions import (
+    DistributionTypes,
+    DivisionTypes,
+    LabelSelectionTypes,
+    NormalizationTypes,
+    RegionTypes,
+    ResidualTypes,
+)
 
 OPSET = 20
 # LayerNormalization is one operator, with a float kernel

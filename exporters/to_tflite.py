@@ -28,7 +28,14 @@ from edgedeploy.core.storage.arrays import Mapped
 from .job import ExportJob, Lowered, as_contiguous
 from .ranges import RangeEstimator
 from .recipes import Assignment, Quantization, assign, quantization_of
-from .regions import DistributionTypes, DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes, ResidualTypes
+from .regions import (
+    DistributionTypes,
+    DivisionTypes,
+    LabelSelectionTypes,
+    NormalizationTypes,
+    RegionTypes,
+    ResidualTypes,
+)
 from .tflite_edits.editable_file import EditableFile
 from .tflite_edits.pads import pad_before_transpose
 from .tflite_edits.products import read_operands_by_columns
