@@ -64,6 +64,7 @@ class Target:
 # For every target. Which of them apply depends on the network.
 COMMON = (
     "fold_constants",
+    "drop_identity",
     "drop_expand",
     "window_shift_to_gather",
     "collapse_permute_dims",
@@ -93,6 +94,8 @@ LABEL_SELECTION = ("argmax_over_candidates",)
 HARD_SIGMOID_AS_CLIP = ("fold_hard_sigmoid_gate",)
 # ONNX Runtime's quantizer fails at these.
 GROUPED_TRANSPOSED = ("grouped_transposed_conv_to_shuffle",)
+# ONNX Runtime's int8 matrix product takes more Arm instructions than its convolution where there are many outputs.
+WIDE_LINEAR_TO_CONV = ("wide_linear_to_conv",)
 # For the GELUs that onnx_passes/gelu_to_gate.py leaves in float; in float networks the difference would be the largest
 # error.
 FLOAT_GELU = ("gelu_to_tanh",)
@@ -126,6 +129,8 @@ FLOAT_NORM = ("layer_norm_to_partial_sums",)
 # ONNX Runtime's Arm kernels copy or compute single values there; on x86 it has a kernel for depthwise convolutions.
 ONNX_FLOAT_DEPTHWISE = ("depthwise_by_columns",)
 ONNX_FLOAT_RESIZE = ("resize_to_products",)
+# XNNPACK's quantizer knows no SiLU, which would be float.
+INT8_SILU = ("silu_to_gate",)
 # XNNPACK's quantizer fails at these.
 SHARED_PARAMETERS = ("own_parameters",)
 
@@ -173,9 +178,11 @@ TARGETS: Registry[Target] = Registry(
             + HARD_SIGMOID_AS_CLIP
             + FLOAT_GELU
             + ROW_NORM
-            + GROUPED_TRANSPOSED,
+            + GROUPED_TRANSPOSED
+            + WIDE_LINEAR_TO_CONV,
             INT8_PARITY,
             x86_recipe=STATIC_UINT8_ACTIVATIONS,
+            only_for_arm=WIDE_LINEAR_TO_CONV,
         ),
         Target(
             "executorch-fp32",
@@ -188,7 +195,7 @@ TARGETS: Registry[Target] = Registry(
             "executorch-int8",
             _EXECUTORCH,
             STATIC_INT8,
-            EXECUTORCH + HARD_SIGMOID_AS_CLIP + CHANNELS_FIRST_NORM + INT8_NORM + SHARED_PARAMETERS,
+            EXECUTORCH + HARD_SIGMOID_AS_CLIP + CHANNELS_FIRST_NORM + INT8_NORM + INT8_SILU + SHARED_PARAMETERS,
             INT8_PARITY,
         ),
         Target("tflite-fp32", _TFLITE, FP32, TFLITE + FLOAT_TFLITE, FLOAT_PARITY),

@@ -21,11 +21,20 @@ from edgedeploy.core.backends import BACKENDS
 from edgedeploy.core.recipe import Observer
 from edgedeploy.core.spec import TensorSpec
 
+from .executorch_clamps import clamps_as_relu
 from .executorch_operators import graph_summary, operator_facts, operators_of
+from .executorch_tables import annotate_tables, table_partitioner
 from .job import ExportJob, Lowered, example_outputs, tensor_specs
 from .ranges import RangeEstimator
 from .recipes import Assignment, assign, quantization_of
-from .regions import DistributionTypes, DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
+from .regions import (
+    DistributionTypes,
+    DivisionTypes,
+    LabelSelectionTypes,
+    NormalizationTypes,
+    RegionTypes,
+    ResidualTypes,
+)
 
 # layer_norm is one operator, which the quantizer leaves in float; without it a mean is a layer
 REGION_TYPES = RegionTypes(
@@ -68,6 +77,13 @@ REGION_TYPES = RegionTypes(
         averages=("aten.mul.Tensor", "aten.sum.dim_IntList", "aten.mean.dim"),
         joins=("aten.cat.default", "aten.stack.default"),
     ),
+    ResidualTypes(
+        norms=("aten.layer_norm.default",),
+        additions=("aten.add.Tensor",),
+        joins=("aten.cat.default",),
+        products=("aten.matmul.default", "aten.bmm.default"),
+        views=("aten.reshape.default", "aten.view.default", "aten.flatten.using_ints"),
+    ),
 )
 
 
@@ -93,11 +109,10 @@ def _lower(job: ExportJob, module: Any, examples: tuple[Any, ...]) -> Any:
     """Writes the file; returns the GraphModule that is in it."""
     import executorch.exir
     import torch
-    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 
     with job.shared.quietly():
         program = torch.export.export(module, examples, strict=False)
-        edge = executorch.exir.to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
+        edge = executorch.exir.to_edge_transform_and_lower(program, partitioner=[table_partitioner()])
     with job.shared.quietly():
         job.path.write_bytes(edge.to_executorch().buffer)
     return edge.exported_program().graph_module
@@ -157,12 +172,22 @@ def _set_observers(prepared: Any, assignment: Assignment, default: Observer) -> 
 
 
 def _quantizer() -> Any:
-    """XNNPACK's quantizer, one scale per output channel, with minimum and maximum of activations."""
+    """XNNPACK's quantizer, one scale per output channel, with minimum and maximum of activations.
+
+    Clamps behind layers are ReLUs to it (executorch_clamps.py), and it knows more operators (executorch_tables.py).
+    """
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
         XNNPACKQuantizer,
         get_symmetric_quantization_config,
     )
     from torchao.quantization.pt2e import MinMaxObserver
+
+    class Quantizer(XNNPACKQuantizer):
+        def annotate(self, model: Any) -> Any:
+            with clamps_as_relu(model.graph):
+                model = super().annotate(model)
+            annotate_tables(model, self)
+            return model
 
     config = get_symmetric_quantization_config(is_per_channel=True)
     constructor = MinMaxObserver.with_args(eps=2**-12)
@@ -170,7 +195,7 @@ def _quantizer() -> Any:
         side: dataclasses.replace(getattr(config, side), observer_or_fake_quant_ctr=constructor)
         for side in ("input_activation", "output_activation")
     }
-    return XNNPACKQuantizer().set_global(dataclasses.replace(config, **activation))
+    return Quantizer().set_global(dataclasses.replace(config, **activation))
 
 
 def _integer_io(

@@ -25,13 +25,21 @@ from edgedeploy.core.spec import TensorSpec
 
 from .job import ExportJob, Lowered, as_contiguous, example_outputs, tensor_specs
 from .onnx_operators import exported_paths, node_paths, operator_facts, operators_of
+from .onnx_passes.float_logits import float_logits
 from .onnx_passes.float_parameters import restore_float_parameters
 from .onnx_passes.gelu_to_gate import gelu_to_gate
 from .onnx_passes.own_biases import own_biases
 from .onnx_passes.softmax_ranges import float_readers, whole_ranges
 from .ranges import RangeEstimator
 from .recipes import Assignment, Quantization, assign, quantization_of
-from .regions import DistributionTypes, DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
+from .regions import (
+    DistributionTypes,
+    DivisionTypes,
+    LabelSelectionTypes,
+    NormalizationTypes,
+    RegionTypes,
+    ResidualTypes,
+)
 
 OPSET = 20
 # LayerNormalization is one operator, with a float kernel
@@ -62,6 +70,13 @@ REGION_TYPES = RegionTypes(
         views=("Reshape", "Transpose", "Slice", "Unsqueeze", "Squeeze", "Expand"),
         averages=("Mul", "ReduceSum", "ReduceMean"),
         joins=("Concat",),
+    ),
+    ResidualTypes(
+        norms=("LayerNormalization", "InstanceNormalization"),
+        additions=("Add",),
+        joins=("Concat",),
+        products=("MatMul",),
+        views=("Reshape",),
     ),
 )
 
@@ -179,6 +194,7 @@ def _quantize(
     restore_float_parameters(quantized, model)
     if quantization.format is NumberFormat.STATIC_INT8:
         record["gelu_error_steps"] = gelu_to_gate(quantized)
+        record["float_logits"] = float_logits(quantized)
     return quantized, record
 
 

@@ -28,7 +28,14 @@ from edgedeploy.core.storage.arrays import Mapped
 from .job import ExportJob, Lowered, as_contiguous
 from .ranges import RangeEstimator
 from .recipes import Assignment, Quantization, assign, quantization_of
-from .regions import DistributionTypes, DivisionTypes, LabelSelectionTypes, NormalizationTypes, RegionTypes
+from .regions import (
+    DistributionTypes,
+    DivisionTypes,
+    LabelSelectionTypes,
+    NormalizationTypes,
+    RegionTypes,
+    ResidualTypes,
+)
 from .tflite_edits.activations import drop_implied_activations
 from .tflite_edits.editable_file import EditableFile
 from .tflite_edits.pads import pad_before_transpose
@@ -69,6 +76,13 @@ REGION_TYPES = RegionTypes(
         views=("RESHAPE", "TRANSPOSE", "SLICE", "STRIDED_SLICE"),
         averages=("MUL", "SUM", "MEAN"),
         joins=("CONCATENATION", "PACK"),
+    ),
+    ResidualTypes(
+        norms=(),
+        additions=("ADD",),
+        joins=("CONCATENATION",),
+        products=("BATCH_MATMUL",),
+        views=("RESHAPE",),
     ),
 )
 

@@ -95,6 +95,7 @@ class Region(Enum):
     NORMALIZATION = "normalization"  # from the squares of an L2 norm or a LayerNorm to the last product with its scale
     DIVISION = "division"  # quotients of computed values, their divisors, and the matrix products that are divided
     DISTRIBUTION = "distribution"  # softmax that is no attention, or is masked: its values need more than 256 steps
+    RESIDUAL = "residual"  # additions whose sums only norms and further such additions read
     LABEL_SELECTION = "label_selection"  # from the last layer with weights to the class labels
 
 

@@ -27,7 +27,7 @@ from edgedeploy.core.measurement import InstructionProfile, Measurement, Profile
 from edgedeploy.core.parity import worst
 from edgedeploy.core.reporter import NullReporter, Reporter
 from edgedeploy.core.results.paired import PairedComparison
-from edgedeploy.core.storage.files import is_replaceable, write_atomically
+from edgedeploy.core.storage.files import check_file_writable, is_replaceable, write_atomically
 
 from .measuring.options import BenchKeywords, BenchOptions
 from .measuring.recorded import as_recorded, line_of
@@ -187,6 +187,9 @@ def open_for(options: BenchOptions, rows: Rows, line: RecordedOptions) -> Iterat
     from edgedeploy.benchmarks.executors import open_executor
     from edgedeploy.benchmarks.recording.recorder import Recorder
 
+    for destination in (options.json_file, options.record):
+        if destination:
+            check_file_writable(Path(destination))
     executor: Executor | None = None
     recorder = Recorder(options.record_names) if options.record else None
     try:

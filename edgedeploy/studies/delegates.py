@@ -4,8 +4,8 @@
 
 - **LiteRT**: which operators a delegate took, and how many partitions there are (operators.json, written at the export from
   the loaded interpreter).
-- **ONNX Runtime**: which operators are left in float in the graph that it has optimized. On x86 only for uint8 activations
-  (`--tune-for x86`), since its rules for int8 are those for Arm.
+- **ONNX Runtime**: which operators are left in float in the graph that it has optimized for the kind of CPU that the
+  artifact was made for: here, or on an emulated Arm phone.
 - **ExecuTorch**: partitions are in the file; here no operator that the rules know to be taken without a condition may be
   outside, and none that they do not know inside.
 
@@ -18,7 +18,7 @@ import platform
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,10 +63,11 @@ def agreement(artifact: Artifact) -> Agreement | None:
         real = (graph.delegates or 0) if graph is not None else 0
         return Agreement(str(artifact), len(facts), tuple(refused ^ outside), (len(found.partitions), real))
     recipe = manifest.provenance.recipe.name
-    on_arm = platform.machine() in ("aarch64", "arm64")
-    if recipe == FP32.name or not (on_arm or recipe == STATIC_UINT8_ACTIVATIONS.name):
+    if recipe == FP32.name:
         return None
-    predicted, real_types = Counter(row.type for row in found.refused), left_in_float(artifact.path)
+    here = platform.machine() in ("aarch64", "arm64") or recipe == STATIC_UINT8_ACTIVATIONS.name
+    real_types = left_in_float(artifact.path) if here else left_in_float_on_arm(artifact)
+    predicted = Counter(row.type for row in found.refused)
     wrong = (predicted - real_types) + (real_types - predicted)
     return Agreement(str(artifact), found.operators, tuple(wrong.elements()))
 
@@ -83,9 +84,25 @@ def left_in_float(path: Path) -> Counter[str]:
         options.optimized_model_filepath = str(optimized)
         onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
         nodes = onnx.load(str(optimized)).graph.node
+    return _float_types(path, ((node.name, node.op_type) for node in nodes))
+
+
+def left_in_float_on_arm(artifact: Artifact) -> Counter[str]:
+    """The same of the operators that run on an emulated Arm phone, from their profile there."""
+    from edgedeploy.pipeline.bench import bench
+
+    (row,) = bench([artifact], device="qemu", profile=True)
+    assert row.instruction_profile is not None, "an emulated CPU was asked for the profile"
+    return _float_types(artifact.path, ((op.name, op.type) for op in row.instruction_profile.operators))
+
+
+def _float_types(path: Path, operators: Iterable[tuple[str, str]]) -> Counter[str]:
+    import onnx
+
+    in_file = {node.name for node in onnx.load(str(path), load_external_data=False).graph.node}
     other = {*onnx_rules.MOVES, *onnx_rules.FUSED, onnx_rules.QUANTIZE, onnx_rules.DEQUANTIZE, "QGemm"}
-    # a hard swish is divided by then into two operators without names
-    types = [node.op_type if node.name else {"HardSigmoid": "HardSwish"}.get(node.op_type, "QLinear") for node in nodes]
+    # a hard swish is divided by then into two operators that the file does not have
+    types = [type if name in in_file else {"HardSigmoid": "HardSwish"}.get(type, "QLinear") for name, type in operators]
     return Counter(
         type for type in types if type not in other and not type.startswith("QLinear") and "Integer" not in type
     )

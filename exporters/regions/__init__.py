@@ -15,6 +15,7 @@ from .division import DivisionTypes, division
 from .label_selection import LabelSelectionTypes, label_selection
 from .normalization import NormalizationTypes, normalization
 from .operator import Operator
+from .residual import ResidualTypes, residual
 
 __all__ = [
     "DistributionTypes",
@@ -23,6 +24,7 @@ __all__ = [
     "NormalizationTypes",
     "Operator",
     "RegionTypes",
+    "ResidualTypes",
     "find_regions",
 ]
 
@@ -35,6 +37,7 @@ class RegionTypes:
     label_selection: LabelSelectionTypes
     division: DivisionTypes
     distribution: DistributionTypes
+    residual: ResidualTypes
 
 
 def find_regions(operators: Sequence[Operator], types: RegionTypes) -> dict[Hashable, Region]:
@@ -46,10 +49,13 @@ def find_regions(operators: Sequence[Operator], types: RegionTypes) -> dict[Hash
         operators: the graph, in an order in which it can run.
     """
     regions = dict.fromkeys(label_selection(operators, types.label_selection), Region.LABEL_SELECTION)
-    for key in normalization(operators, types.normalization):
+    norms = normalization(operators, types.normalization)
+    for key in norms:
         regions.setdefault(key, Region.NORMALIZATION)
     for key in division(operators, types.division):
         regions.setdefault(key, Region.DIVISION)
     for key in distributions(operators, types.distribution):
         regions.setdefault(key, Region.DISTRIBUTION)
+    for key in residual(operators, types.residual, norms):
+        regions.setdefault(key, Region.RESIDUAL)
     return regions

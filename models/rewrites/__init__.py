@@ -3,6 +3,7 @@
 The order matters for these:
 
 - `fold_constants` first: what remains depends on the input;
+- `drop_identity` before all that look at neighbours;
 - `window_shift_to_gather` and `split_qkv_projection` before `collapse_permute_dims`: they absorb permutes;
 - `split_qkv_projection` before `split_to_slices`, which takes what is left, and before `fold_attention_scale`, which needs
   a layer for q;
@@ -30,6 +31,7 @@ The order matters for these:
 - `fold_batch_norm` before `hoist_channel_affine`: what is beside a layer folds into it, what is not may still be hoisted;
 - `split_qkv_projection` before `fold_layer_norm_affine`, and that before all that replace a layer norm;
 - `fuse_hard_activations` before `fold_hard_sigmoid_gate`: the second knows one spelling;
+- `wide_linear_to_conv` after all that look for linear layers;
 - `own_parameters` last: the others make layers of layers.
 """
 
@@ -50,6 +52,7 @@ from . import (
     depthwise_by_columns,
     depthwise_transposed_conv_to_shuffle,
     drop_expand,
+    drop_identity,
     fold_attention_scale,
     fold_batch_norm,
     fold_constants,
@@ -75,11 +78,13 @@ from . import (
     pool1x1_to_stride,
     resize_to_fixed_size,
     resize_to_products,
+    silu_to_gate,
     softmax_over_rows,
     split_large_depthwise,
     split_qkv_projection,
     split_to_slices,
     transposed_conv_to_shuffle,
+    wide_linear_to_conv,
     window_shift_to_gather,
 )
 from .graph import capture, seeded_inputs
@@ -89,6 +94,7 @@ ALL: Registry[Rewrite] = Registry(
     "rewrite",
     (
         fold_constants.REWRITE,
+        drop_identity.REWRITE,
         drop_expand.REWRITE,
         window_shift_to_gather.REWRITE,
         decompose_sdpa.REWRITE,
@@ -135,6 +141,8 @@ ALL: Registry[Rewrite] = Registry(
         argmax_over_candidates.REWRITE,
         resize_to_products.REWRITE,
         depthwise_by_columns.REWRITE,
+        wide_linear_to_conv.REWRITE,
+        silu_to_gate.REWRITE,
         own_parameters.REWRITE,
     ),
     name_of=str,

@@ -178,15 +178,29 @@ def _open_for_writing(path: Path) -> int:
 
 def check_writable(folder: Path) -> None:
     """Finds out before the work whether its result could be written. Raises OutputFailed."""
-    existing = folder.absolute()
+    existing = Path(os.path.realpath(folder))
     with output_errors(folder):
         while not existing.exists():
+            if existing.is_symlink():  # what realpath leaves unresolved leads to itself
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(existing))
             existing = existing.parent
         if not existing.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(existing))
         probe = existing / f".edgedeploy-{secrets.token_hex(4)}.tmp"
         probe.touch()
         probe.unlink()
+
+
+def check_file_writable(path: Path) -> None:
+    """Finds out before the work whether `write_atomically` could write its result there. Raises OutputFailed."""
+    with output_errors(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if path.exists():
+            if not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return
+    check_writable(Path(os.path.realpath(path)).parent)
 
 
 def remove_unfinished() -> None:

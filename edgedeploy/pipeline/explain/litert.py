@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from edgedeploy.exporters.operators.arithmetic import Arithmetic
 from edgedeploy.exporters.tflite_file import read_graph, read_tree
 from edgedeploy.exporters.tflite_operators import arithmetic_of
 
-from .litert_rules import Operator, Tensor, refusal_of
+from .litert_rules import MAX_RANK, Operator, Tensor, refusal_of
 
 
 @dataclass(frozen=True)
@@ -107,18 +107,22 @@ def _tensor(tensor: Any, data: Any, dtype: str) -> Tensor:
     scales, zeros = (
         (None, None) if tensor.quantization is None else (tensor.quantization.scale, tensor.quantization.zeroPoint)
     )
+    shape = tuple(int(side) for side in tensor.shape) if tensor.shape is not None else ()
+    constant = data is not None and len(data) > 0
+    short = constant and dtype == "int32" and len(shape) == 1 and shape[0] <= MAX_RANK
     return Tensor(
         dtype,
-        tuple(int(side) for side in tensor.shape) if tensor.shape is not None else (),
+        shape,
         () if scales is None else tuple(float(scale) for scale in scales),
         () if zeros is None else tuple(int(zero) for zero in zeros),
         tensor.quantization.quantizedDimension if tensor.quantization is not None else 0,
-        data is not None and len(data) > 0,
+        constant,
+        tuple(int(value) for value in np.frombuffer(bytes(data), "<i4")) if short else (),
     )
 
 
 def _as_constant(tensor: Tensor) -> Tensor:
-    return Tensor(tensor.dtype, tensor.shape, tensor.scales, tensor.zero_points, tensor.axis, constant=True)
+    return replace(tensor, constant=True)
 
 
 def _bytes(dtype: str, shape: Sequence[int]) -> int:

@@ -27,6 +27,7 @@ class Tensor:
     Attributes:
         scales, zero_points: one for all or one for each channel along `axis`; empty where it is not quantized.
         constant: its values are in the file.
+        integers: the values of a short constant vector of int32, such as strides; () for all others.
     """
 
     dtype: str
@@ -35,6 +36,7 @@ class Tensor:
     zero_points: tuple[int, ...] = ()
     axis: int = 0
     constant: bool = False
+    integers: tuple[int, ...] = ()
 
     @property
     def rank(self) -> int:
@@ -336,6 +338,9 @@ def _strided_slice(op: Operator) -> Refusal | None:
     options = op.options
     if options is not None and (options.ellipsisMask or options.newAxisMask or options.shrinkAxisMask):
         return Refusal("option", "it adds or drops a dimension")
+    strides = op.inputs[3] if len(op.inputs) > 3 else None
+    if strides is not None and any(stride != 1 for stride in strides.integers):
+        return Refusal("option", f"its strides are {', '.join(map(str, strides.integers))}; the delegate takes 1 only")
     return _with_constants("its begin", "its end", "its stride")(op)
 
 

@@ -80,6 +80,22 @@ def test_a_file_in_the_place_of_a_folder_is_told_before_the_work(tmp_path: Path)
         files.check_writable(tmp_path / "file" / "artifacts")
 
 
+def test_a_link_to_itself_is_told_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OutputFailed, match="loop"):
+        files.check_writable(tmp_path / "loop" / "artifacts")
+
+
+def test_a_file_that_cannot_be_written_is_told_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for wrong in (tmp_path, tmp_path / "file" / "rows.json"):
+        with pytest.raises(OutputFailed, match="folder"):
+            files.check_file_writable(wrong)
+    for right in (tmp_path / "file", tmp_path / "new" / "rows.json", Path("/dev/null")):
+        files.check_file_writable(right)
+    assert names(tmp_path) == ["file"]
+
+
 def test_a_folder_without_permission_is_told_before_the_work(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     was = os.geteuid()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -28,7 +29,11 @@ def weights(*shape: int, zero: int = 0) -> Tensor:
 BIAS = Tensor("int32", (4,), (0.01,) * 4, (0,) * 4, constant=True)
 SHAPE = Tensor("int32", (2,), constant=True)
 PRODUCT = SimpleNamespace(adjX=False, adjY=False)
+CORNER = Tensor("int32", (4,), constant=True, integers=(0, 0, 0, 0))
+EVERY, EVERY_SECOND = (replace(CORNER, integers=steps) for steps in ((1, 1, 1, 1), (1, 2, 2, 1)))
+NO_MASKS = SimpleNamespace(ellipsisMask=0, newAxisMask=0, shrinkAxisMask=0)
 TAKEN = [
+    Operator("STRIDED_SLICE", (real(), CORNER, CORNER, EVERY), (real(),), NO_MASKS),
     Operator("CONV_2D", (int8(), weights(4, 3, 3, 4), BIAS), (int8(),)),
     Operator("CONV_2D", (real(), real(4, 3, 3, 4, constant=True), real(4, constant=True)), (real(),)),
     Operator("GELU", (real(),), (real(),)),
@@ -52,6 +57,7 @@ REFUSED = [
     ("scale", Operator("RESHAPE", (int8(scale=0.1), SHAPE), (int8(scale=0.2),))),
     ("constant", Operator("FULLY_CONNECTED", (real(4, 4), real(4, 4)), (real(4, 4),))),
     ("constant", Operator("CONV_2D", (real(), real(4, 3, 3, 4), real(4, constant=True)), (real(),))),
+    ("option", Operator("STRIDED_SLICE", (real(), CORNER, CORNER, EVERY_SECOND), (real(1, 4, 4, 4),), NO_MASKS)),
     ("rank", Operator("RELU", (real(1, 1, 1, 1, 1, 1, 4),), (real(1, 1, 1, 1, 1, 1, 4),))),
     ("shape", Operator("CONV_2D", (real(), real(4, 3, 3, 4, constant=True)), (real(),))),
     ("shape", Operator("CONCATENATION", (real(),) * 6, (real(),))),
