@@ -1,10 +1,13 @@
 """Corrects the biases of layers for what rounding adds to their outputs on average.
 
-Rounded weights and inputs move the mean of a layer's output: all values of a channel by the same amount, which the next
-layers carry on. The network runs twice side by side on the samples, in float and with the layers' weights and inputs
-rounded to int8, and each layer's bias takes the difference of the two means in each channel before the next layer runs.
+Rounded weights move the mean of a layer's output: all values of a channel by the same amount, which the next layers carry
+on. It is the more the fewer weights a channel has and the larger its inputs' mean is: most in depthwise layers behind a
+ReLU. The network runs in float on the samples; each layer's bias takes the difference of the means in each channel that its
+rounded weights make on these inputs. What earlier layers do to the inputs is not corrected again: on images unlike the
+samples that would be wrong (EfficientNet-Lite0 by ONNX Runtime, calibrated on other photographs: 17.0 dB without, 19.6 dB
+with corrections of both, 21.3 dB with these).
 
-After Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction, 2019, section 4.2 and appendix D
+After Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction, 2019, section 4.2
 (https://arxiv.org/abs/1906.04721).
 """
 
@@ -29,36 +32,25 @@ def correct_bias(module: fx.GraphModule, samples: Sequence[Inputs], recipe: Quan
     graph = Graph(module)
     last_use = {source: node for node in graph.graph.nodes for source in node.all_input_nodes}
     exact: dict[fx.Node, Values] = {}
-    rounded: dict[fx.Node, Values] = {}
     inputs = iter(zip(*samples, strict=True))
     corrections: dict[fx.Node, Tensor] = {}
     for node in graph.graph.nodes:
         if node.op == "output":
             break
         if node.op == "placeholder":
-            exact[node] = rounded[node] = [x.clone() for x in next(inputs)]
+            exact[node] = [x.clone() for x in next(inputs)]
         elif node.op == "get_attr":
-            constant = graph.constant(node)
-            exact[node] = rounded[node] = [constant] * len(samples)
-        elif is_layer(graph, node) and _is_int8(recipe, node):
-            exact[node] = _run(node, exact, len(samples))
-            low, high = _range(exact[node.all_input_nodes[0]])
-            rounding = _rounding(low, high)
-            inputs_and_weight = {
-                **rounded,
-                node.all_input_nodes[0]: [rounding(x) for x in rounded[node.all_input_nodes[0]]],
-                node.args[1]: [_rounded_weight(weight_of(graph, node))] * len(samples),
-            }
-            outputs = _run(node, inputs_and_weight, len(samples))
-            axis = 1 if node.target in CONVOLUTIONS else outputs[0].ndim - 1
-            corrections[node] = _mean(exact[node], axis) - _mean(outputs, axis)
-            view = [-1 if side == axis else 1 for side in range(outputs[0].ndim)]
-            rounded[node] = [output + corrections[node].view(view) for output in outputs]
+            exact[node] = [graph.constant(node)] * len(samples)
         else:
-            exact[node], rounded[node] = _run(node, exact, len(samples)), _run(node, rounded, len(samples))
+            exact[node] = _run(node, exact, len(samples))
+            if is_layer(graph, node) and _is_int8(recipe, node):
+                rounded_weight = [_rounded_weight(weight_of(graph, node))] * len(samples)
+                rounded = _run(node, {**exact, node.args[1]: rounded_weight}, len(samples))
+                axis = 1 if node.target in CONVOLUTIONS else rounded[0].ndim - 1
+                corrections[node] = _mean(exact[node], axis) - _mean(rounded, axis)
         for source in node.all_input_nodes:
             if last_use[source] is node:
-                del exact[source], rounded[source]
+                del exact[source]
     for node, correction in corrections.items():
         bias = graph.constant(argument(node, 2))
         corrected = correction if bias is None else bias + correction
@@ -83,18 +75,6 @@ def _run(node: fx.Node, values: dict[Any, Values], count: int) -> Values:
         return target(*args, **kwargs)
 
     return [at(index) for index in range(count)]
-
-
-def _range(values: Sequence[Tensor]) -> tuple[float, float]:
-    """The smallest and largest value, with 0 among them."""
-    return min(0.0, *(float(v.min()) for v in values)), max(0.0, *(float(v.max()) for v in values))
-
-
-def _rounding(low: float, high: float) -> Callable[[Tensor], Tensor]:
-    """Rounds to the 256 values of int8 in a range."""
-    step = (high - low) / 255 or 1.0
-    zero = round(low / step)
-    return lambda x: ((x / step).round() - zero).clamp(0, 255).add(zero) * step
 
 
 def _rounded_weight(weight: Tensor) -> Tensor:

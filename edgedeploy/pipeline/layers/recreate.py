@@ -14,6 +14,7 @@ import numpy as np
 from edgedeploy.core.artifact import NHWC, Artifact, Golden
 from edgedeploy.core.errors import ArtifactInvalid, UsageError
 from edgedeploy.core.parity import Array
+from edgedeploy.core.recipe import Preparation
 from edgedeploy.core.reporter import Reporter
 from edgedeploy.core.spec import TensorSpec
 from edgedeploy.pipeline.export import ExportOptions, stages
@@ -49,9 +50,9 @@ def rewritten_network(artifact: Artifact, golden: Golden, source: NetworkSource,
     """
     manifest = artifact.manifest
     provenance = manifest.provenance
-    if provenance.recipe.prepare:
+    if Preparation.EQUALIZE_CHANNELS in provenance.recipe.prepare:
         raise UsageError(
-            f"{artifact} cannot be compared with its network: its recipe has changed weights before quantization",
+            f"{artifact} cannot be compared with its network: its recipe has equalized channels before quantization",
             details=[f"recipe {provenance.recipe}: tensors on the way have other scales than the network's"],
             hint="compare it with a float file that was exported alike: verify --layers FLOAT INT8",
         )

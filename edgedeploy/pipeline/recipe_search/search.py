@@ -156,17 +156,23 @@ class _Search:
             if tried.noise < (1 - HELPFUL) * best.noise:
                 best = tried
         self._base = self._trials(_without(Preparation.CORRECT_BIAS, best.recipe))
+        if self._base.noise < best.noise:  # the plain recipe has the step, and it does not help here
+            best = self._base
         self._corrects = best is not self._base
         self._note_preparations(plain, best)
         return best
 
     def _note_preparations(self, plain: Trial, last: Trial) -> None:
-        """Writes the path up to a recipe without exceptions, with the preparations that it has."""
+        """Writes the path up to a recipe without exceptions: the preparations that it has more and less."""
         self._path.clear()
         self._note("plain", plain)
-        steps = last.recipe.prepare
-        for count, step in enumerate(steps, start=1):
-            self._note(step.value, self._trials(replace(last.recipe, prepare=steps[:count])))
+        recipe = plain.recipe
+        for step in (step for step in last.recipe.prepare if step not in plain.recipe.prepare):
+            recipe = _with(step, recipe)
+            self._note(step.value, self._trials(recipe))
+        for step in (step for step in plain.recipe.prepare if step not in last.recipe.prepare):
+            recipe = _without(step, recipe)
+            self._note(f"without {step.value}", self._trials(recipe))
 
     def _measure_blocks(self, base: Trial) -> None:
         """Fills in the sensitivities, from the outermost blocks inwards."""
@@ -233,12 +239,14 @@ class _Search:
         return best, chosen
 
     def _try_exceptions(self, base: Trial, exceptions: Sequence[Sensitivity]) -> Trial:
-        """The recipe with these exceptions; with corrected biases if these help and the goal is missed without."""
+        """The recipe with these exceptions; with corrected biases if these help, and are the plain recipe's or needed."""
         blocks = [found.block for found in exceptions]
         recipe = base.recipe.excluding(*blocks)
+        if self._corrects and Preparation.CORRECT_BIAS in self._trials.target.recipe.prepare:
+            recipe = _with(Preparation.CORRECT_BIAS, recipe)
         with self._reporter.stage(f"try {len(blocks)} exception{'s' if len(blocks) > 1 else ''}"):
             tried = self._trials(recipe)
-            if self._corrects and not self._options.is_met(tried):
+            if self._corrects and tried.recipe.prepare == base.recipe.prepare and not self._options.is_met(tried):
                 corrected = self._trials(_with(Preparation.CORRECT_BIAS, recipe))
                 tried = min(tried, corrected, key=lambda trial: trial.noise)
         return tried

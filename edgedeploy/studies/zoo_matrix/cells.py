@@ -40,8 +40,8 @@ OTHER_SIZES: dict[str, tuple[tuple[int, int], ...]] = {
 SHARED = (
     "core/*.py", "core/recipes/*.py", "core/recipes/*.toml", "data/*.py", "pipeline/export/*.py",
     "pipeline/verification.py", "models/layers.py", "models/loading/*.py", "models/adapters/*.py",
-    "models/rewrites/*.py", "exporters/job.py", "exporters/targets.py", "exporters/recipes.py", "exporters/ranges.py",
-    "exporters/operators/*.py", "exporters/regions/*.py",
+    "models/preparation/*.py", "models/rewrites/*.py", "exporters/job.py", "exporters/targets.py", "exporters/recipes.py",
+    "exporters/ranges.py", "exporters/operators/*.py", "exporters/regions/*.py",
 )  # fmt: skip
 
 

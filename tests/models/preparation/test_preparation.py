@@ -108,7 +108,7 @@ def test_what_is_not_homogeneous_is_left_alone() -> None:
 
 def test_a_recipe_that_asks_for_nothing_changes_nothing() -> None:
     module = capture(networks()["plain"].eval(), samples()[0])
-    assert prepared_for(STATIC_INT8, module, samples()) is module
+    assert prepared_for(dataclasses.replace(STATIC_INT8, prepare=()), module, samples()) is module
 
 
 def test_corrected_biases_restore_the_mean_that_rounding_moved() -> None:

@@ -106,9 +106,9 @@ def test_layers_are_added_until_the_goal_is_met() -> None:
 def test_a_preparation_that_is_enough_makes_exceptions_needless() -> None:
     trials = InventedTrials({**EVEN, "head": 0.1}, MACS, {Preparation.EQUALIZE_CHANNELS: 0.01})
     found = found_in(trials, 25)
-    assert found.recipe.prepare == (Preparation.EQUALIZE_CHANNELS,)
+    assert set(found.recipe.prepare) == set(Preparation)
     assert exceptions_of(found) == []
-    assert found.record.exports == 2
+    assert found.record.exports == 3
 
 
 def test_a_preparation_that_does_not_help_is_left_out() -> None:
