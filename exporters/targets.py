@@ -139,7 +139,7 @@ FLOAT_XNNPACK = ("pad_output_channels",)
 FLOAT_TFLITE = (*FLOAT_XNNPACK, "center_layer_before_variance")
 
 # In float a step is one channel, and the zeros of the pairs cost more than the positions.
-INT8_XNNPACK = ("merge_stem_columns",)
+INT8_XNNPACK = ("merge_stem_columns", "join_depthwise_parts")
 
 TFLITE = EVERYWHERE + CHANNEL_AFFINE + LINEAR_TO_CONV + HARD_SIGMOID_AS_CLIP + TFLITE_OPERATORS
 
