@@ -55,7 +55,7 @@ class JoinDepthwiseParts(Rewrite):
         return any(value.target == aten.conv2d.default for value in node.args[0])  # type: ignore[union-attr]
 
     def check(self, graph: Graph, node: fx.Node) -> Plan:
-        parts = [_part(graph, value) for value in node.args[0]]  # type: ignore[union-attr]
+        parts = [_part(graph, value) for value in node.args[0]]  # type: ignore[union-attr, arg-type]
         if len({part.x for part in parts}) > 1:
             raise RewriteRefused("its parts are of more than one map")
         ends = [0, *(part.end for part in parts)]

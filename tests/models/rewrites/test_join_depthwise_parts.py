@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -26,7 +27,7 @@ class Parts(nn.Module):
         return torch.cat(parts[::-1] if self.backwards else parts, 1)
 
 
-def depthwise(channels: int, kernel: int = 3, *, bias: bool = True, dilation: int = 1, **options: int) -> nn.Conv2d:
+def depthwise(channels: int, kernel: int = 3, *, bias: bool = True, dilation: int = 1, **options: Any) -> nn.Conv2d:
     padding = options.pop("padding", dilation * (kernel // 2))
     return nn.Conv2d(
         channels, channels, kernel, padding=padding, groups=channels, bias=bias, dilation=dilation, **options
