@@ -94,8 +94,6 @@ LABEL_SELECTION = ("argmax_over_candidates",)
 HARD_SIGMOID_AS_CLIP = ("fold_hard_sigmoid_gate",)
 # ONNX Runtime's quantizer fails at these.
 GROUPED_TRANSPOSED = ("grouped_transposed_conv_to_shuffle",)
-# ONNX Runtime's int8 matrix product takes more Arm instructions than its convolution where there are many outputs.
-WIDE_LINEAR_TO_CONV = ("wide_linear_to_conv",)
 # For the GELUs that onnx_passes/gelu_to_gate.py leaves in float; in float networks the difference would be the largest
 # error.
 FLOAT_GELU = ("gelu_to_tanh",)
@@ -141,7 +139,7 @@ FLOAT_XNNPACK = ("pad_output_channels",)
 FLOAT_TFLITE = (*FLOAT_XNNPACK, "center_layer_before_variance")
 
 # In float a step is one channel, and the zeros of the pairs cost more than the positions.
-INT8_XNNPACK = ("merge_stem_columns",)
+INT8_XNNPACK = ("merge_stem_columns", "join_depthwise_parts")
 
 TFLITE = EVERYWHERE + CHANNEL_AFFINE + LINEAR_TO_CONV + HARD_SIGMOID_AS_CLIP + TFLITE_OPERATORS
 
@@ -178,11 +176,9 @@ TARGETS: Registry[Target] = Registry(
             + HARD_SIGMOID_AS_CLIP
             + FLOAT_GELU
             + ROW_NORM
-            + GROUPED_TRANSPOSED
-            + WIDE_LINEAR_TO_CONV,
+            + GROUPED_TRANSPOSED,
             INT8_PARITY,
             x86_recipe=STATIC_UINT8_ACTIVATIONS,
-            only_for_arm=WIDE_LINEAR_TO_CONV,
         ),
         Target(
             "executorch-fp32",

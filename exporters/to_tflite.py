@@ -12,7 +12,7 @@ import dataclasses
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from .regions import (
     RegionTypes,
     ResidualTypes,
 )
+from .tflite_edits.activations import drop_implied_activations
 from .tflite_edits.editable_file import EditableFile
 from .tflite_edits.pads import pad_before_transpose
 from .tflite_edits.products import read_operands_by_columns
@@ -118,16 +119,16 @@ def _float_file(job: ExportJob) -> FloatFile:
         import litert_torch
 
         litert_torch.convert(job.module.eval(), job.example_inputs).export(str(path))
-    model = _edited(path.read_bytes())
+    model = _edited(path.read_bytes(), pad_before_transpose, read_operands_by_columns)
     path.write_bytes(model)
     graph = read_graph(model)
     return FloatFile(path, graph, module_paths(graph, job.module))
 
 
-def _edited(model: bytes) -> bytes:
-    """The file with what the converter leaves to improve for the delegate."""
+def _edited(model: bytes, *edits: Callable[[EditableFile], int]) -> bytes:
+    """The file with what the converter or the quantizer leaves to improve for the delegate."""
     file = EditableFile(read_tree(model))
-    if not sum(edit(file) for edit in (pad_before_transpose, read_operands_by_columns)):
+    if not sum(edit(file) for edit in edits):
         return model
     file.drop_unread()
     return written(file.tree)
@@ -153,6 +154,8 @@ def _quantize(
                 job.path.write_bytes(source.path.read_bytes())
                 return []
         worker.quantize(ranges).export_model(str(job.path), overwrite=True)
+        if quantization.is_static:
+            job.path.write_bytes(_edited(job.path.read_bytes(), drop_implied_activations))
         settings: Any = worker.get_quantization_recipe()
     return [{name: str(value) for name, value in rule.items()} for rule in settings]
 

@@ -53,7 +53,7 @@ def residual(operators: Iterable[Operator], types: ResidualTypes, norms: Collect
         of_it = [reader for value in op.outputs for reader in readers.get(value, [])]
         if of_it and all(reader.key in norms or reader.type in types.norms or reader.key in region for reader in of_it):
             region.add(op.key)
-    return _without_lone_views(graph, region, readers, types)
+    return _without_lone_parts(graph, region, readers, types, norms)
 
 
 def _is_bias(addition: Operator, producers: dict[Hashable, Operator], types: ResidualTypes) -> bool:
@@ -61,23 +61,35 @@ def _is_bias(addition: Operator, producers: dict[Hashable, Operator], types: Res
     return len(computed) == 1 and computed[0].type in types.products
 
 
-def _without_lone_views(
-    graph: list[Operator], region: set[Hashable], readers: dict[Hashable, list[Operator]], types: ResidualTypes
+def _without_lone_parts(
+    graph: list[Operator],
+    region: set[Hashable],
+    readers: dict[Hashable, list[Operator]],
+    types: ResidualTypes,
+    norms: Collection[Hashable],
 ) -> list[Hashable]:
-    """The region without what only moves a layer's results: views and joins with no addition of it before them.
+    """The region without what is no stream, in the graph's order, and with the norms of one operator that read it.
 
-    A join stays where an addition of it reads its result. Norms of one operator that read a sum are added, since a
-    quantizer may round what they read.
+    An addition stays where it reads another one of the region, a constant, or what a norm reads too; between the results
+    of two layers, such as the parts of a convolution, it would cost a conversion. Views stay behind an addition that
+    does, joins before one. A quantizer may round what a norm reads, so that norms are in the region as well.
     """
+    produced = {value for op in graph for value in op.outputs}
     additions = {op.key for op in graph if op.key in region and op.type in types.additions}
+
+    def read_by_norm(value: Hashable) -> bool:
+        return any(reader.key in norms or reader.type in types.norms for reader in readers.get(value, []))
+
     after: set[Hashable] = set()
     found = []
     for op in graph:
+        computed = [value for value in op.inputs if value in produced]
+        reads_sum = bool(after.intersection(computed))
         is_joined = op.type in types.joins and any(
             reader.key in additions for value in op.outputs for reader in readers.get(value, [])
         )
-        reads_sum = bool(after.intersection(op.inputs))
-        if op.key in region and (op.key in additions or is_joined or reads_sum):
+        is_stream = op.key in additions and (len(computed) == 1 or any(map(read_by_norm, computed)))
+        if op.key in region and (is_stream or is_joined or reads_sum):
             found.append(op.key)
             after |= set(op.outputs)
         elif op.type in types.norms and reads_sum:

@@ -1,1 +1,1 @@
-"""Changes to a float .tflite file before it is quantized, each in a file of its own; editable_file.py is what they use."""
+"""Changes to a .tflite file before or after it is quantized, each in a file of its own; editable_file.py is their tool."""

@@ -26,12 +26,12 @@ The order matters for these:
 - `mean_of_channels_last_map` after `adaptive_pool_to_fixed`, which leaves means;
 - `resize_to_fixed_size` before `nearest_to_gather` and `resize_to_products`: it drops resizes that change nothing;
 - `fold_hard_sigmoid_gate` and `argmax_over_candidates` before `resize_to_products`: they look for resizes;
-- `fold_batch_norm` before `split_large_depthwise`: a norm folds into one convolution;
+- `split_to_slices` before `join_depthwise_parts`, which reads slices;
+- `fold_batch_norm` before `join_depthwise_parts` and `split_large_depthwise`: a norm folds into one convolution;
 - `fold_batch_norm` before `linear_to_conv`: a norm beside a linear layer folds into it before the layer changes;
 - `fold_batch_norm` before `hoist_channel_affine`: what is beside a layer folds into it, what is not may still be hoisted;
 - `split_qkv_projection` before `fold_layer_norm_affine`, and that before all that replace a layer norm;
 - `fuse_hard_activations` before `fold_hard_sigmoid_gate`: the second knows one spelling;
-- `wide_linear_to_conv` after all that look for linear layers;
 - `own_parameters` last: the others make layers of layers.
 """
 
@@ -62,6 +62,7 @@ from . import (
     fuse_hard_activations,
     gelu_to_tanh,
     hoist_channel_affine,
+    join_depthwise_parts,
     l2_norm_to_rsqrt,
     layer_norm_to_instance_norm,
     layer_norm_to_products,
@@ -84,7 +85,6 @@ from . import (
     split_qkv_projection,
     split_to_slices,
     transposed_conv_to_shuffle,
-    wide_linear_to_conv,
     window_shift_to_gather,
 )
 from .graph import capture, seeded_inputs
@@ -118,6 +118,7 @@ ALL: Registry[Rewrite] = Registry(
         transposed_conv_to_shuffle.REWRITE,
         transposed_conv_to_shuffle.GROUPED,
         crop_transposed_conv.REWRITE,
+        join_depthwise_parts.REWRITE,
         split_large_depthwise.CUT_INPUTS,
         split_large_depthwise.CUT_OUTPUTS,
         merge_patch_columns.REWRITE,
@@ -141,7 +142,6 @@ ALL: Registry[Rewrite] = Registry(
         argmax_over_candidates.REWRITE,
         resize_to_products.REWRITE,
         depthwise_by_columns.REWRITE,
-        wide_linear_to_conv.REWRITE,
         silu_to_gate.REWRITE,
         own_parameters.REWRITE,
     ),

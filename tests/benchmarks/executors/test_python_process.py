@@ -52,7 +52,7 @@ def test_the_counted_runs_are_as_many_as_asked_for(doubles: Path) -> None:
 
 def test_min_secs_adds_runs_and_max_secs_ends_them(doubles: Path) -> None:
     longer = run_in_python("onnxruntime", doubles, [ones()], RunOptions(num_runs=1, min_secs=0.2))
-    assert sum(longer.samples_ns) < 0.2e9
+    assert sum(longer.samples_ns[:-1]) < 0.2e9  # the last one may begin before the time is up and end after it
     assert len(longer.samples_ns) > 100
     shorter = run_in_python("onnxruntime", doubles, [ones()], RunOptions(num_runs=10**9, min_secs=0, max_secs=0.2))
     assert 1 <= len(shorter.samples_ns) < 10**9

@@ -37,15 +37,30 @@ def test_a_bias_behind_a_matrix_product_is_no_addition_of_a_stream() -> None:
 
 
 def test_what_only_moves_the_results_of_a_layer_stays_in_int8() -> None:
-    lines = ("a = Conv x w", "r = Reshape a shape", "b = Conv x w2", "s = Reshape b shape")
+    lines = (
+        "a = Conv x w",
+        "r = Reshape a shape",
+        "m = LayerNormalization r g b",
+        "b = Conv m w2",
+        "s = Reshape b shape",
+    )
     assert region(*lines, "y = Add r s", "t = Reshape y shape", "n = LayerNormalization t g b") == ["y", "t", "n"]
-    assert region(*lines, "n = LayerNormalization r g b") == []
+    assert region(*lines, "n = LayerNormalization s g b") == []
+
+
+def test_a_sum_of_two_layers_that_no_norm_reads_before_stays_in_int8() -> None:
+    assert region("a = Conv x w", "c = Conv x w2", "y = Add a c", "n = LayerNormalization y g b") == []
 
 
 def test_a_norm_of_several_operators_is_found_by_its_region() -> None:
     lines = (
-        "y = FULLY_CONNECTED x w",
-        "a = ADD x0 y",
+        "x = FULLY_CONNECTED x0 w0",
+        "o = MEAN x axis",
+        "p = SQUARED_DIFFERENCE x o",
+        "u = MEAN p axis",
+        "s = RSQRT u",
+        "y = FULLY_CONNECTED s w",
+        "a = ADD x y",
         "m = MEAN a axis",
         "d = SUB a m",
         "q = MUL d d",
@@ -60,5 +75,5 @@ def test_a_norm_of_several_operators_is_found_by_its_region() -> None:
 
 
 def test_a_sum_that_is_transposed_before_its_norm_stays_in_int8() -> None:
-    lines = ("a = Conv x w", "b = Conv a w2", "y = Add a b", "t = Transpose y", "n = LayerNormalization t g b")
-    assert region(*lines) == []
+    lines = ("a = Conv x w", "m = LayerNormalization a g b", "b = Conv m w2", "y = Add a b", "t = Transpose y")
+    assert region(*lines, "n = LayerNormalization t g b") == []

@@ -124,6 +124,12 @@ def test_corrected_biases_restore_the_mean_that_rounding_moved() -> None:
     assert abs(float(added[1])) < 0.02
 
 
+def test_layers_that_read_negative_values_are_not_corrected() -> None:
+    module = capture(nn.Conv2d(4, 2, 1).eval(), (torch.rand(SHAPE),))
+    inputs = [(torch.rand(SHAPE, generator=torch.Generator().manual_seed(seed)) - 0.1,) for seed in range(8)]
+    assert torch.equal(prepared_for(CORRECTED, module, inputs)(*inputs[0]), module(*inputs[0]))
+
+
 def test_layers_that_stay_in_float_are_not_corrected() -> None:
     module = capture(networks()["plain"].eval(), samples()[0])
     in_float = dataclasses.replace(FP32, prepare=(Preparation.CORRECT_BIAS,))
