@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from edgedeploy.core.child_processes import search_current_folder_last
-from edgedeploy.core.errors import EdgedeployError
+from edgedeploy.core.errors import EdgedeployError, OutputFailed
 from edgedeploy.core.storage.files import NO_SPACE, explain_os_error
 from edgedeploy.core.versions import EDGEDEPLOY_VERSION
 
@@ -93,6 +93,9 @@ def main() -> None:
     except BrokenPipeError:
         _discard_stdout()
         sys.exit(0)
+    except MemoryError as error:
+        hint = "end other programs, or take a smaller input size or fewer --jobs"
+        _fail(error, OutputFailed("this machine, or a limit of the shell, has too little memory", hint=hint), settings)
     except Exception as error:
         if isinstance(error, OSError) and (error.filename is not None or error.errno in NO_SPACE):
             _discard_stdout()

@@ -124,3 +124,9 @@ def test_numbers_out_of_bounds_are_wrong_use(options: tuple[str, ...], tmp_path:
     assert done.returncode == 2, done.stderr
     assert options[-2].lstrip("-") in done.stderr or "is not an input size" in done.stderr
     assert time.monotonic() - start < 30
+
+
+def test_too_little_memory_is_no_bug() -> None:
+    done = run("targets", program=BUG.replace("ZeroDivisionError('a\\x1b[31m bug')", "MemoryError"))
+    assert done.returncode == 3
+    assert "too little memory" in done.stderr
