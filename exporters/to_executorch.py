@@ -21,9 +21,9 @@ from edgedeploy.core.backends import BACKENDS
 from edgedeploy.core.recipe import Observer
 from edgedeploy.core.spec import TensorSpec
 
-from .executorch_clamps import clamps_as_relu
 from .executorch_operators import graph_summary, operator_facts, operators_of
-from .executorch_tables import annotate_tables, table_partitioner
+from .executorch_quantizer import quantizer
+from .executorch_quantizer.tables import table_partitioner
 from .job import ExportJob, Lowered, example_outputs, tensor_specs
 from .ranges import RangeEstimator
 from .recipes import Assignment, assign, quantization_of
@@ -123,14 +123,14 @@ def _quantize(job: ExportJob) -> tuple[Any, dict[str, Any], tuple[str, ...]]:
     import torch
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-    quantizer = _quantizer()
+    annotator = quantizer()
     with job.shared.quietly():
         program = torch.export.export(job.module, job.example_inputs, strict=False)
         captured = program.module(check_guards=False)
         assignment = assign(operators_of(captured.graph), job.recipe, REGION_TYPES)
         in_float = set(assignment.in_float)
-        quantizer.set_filter_function(lambda node: node.name not in in_float)
-        prepared = prepare_pt2e(captured, quantizer)
+        annotator.set_filter_function(lambda node: node.name not in in_float)
+        prepared = prepare_pt2e(captured, annotator)
         _set_observers(prepared, assignment, job.recipe.rules[0].observer)
     with job.shared.quietly(), torch.no_grad():
         for sample in job.calibration:
@@ -169,33 +169,6 @@ def _set_observers(prepared: Any, assignment: Assignment, default: Observer) -> 
         if wanted is not Observer.MIN_MAX:
             observer.__class__ = RangeObserver
             observer.estimator = RangeEstimator(wanted)
-
-
-def _quantizer() -> Any:
-    """XNNPACK's quantizer, one scale per output channel, with minimum and maximum of activations.
-
-    Clamps behind layers are ReLUs to it (executorch_clamps.py), and it knows more operators (executorch_tables.py).
-    """
-    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
-        XNNPACKQuantizer,
-        get_symmetric_quantization_config,
-    )
-    from torchao.quantization.pt2e import MinMaxObserver
-
-    class Quantizer(XNNPACKQuantizer):
-        def annotate(self, model: Any) -> Any:
-            with clamps_as_relu(model.graph):
-                model = super().annotate(model)
-            annotate_tables(model, self)
-            return model
-
-    config = get_symmetric_quantization_config(is_per_channel=True)
-    constructor = MinMaxObserver.with_args(eps=2**-12)
-    activation = {
-        side: dataclasses.replace(getattr(config, side), observer_or_fake_quant_ctr=constructor)
-        for side in ("input_activation", "output_activation")
-    }
-    return Quantizer().set_global(dataclasses.replace(config, **activation))
 
 
 def _integer_io(

@@ -69,7 +69,9 @@ def query(store: HistoryStore, sql: str) -> tuple[list[str], list[tuple[Any, ...
     connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
     try:
         cursor = connection.execute(sql)
-        return [column[0] for column in cursor.description or ()], cursor.fetchall()
+        if cursor.description is None:
+            raise sqlite3.ProgrammingError("it asks for nothing")
+        return [column[0] for column in cursor.description], cursor.fetchall()
     except sqlite3.Error as error:
         reason = f"it took more than {QUERY_LIMIT_S:g} s" if str(error) == "interrupted" else str(error)
         raise UsageError(

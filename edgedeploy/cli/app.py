@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from edgedeploy.core.child_processes import search_current_folder_last
-from edgedeploy.core.errors import EdgedeployError
+from edgedeploy.core.errors import EdgedeployError, OutputFailed
 from edgedeploy.core.storage.files import NO_SPACE, explain_os_error
 from edgedeploy.core.versions import EDGEDEPLOY_VERSION
 
@@ -21,6 +21,7 @@ from .bug_report import EXIT_BUG, report_bug
 from .commands import artifacts, bench, devices, evaluate, explain, history, verdicts, zoo
 from .interrupts import Stopped, end_at_once, handle_signals
 
+LONGEST_LINE = 2000  # of an error: what a user's code or a tool says may be of any length
 HELP = """Ship vision networks on Arm CPUs: rewrite, lower, verify and measure them.
 
 Results go to stdout, progress and warnings to stderr. Exit codes: 0 success, 1 a regression or a failed parity, 2 wrong
@@ -93,7 +94,12 @@ def main() -> None:
     except BrokenPipeError:
         _discard_stdout()
         sys.exit(0)
-    except Exception as error:
+    except MemoryError as error:
+        hint = "end other programs, or take a smaller input size or fewer --jobs"
+        _fail(error, OutputFailed("this machine, or a limit of the shell, has too little memory", hint=hint), settings)
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # a user's network may raise what is no Exception
         if isinstance(error, OSError) and (error.filename is not None or error.errno in NO_SPACE):
             _discard_stdout()
             _fail(error, explain_os_error(error), settings)
@@ -123,7 +129,10 @@ def open_closed_streams() -> None:
 def _fail(error: Exception, explained: EdgedeployError, settings: Settings) -> None:
     if settings.debug:
         traceback.print_exception(error)
-    print(f"error: {explained}", file=sys.stderr)
+    shortened = (
+        f"{line[:LONGEST_LINE]} ..." if len(line) > LONGEST_LINE else line for line in str(explained).split("\n")
+    )
+    print("error:", "\n".join(shortened), file=sys.stderr)
     sys.exit(explained.exit_code)
 
 

@@ -27,8 +27,9 @@ from edgedeploy.core.measurement import InstructionProfile, Measurement, Profile
 from edgedeploy.core.parity import worst
 from edgedeploy.core.reporter import NullReporter, Reporter
 from edgedeploy.core.results.paired import PairedComparison
-from edgedeploy.core.storage.files import check_file_writable, is_replaceable, write_atomically
+from edgedeploy.core.storage.files import is_replaceable, write_atomically
 
+from .destinations import check_destinations
 from .measuring.options import BenchKeywords, BenchOptions
 from .measuring.recorded import as_recorded, line_of
 from .verification import HostReference, parity_of, workload_of
@@ -187,9 +188,7 @@ def open_for(options: BenchOptions, rows: Rows, line: RecordedOptions) -> Iterat
     from edgedeploy.benchmarks.executors import open_executor
     from edgedeploy.benchmarks.recording.recorder import Recorder
 
-    for destination in (options.json_file, options.record):
-        if destination:
-            check_file_writable(Path(destination))
+    check_destinations([Path(file) for file in (options.json_file, options.record) if file])
     executor: Executor | None = None
     recorder = Recorder(options.record_names) if options.record else None
     try:

@@ -3,7 +3,7 @@
     silu(x) = x * sigmoid(x)
 
 ExecuTorch's quantizer knows no SiLU: its input is dequantized, and sigmoid and product run in float. Apart, the product is
-an int8 operator, and the sigmoid a table (exporters/executorch_tables.py).
+an int8 operator, and the sigmoid a table (exporters/executorch_quantizer/tables.py).
 """
 
 from __future__ import annotations

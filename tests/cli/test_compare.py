@@ -121,3 +121,13 @@ def test_records_of_before_the_verdicts_are_read(tmp_path: Path) -> None:
     (tmp_path / "old.json").write_text(json.dumps(record))
     assert compare(tmp_path / "old.json", tmp_path / "a.json")[1] is None
     assert Measurement.from_json(encode(record["measurements"][0])).verdict is None
+
+
+def test_a_figure_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
+    base = result_file(tmp_path / "base.json", 1.0)
+    for field, value in (("size_bytes", 10**400), ("size_bytes", -1), ("load_ns", 2**63)):
+        record = json.loads(base.read_text())
+        record["measurements"][0][field] = value
+        (tmp_path / "bad.json").write_text(json.dumps(record))
+        error = compare(base, tmp_path / "bad.json")[1]
+        assert "a size or time is negative, or has more than 64 bits" in str(error)

@@ -124,3 +124,24 @@ def test_numbers_out_of_bounds_are_wrong_use(options: tuple[str, ...], tmp_path:
     assert done.returncode == 2, done.stderr
     assert options[-2].lstrip("-") in done.stderr or "is not an input size" in done.stderr
     assert time.monotonic() - start < 30
+
+
+def test_too_little_memory_is_no_bug() -> None:
+    done = run("targets", program=BUG.replace("ZeroDivisionError('a\\x1b[31m bug')", "MemoryError"))
+    assert done.returncode == 3
+    assert "too little memory" in done.stderr
+
+
+def test_what_is_no_exception_is_reported_without_a_traceback(tmp_path: Path) -> None:
+    program = BUG.replace("raise ZeroDivisionError('a\\x1b[31m bug')", "raise type('Odd', (BaseException,), {})('odd')")
+    done = run("targets", program=program, EDGEDEPLOY_CACHE_DIR=str(tmp_path))
+    assert done.returncode == 70
+    assert "Traceback" not in done.stderr
+    assert "error: Odd: odd" in done.stderr
+
+
+def test_an_error_of_any_length_fits_a_terminal() -> None:
+    raised = "raise __import__('edgedeploy.core.errors').core.errors.UsageError('x' * 9999)"
+    done = run("targets", program=BUG.replace("raise ZeroDivisionError('a\\x1b[31m bug')", raised))
+    assert done.returncode == 2
+    assert len(done.stderr) < 2100

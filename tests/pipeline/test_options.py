@@ -23,6 +23,8 @@ def test_keywords_and_fields_have_the_same_names_and_types(keywords: type, recor
     [
         ({"threads": ()}, "--threads takes whole numbers from 1"),
         ({"threads": (1, 0)}, "--threads takes whole numbers from 1"),
+        ({"threads": 4}, "threads is a list of numbers, not 4"),
+        ({"threads": (1.5,)}, "--threads takes whole numbers from 1"),
         ({"num_runs": 0}, "--num-runs must be at least 1"),
         ({"warmup_runs": -1}, "must not be negative"),
         ({"min_secs": 2.0, "max_secs": 1.0}, "--min-secs 2 is more than --max-secs 1"),

@@ -265,9 +265,12 @@ def _verify_layers(files: Sequence[Path], source: NetworkSource, html: Path | No
     from edgedeploy.cli.progress import RichReporter
     from edgedeploy.cli.tables.layers import render_layers
     from edgedeploy.core.storage.files import write_atomically
+    from edgedeploy.pipeline.destinations import check_destinations
     from edgedeploy.pipeline.layers import compare_files, render_layers_page
     from edgedeploy.pipeline.layers.artifacts import verify_layers
 
+    if html is not None:
+        check_destinations([html], inputs=files)
     if len(files) > 2:
         raise UsageError("--layers takes one artifact, or a float file and one to compare with it")
     with unwinding():

@@ -75,14 +75,14 @@ def evaluate(
     """
     from edgedeploy.cli.progress import RichReporter
     from edgedeploy.cli.tables.artifacts import render_evaluation
-    from edgedeploy.core.storage.files import check_file_writable
     from edgedeploy.core.storage.json_records import write_record
+    from edgedeploy.pipeline.destinations import check_destinations
     from edgedeploy.pipeline.evaluate import evaluate as run
     from edgedeploy.pipeline.export import parse_input_size
 
     to_stdout = json_file is not None and str(json_file) == "-"
     if json_file is not None and not to_stdout:
-        check_file_writable(json_file)
+        check_destinations([json_file])
     with unwinding():
         made = run(
             subject,

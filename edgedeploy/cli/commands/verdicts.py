@@ -95,8 +95,11 @@ def report(
     from edgedeploy.cli.tables.comparison import render_comparison
     from edgedeploy.cli.tables.measurements import render_measurements
     from edgedeploy.core.storage.files import write_atomically
+    from edgedeploy.pipeline.destinations import check_destinations
     from edgedeploy.pipeline.results.report import TERMINAL, make_report, render_report
 
+    if output is not None:
+        check_destinations([output], inputs=[Path(file) for file in (*results, *([base] if base else []))])
     made = make_report(results, base, store=store, force=force)
     if format_name == TERMINAL:
         text = render_measurements(made.rows) + (f"\n{render_comparison(made.comparison)}" if made.comparison else "")

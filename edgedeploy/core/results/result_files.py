@@ -12,6 +12,7 @@ from edgedeploy.core.measurement import Measurement, ResultFile
 from edgedeploy.core.storage.files import read_limited
 from edgedeploy.core.storage.json_records import RecordInvalid
 
+LARGEST = 2**63
 HINT = "a file that `edgedeploy bench --json FILE` wrote, or a folder of such files"
 
 
@@ -64,6 +65,9 @@ def check_consistent(row: Measurement, where: str) -> None:
         )
     if any(sample <= 0 for sample in row.samples_ns):
         raise ResultsInvalid(f"{where}: samples_ns has a value that is not positive", hint=HINT)
+    figures = (row.size_bytes, row.load_ns, row.first_inference_ns, row.peak_rss_bytes, *row.samples_ns)
+    if any(figure is not None and not 0 <= figure < LARGEST for figure in figures):
+        raise ResultsInvalid(f"{where}: a size or time is negative, or has more than 64 bits", hint=HINT)
     if row.instructions is not None and row.instructions.total <= 0:
         raise ResultsInvalid(f"{where}: instructions.total is not positive", hint=HINT)
 

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from edgedeploy.core.errors import UsageError
+
 from .files import write_atomically
 
 T = TypeVar("T")
@@ -34,13 +36,26 @@ def to_builtins(record: Any) -> Any:
 
 
 def encode(record: Any) -> str:
-    """The record as indented JSON with a newline at the end. Raises ValueError for NaN and infinity."""
-    return msgspec.json.format(msgspec.json.encode(to_builtins(record)), indent=2).decode() + "\n"
+    """The record as indented JSON with a newline at the end. Raises ValueError for NaN and infinity.
+
+    Raises UsageError for a name whose bytes are no UTF-8.
+    """
+    return msgspec.json.format(_encoded(record), indent=2).decode() + "\n"
 
 
 def encode_line(record: Any) -> str:
-    """The record as JSON in one line, without a newline. Raises ValueError for NaN and infinity."""
-    return msgspec.json.encode(to_builtins(record)).decode()
+    """The record as JSON in one line, without a newline. Raises as `encode` does."""
+    return _encoded(record).decode()
+
+
+def _encoded(record: Any) -> bytes:
+    try:
+        return msgspec.json.encode(to_builtins(record))
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{error.object} is a name whose bytes are no UTF-8, which JSON cannot hold",
+            hint="rename the file or folder",
+        ) from None
 
 
 def write_record(path: Path, record: Any) -> None:
@@ -73,7 +88,9 @@ def convert(value: Any, kind: type[T]) -> T:
 
 
 def check_schema_version(found: int, known: int) -> None:
-    """Raises RecordInvalid for a schema that is newer than the known one."""
+    """Raises RecordInvalid for a schema that is newer than the known one, and for one that there never was."""
+    if found < 1:
+        raise RecordInvalid(f"it has schema version {found}; the first one is 1")
     if found > known:
         raise RecordInvalid(
             f"it has schema version {found} and this edgedeploy reads versions up to {known}: install a newer edgedeploy"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edgedeploy.core.artifact import MANIFEST, Artifact
 from edgedeploy.core.backends import BY_RUNTIME
-from edgedeploy.core.errors import UsageError
+from edgedeploy.core.errors import EdgedeployError, UsageError
 from edgedeploy.core.provenance import OperatorFact
 from edgedeploy.core.reporter import NullReporter, Reporter
 from edgedeploy.core.results.explanation import Explanation, Partition, Refusal, RefusedOperator
@@ -87,9 +87,15 @@ def explain(
 def explain_file(path: Path, runtime: str, operators: Sequence[OperatorFact], name: str) -> Explanation:
     """Explains a file. `operators` as its exporter listed them; empty for a file of other origin."""
     operators = [replace(fact, module=fact.module or "the top level") for fact in operators]
-    rows, rules, inside, note = {"litert": _litert, "executorch": _executorch, "onnxruntime": _onnx}[runtime](
-        path, operators
-    )
+    reader = {"litert": _litert, "executorch": _executorch, "onnxruntime": _onnx}[runtime]
+    try:
+        rows, rules, inside, note = reader(path, operators)
+    except (EdgedeployError, OSError, ImportError):
+        raise
+    except Exception as error:  # a damaged file: the parsers raise many kinds
+        raise UsageError(f"{path} cannot be read as a {path.suffix} file", details=[str(error)[:200]]) from error
+    if not rows:
+        raise UsageError(f"{path} has no operators")
     return Explanation(
         name,
         BY_RUNTIME[runtime].title,

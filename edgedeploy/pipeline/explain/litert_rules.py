@@ -118,11 +118,8 @@ def _ratio(source: Tensor | None, target: Tensor, low: float, high: float) -> Re
 def _unary(*, quantized: bool = False) -> Rule:
     def rule(op: Operator) -> Refusal | None:
         source, target = op.inputs[0], op.outputs[0]
-        return _first(
-            _rank(source, 0),
-            _number(source, quantized=quantized),
-            _number(target, quantized=quantized, name="its output"),
-        )
+        numbers = _number(source, quantized=quantized), _number(target, quantized=quantized, name="its output")
+        return _first(_rank(source, 0), *numbers)
 
     return rule
 
@@ -338,9 +335,9 @@ def _strided_slice(op: Operator) -> Refusal | None:
     options = op.options
     if options is not None and (options.ellipsisMask or options.newAxisMask or options.shrinkAxisMask):
         return Refusal("option", "it adds or drops a dimension")
-    strides = op.inputs[3] if len(op.inputs) > 3 else None
-    if strides is not None and any(stride != 1 for stride in strides.integers):
-        return Refusal("option", f"its strides are {', '.join(map(str, strides.integers))}; the delegate takes 1 only")
+    strides = op.inputs[3]
+    if strides is not None and set(strides.integers) - {1}:
+        return Refusal("option", f"its strides are {strides.integers}; the delegate takes 1 only")
     return _with_constants("its begin", "its end", "its stride")(op)
 
 

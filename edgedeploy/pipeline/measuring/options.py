@@ -64,7 +64,9 @@ class BenchOptions:
     json_file: str | Path | None = None
 
     def __post_init__(self) -> None:
-        if not self.threads or any(count < 1 for count in self.threads):
+        if isinstance(self.threads, str) or not isinstance(self.threads, Sequence):
+            raise UsageError(f"threads is a list of numbers, not {self.threads!r}", hint="threads=[1, 4]")
+        if not self.threads or any(not isinstance(count, int) or count < 1 for count in self.threads):
             raise UsageError("--threads takes whole numbers from 1", hint="--threads 1,2,4")
         self._check_protocol()
         length = self.length

@@ -88,7 +88,14 @@ def test_the_index_follows_files_that_git_rewrites(store: HistoryStore) -> None:
 def test_a_query_cannot_change_anything_and_its_error_names_the_columns(store: HistoryStore) -> None:
     store.add([timed(1)])
     elsewhere = f"attach database '{store.folder / 'other.db'}' as other"
-    for sql in ("delete from measurements", "select wrong from measurements", elsewhere, "pragma user_version = 3"):
+    for sql in (
+        "delete from measurements",
+        "select wrong from measurements",
+        elsewhere,
+        "pragma user_version = 3",
+        "",
+        "-- nothing",
+    ):
         with pytest.raises(UsageError, match="the query failed") as error:
             query(store, sql)
         assert "median_ns" in str(error.value)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from edgedeploy.core.errors import UsageError
 from edgedeploy.core.storage.json_records import RecordInvalid, convert, decode, encode, encode_line, write_record
 
 
@@ -73,3 +74,14 @@ def test_what_another_parser_read_is_checked_too() -> None:
     assert convert({"name": "a", "inner": [{"value": 1}]}, Outer) == Outer("a", (Inner(1.0),))
     with pytest.raises(RecordInvalid, match=r"\$\.inner"):
         convert({"name": "a", "inner": 3}, Outer)
+
+
+def test_a_name_that_json_cannot_hold_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"art\\udce9 is a name whose bytes are no UTF-8"):
+        encode(Outer("art\udce9"))
+
+
+@pytest.mark.parametrize("version", [0, -1])
+def test_a_schema_version_that_there_never_was_is_refused(version: int) -> None:
+    with pytest.raises(RecordInvalid, match="the first one is 1"):
+        decode(f'{{"schema_version": {version}, "name": "a"}}', Outer, schema_version=2)

@@ -116,7 +116,7 @@ def test_corrected_biases_restore_the_mean_that_rounding_moved() -> None:
     net = nn.Conv2d(4, 2, 1, bias=False)
     with torch.no_grad():
         net.weight[:] = torch.tensor([[100.0, 0.3, 0.3, 0.3], [1.0, 1.0, 1.0, 1.0]])[:, :, None, None]
-    inputs = [(torch.rand(SHAPE, generator=torch.Generator().manual_seed(seed)),) for seed in range(8)]
+    inputs = [((torch.rand(SHAPE, generator=torch.Generator().manual_seed(seed)) - 0.02).relu(),) for seed in range(8)]
     module = capture(net.eval(), inputs[0])
     corrected = prepared_for(CORRECTED, module, inputs)
     added = (corrected(*inputs[0]) - module(*inputs[0])).mean((0, 2, 3))
@@ -124,9 +124,10 @@ def test_corrected_biases_restore_the_mean_that_rounding_moved() -> None:
     assert abs(float(added[1])) < 0.02
 
 
-def test_layers_that_read_negative_values_are_not_corrected() -> None:
+@pytest.mark.parametrize("smallest", [-0.1, 0.1])
+def test_layers_that_read_no_relu_are_not_corrected(smallest: float) -> None:
     module = capture(nn.Conv2d(4, 2, 1).eval(), (torch.rand(SHAPE),))
-    inputs = [(torch.rand(SHAPE, generator=torch.Generator().manual_seed(seed)) - 0.1,) for seed in range(8)]
+    inputs = [(torch.rand(SHAPE, generator=torch.Generator().manual_seed(seed)) + smallest,) for seed in range(8)]
     assert torch.equal(prepared_for(CORRECTED, module, inputs)(*inputs[0]), module(*inputs[0]))
 
 

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from edgedeploy.core.recipes import STATIC_INT8
 from edgedeploy.exporters import to_executorch
-
-from .small_network import SmallExports
+from tests.exporters.small_network import SmallExports
 
 
 class Gate(nn.Module):

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-from edgedeploy.exporters.executorch_clamps import clamps_as_relu
-from edgedeploy.exporters.to_executorch import _quantizer
+from edgedeploy.exporters.executorch_quantizer import quantizer
+from edgedeploy.exporters.executorch_quantizer.clamps import clamps_as_relu
 
 aten = torch.ops.aten
 X = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -28,7 +28,7 @@ def wide(layer: nn.Conv2d | nn.Linear) -> nn.Module:
 @pytest.mark.parametrize("groups", [1, 4])
 def test_a_relu6_has_all_steps_for_what_it_keeps(groups: int) -> None:
     network = captured(wide(nn.Conv2d(4, 4, 3, groups=groups)), nn.ReLU6(), nn.Flatten(), wide(nn.Linear(144, 4)))
-    prepared = prepare_pt2e(network, _quantizer())
+    prepared = prepare_pt2e(network, quantizer())
     prepared(X)
     quantized = convert_pt2e(prepared)
     (clamp,) = (node for node in quantized.graph.nodes if node.target == aten.hardtanh.default)

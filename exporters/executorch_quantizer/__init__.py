@@ -1,0 +1,36 @@
+"""XNNPACK's quantizer for ExecuTorch, with what its delegate can do beyond the quantizer's own rules."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from .clamps import clamps_as_relu
+from .tables import annotate_tables
+
+
+def quantizer() -> Any:
+    """XNNPACK's quantizer, one scale per output channel, with minimum and maximum of activations.
+
+    Clamps behind layers are ReLUs to it (clamps.py), and it knows more operators (tables.py).
+    """
+    from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+        XNNPACKQuantizer,
+        get_symmetric_quantization_config,
+    )
+    from torchao.quantization.pt2e import MinMaxObserver
+
+    class Quantizer(XNNPACKQuantizer):
+        def annotate(self, model: Any) -> Any:
+            with clamps_as_relu(model.graph):
+                model = super().annotate(model)
+            annotate_tables(model, self)
+            return model
+
+    config = get_symmetric_quantization_config(is_per_channel=True)
+    constructor = MinMaxObserver.with_args(eps=2**-12)
+    activation = {
+        side: dataclasses.replace(getattr(config, side), observer_or_fake_quant_ctr=constructor)
+        for side in ("input_activation", "output_activation")
+    }
+    return Quantizer().set_global(dataclasses.replace(config, **activation))
