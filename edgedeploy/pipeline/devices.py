@@ -35,7 +35,9 @@ def list_devices(reporter: Reporter | None = None) -> list[DeviceRow]:
     try:
         found = list(find_devices())
     except DeviceError as error:
-        reporter.note(f"phones cannot be listed: {error}")
+        reporter.note(
+            "; try ".join([f"phones cannot be listed: {error.message}", *([error.hint] if error.hint else [])])
+        )
         found = [FoundDevice("local")]
     aliases = read_aliases()
     rows = []
