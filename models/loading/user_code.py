@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sys
 import sysconfig
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from .user_modules import UserFolder, public_name
 
@@ -24,13 +25,46 @@ def importable(folder: Path | None) -> Iterator[None]:
     """A block in which code of the user may run, and can import the modules in `folder` also by a computed name.
 
     Imports may stand in functions, so every run of the user's code belongs into such a block: loading the file, calling
-    the factory, and each forward pass (`Network.running`). `user_modules` has the rules. Does nothing for None.
+    the factory, and each forward pass (`Network.running`). `user_modules` has the rules. None is code of a package.
+
+    A changed current folder is as before afterwards, and `os._exit` is `sys.exit`, so that it can be answered.
     """
-    if folder is None:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_same_current_folder())
+        stack.enter_context(_exits_raise())
+        if folder is not None:
+            stack.enter_context(UserFolder(folder).searched_last())
+        yield
+
+
+@contextlib.contextmanager
+def _same_current_folder() -> Iterator[None]:
+    try:
+        before = os.getcwd()
+    except FileNotFoundError:  # it was removed
         yield
         return
-    with UserFolder(folder).searched_last():
+    try:
         yield
+    finally:
+        os.chdir(before)
+
+
+@contextlib.contextmanager
+def _exits_raise() -> Iterator[None]:
+    """`os._exit` of this process raises SystemExit; processes that are forked meanwhile end by it as ever."""
+    end, process = os._exit, os.getpid()
+
+    def leave(status: int) -> NoReturn:
+        if os.getpid() != process:
+            end(status)
+        raise SystemExit(status)
+
+    os._exit = leave
+    try:
+        yield
+    finally:
+        os._exit = end
 
 
 @contextlib.contextmanager
@@ -65,7 +99,11 @@ def user_line_in(stack_trace: str) -> str:
 
 def describe_exception(error: BaseException) -> str:
     """The exception's type and the first line of its message, such as `ValueError: bad size`."""
-    first = public_name(next((line.strip() for line in str(error).splitlines() if line.strip()), ""))
+    try:
+        message = str(error)
+    except Exception:  # of the user's own type
+        message = ""
+    first = public_name(next((line.strip() for line in message.splitlines() if line.strip()), ""))
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 

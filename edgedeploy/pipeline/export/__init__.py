@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from edgedeploy.core.artifact import Artifact
-from edgedeploy.core.errors import EdgedeployError, ExportFailed, ParityFailed
+from edgedeploy.core.errors import EdgedeployError, ExportFailed, ParityFailed, UsageError
 from edgedeploy.core.reporter import NullReporter, Reporter
 from edgedeploy.core.storage.files import check_writable, private_folder
 from edgedeploy.pipeline.bounds import MAX_JOBS, check_bounds
@@ -60,6 +60,11 @@ def export(
     Raises an EdgedeployError. A target that fails does not stop the others; its error is raised at the end, and has the
     artifacts of the others as `completed`.
     """
+    if not isinstance(model, str):
+        raise UsageError(
+            f"a model is named, and this is a {type(model).__name__}",
+            hint="FILE.py:FACTORY, a function that returns the module and example inputs; or the .pt2 of torch.export.save",
+        )
     chosen = ExportOptions(**options)
     wanted = chosen.targets(targets)
     if jobs is not None:

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from edgedeploy import export
-from edgedeploy.core.errors import ModelInvalid
+from edgedeploy.core.errors import ModelInvalid, UsageError
 
 NET = """
-import sys, torch
+import os, sys, torch
 from torch import nn
 
 class Net(nn.Module):
@@ -40,10 +40,31 @@ def test_a_network_that_changes_its_input_in_place_is_exported_right(tmp_path: P
     assert len(artifact.manifest.outputs) == 1
 
 
+def test_a_network_that_changes_the_current_folder_does_not_move_the_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "net.py").write_text(NET.format(line="os.chdir('/'); return self.conv(x)"))
+    monkeypatch.chdir(tmp_path)
+    export("net.py:make", "onnx-fp32", output="out")
+    assert (tmp_path / "out").is_dir()
+
+
+def test_an_error_that_cannot_be_printed_is_told_by_its_type(tmp_path: Path) -> None:
+    line = "E = type('Odd', (Exception,), {'__str__': lambda self: 1 / 0}); raise E()"
+    with pytest.raises(ModelInvalid, match="Odd"):
+        exported(line, tmp_path)
+
+
+def test_a_module_in_place_of_its_name_is_refused_with_the_way_out() -> None:
+    with pytest.raises(UsageError, match=r"this is a Conv2d(.|\n)*FACTORY"):
+        export(torch.nn.Conv2d(3, 4, 3), "onnx-fp32")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
         ("sys.exit(0)", "sys.exit"),
+        ("os._exit(0)", "sys.exit"),
         ("return self.conv(x) / 0 * 0", "not finite"),
         ("return self.conv(x)[:0]", "is empty"),
         ("return self.conv(x) + torch.rand(1)", "changes from one run to the next"),
