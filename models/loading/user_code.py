@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import sysconfig
+import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +32,7 @@ def importable(folder: Path | None) -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(_same_current_folder())
-        stack.enter_context(_exits_raise())
+        stack.enter_context(_EXITS_RAISE)
         if folder is not None:
             stack.enter_context(UserFolder(folder).searched_last())
         yield
@@ -50,21 +51,37 @@ def _same_current_folder() -> Iterator[None]:
         os.chdir(before)
 
 
-@contextlib.contextmanager
-def _exits_raise() -> Iterator[None]:
-    """`os._exit` of this process raises SystemExit; processes that are forked meanwhile end by it as ever."""
-    end, process = os._exit, os.getpid()
+class _ExitsRaise:
+    """`os._exit` of this process raises SystemExit; processes that are forked meanwhile end by it as ever.
 
-    def leave(status: int) -> NoReturn:
-        if os.getpid() != process:
-            end(status)
-        raise SystemExit(status)
+    Blocks in several threads may overlap: the first puts it there, the last takes it away.
+    """
 
-    os._exit = leave
-    try:
-        yield
-    finally:
-        os._exit = end
+    def __init__(self) -> None:
+        self._lock, self._blocks, self._end = threading.Lock(), 0, os._exit
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._blocks += 1
+            if self._blocks > 1:
+                return
+            end, process = os._exit, os.getpid()
+
+            def leave(status: int) -> NoReturn:
+                if os.getpid() != process:
+                    end(status)
+                raise SystemExit(status)
+
+            self._end, os._exit = end, leave
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._blocks -= 1
+            if not self._blocks:
+                os._exit = self._end
+
+
+_EXITS_RAISE = _ExitsRaise()
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import statistics
 import sys
 from pathlib import Path
@@ -172,3 +173,15 @@ def test_a_package_of_the_user_imports_its_parts_in_every_form(tmp_path: Path, m
     )
     monkeypatch.chdir(tmp_path)
     assert load("nets_of_mine.net:make").module.found == (1, 2, 1)
+
+
+def test_the_end_of_a_process_is_as_before_after_blocks_that_overlap(tmp_path: Path) -> None:
+    before = os._exit
+    first, second = importable(None), importable(tmp_path)
+    first.__enter__()
+    second.__enter__()
+    with pytest.raises(SystemExit):
+        os._exit(0)
+    first.__exit__(None, None, None)
+    second.__exit__(None, None, None)
+    assert os._exit is before
