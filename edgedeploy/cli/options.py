@@ -23,6 +23,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print records as JSON 
 StoreOption = Annotated[Path, typer.Option("--store", metavar="DIR", help="The folder of the history.")]
 
 
+def is_stdout(file: Path | None) -> bool:
+    """Whether the option's file is `-`, which stands for stdout."""
+    return file is not None and str(file) == "-"
+
+
 def parse_threads(text: str) -> tuple[int, ...]:
     """The numbers in "1,2,4". Raises UsageError."""
     try:

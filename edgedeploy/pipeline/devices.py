@@ -35,9 +35,8 @@ def list_devices(reporter: Reporter | None = None) -> list[DeviceRow]:
     try:
         found = list(find_devices())
     except DeviceError as error:
-        reporter.note(
-            "; try ".join([f"phones cannot be listed: {error.message}", *([error.hint] if error.hint else [])])
-        )
+        advice = f"; try {error.hint}" if error.hint else ""
+        reporter.note(f"phones cannot be listed: {error.message}{advice}")
         found = [FoundDevice("local")]
     aliases = read_aliases()
     rows = []

@@ -43,6 +43,7 @@ def residual(operators: Iterable[Operator], types: ResidualTypes, norms: Collect
         norms: keys of the region NORMALIZATION.
     """
     graph = list(operators)
+    norms = {*norms, *(op.key for op in graph if op.type in types.norms)}
     producers, readers = producers_of(graph), readers_of(graph)
     region: set[Hashable] = set()
     for op in reversed(graph):  # readers are decided before what they read
@@ -51,7 +52,7 @@ def residual(operators: Iterable[Operator], types: ResidualTypes, norms: Collect
         if op.type in types.additions and _is_bias(op, producers, types):
             continue
         of_it = [reader for value in op.outputs for reader in readers.get(value, [])]
-        if of_it and all(reader.key in norms or reader.type in types.norms or reader.key in region for reader in of_it):
+        if of_it and all(reader.key in norms or reader.key in region for reader in of_it):
             region.add(op.key)
     return _without_lone_parts(graph, region, readers, types, norms)
 
@@ -78,7 +79,7 @@ def _without_lone_parts(
     additions = {op.key for op in graph if op.key in region and op.type in types.additions}
 
     def read_by_norm(value: Hashable) -> bool:
-        return any(reader.key in norms or reader.type in types.norms for reader in readers.get(value, []))
+        return any(reader.key in norms for reader in readers.get(value, []))
 
     after: set[Hashable] = set()
     found = []

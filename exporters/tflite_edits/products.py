@@ -26,27 +26,24 @@ def read_operands_by_columns(file: EditableFile) -> int:
     changed = 0
     for product in [op for op in file.graph.operators if file.type(op) == PRODUCT]:
         operand = int(product.inputs[1])
-        if operand in file.producers and not product.builtinOptions.adjY and _pays(file, operand):
-            product.inputs = np.array([product.inputs[0], _transposed(file, operand, product)], np.int32)
-            product.builtinOptions.adjY = True
-            changed += 1
+        if operand not in file.producers or product.builtinOptions.adjY:
+            continue
+        source, order = _swapped(file, operand)
+        shape = tuple(file.graph.tensors[operand].shape)
+        if shape[-2] < LEAST_ROWS and order != sorted(order):
+            continue
+        moved = file.transpose(source, order, product)
+        columns = _with_shape(file, moved, (*shape[:-2], shape[-1], shape[-2]), product)
+        product.inputs = np.array([product.inputs[0], columns], np.int32)
+        product.builtinOptions.adjY = True
+        changed += 1
     return changed
 
 
-def _pays(file: EditableFile, value: int) -> bool:
-    _, order = _swapped(file, value)
-    return file.graph.tensors[value].shape[-2] >= LEAST_ROWS or order == sorted(order)
-
-
-def _transposed(file: EditableFile, value: int, before: Any) -> int:
-    """The tensor `value` with its last two dimensions swapped, computed before an operator."""
-    shape = tuple(file.graph.tensors[value].shape)
-    swapped = (*shape[:-2], shape[-1], shape[-2])
-    source, order = _swapped(file, value)
-    moved = file.transpose(source, order, before)
-    if tuple(file.graph.tensors[moved].shape) == swapped:
-        return moved
-    return file.add(RESHAPE, moved, swapped, swapped, before)
+def _with_shape(file: EditableFile, value: int, shape: tuple[int, ...], before: Any) -> int:
+    if tuple(file.graph.tensors[value].shape) == shape:
+        return value
+    return file.add(RESHAPE, value, shape, shape, before)
 
 
 def _swapped(file: EditableFile, value: int) -> tuple[int, list[int]]:

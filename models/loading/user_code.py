@@ -31,24 +31,12 @@ def importable(folder: Path | None) -> Iterator[None]:
     A changed current folder is as before afterwards, and `os._exit` is `sys.exit`, so that it can be answered.
     """
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_same_current_folder())
+        with contextlib.suppress(FileNotFoundError):  # the current folder was removed
+            stack.enter_context(contextlib.chdir("."))
         stack.enter_context(_EXITS_RAISE)
         if folder is not None:
             stack.enter_context(UserFolder(folder).searched_last())
         yield
-
-
-@contextlib.contextmanager
-def _same_current_folder() -> Iterator[None]:
-    try:
-        before = os.getcwd()
-    except FileNotFoundError:  # it was removed
-        yield
-        return
-    try:
-        yield
-    finally:
-        os.chdir(before)
 
 
 class _ExitsRaise:

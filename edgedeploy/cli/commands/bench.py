@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edgedeploy.cli.interrupts import unwinding
-from edgedeploy.cli.options import DeviceOption, parse_threads
+from edgedeploy.cli.options import DeviceOption, is_stdout, parse_threads
 from edgedeploy.cli.output import print_json, print_result
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def bench(
     from edgedeploy.pipeline.measuring.interleaved import bench_interleaved
     from edgedeploy.pipeline.measuring.recorded import recorded_line
 
-    to_stdout = json_file is not None and str(json_file) == "-"
+    to_stdout = is_stdout(json_file)
     rows: dict[int, Measurement] = {}
     pairs: list[PairedComparison] = []
     options: BenchKeywords = {

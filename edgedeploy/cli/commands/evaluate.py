@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgedeploy.cli.interrupts import unwinding
-from edgedeploy.cli.options import DeviceOption
+from edgedeploy.cli.options import DeviceOption, is_stdout
 from edgedeploy.cli.output import print_json, print_result
 
 commands = typer.Typer()
@@ -80,7 +80,7 @@ def evaluate(
     from edgedeploy.pipeline.evaluate import evaluate as run
     from edgedeploy.pipeline.export import parse_input_size
 
-    to_stdout = json_file is not None and str(json_file) == "-"
+    to_stdout = is_stdout(json_file)
     if json_file is not None and not to_stdout:
         check_destinations([json_file])
     with unwinding():
