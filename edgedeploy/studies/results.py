@@ -25,6 +25,13 @@ WRITTEN = (
     "docs/accuracy.json", "benchmarks/RESULTS.md", "benchmarks/versus.json",
 )  # fmt: skip
 PACKAGE = Path(__file__).parent.parent  # edgedeploy/
+# Below it: what every artifact depends on, beside the network's and the format's own files.
+EXPORTING = (
+    "core/*.py", "core/recipes/*.py", "core/recipes/*.toml", "data/*.py", "pipeline/export/*.py",
+    "pipeline/verification.py", "models/layers.py", "models/loading/*.py", "models/adapters/*.py",
+    "models/preparation/*.py", "models/rewrites/*.py", "exporters/job.py", "exporters/targets.py", "exporters/recipes.py",
+    "exporters/ranges.py", "exporters/operators/*.py", "exporters/regions/*.py",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,13 @@ from edgedeploy.core.artifact import MANIFEST, Manifest
 from edgedeploy.core.child_processes import child_environment, module_command
 from edgedeploy.core.parity import worst
 from edgedeploy.core.storage.json_records import RecordInvalid, decode
-from edgedeploy.studies.results import PACKAGE, UNKNOWN, Origin, RecordFile, code_key
+from edgedeploy.studies.results import EXPORTING, PACKAGE, UNKNOWN, Origin, RecordFile, code_key
 
 from . import libraries, networks
 
 TARGETS = ("onnx-fp32", "executorch-fp32", "tflite-fp32", "onnx-int8", "executorch-int8", "tflite-int8")
 LIMIT_S = 7200  # of a network; it takes minutes, on a machine that others use too an hour
-CODE = (
-    "core/*.py", "data/*.py", "pipeline/export/*.py", "pipeline/verification.py", "models/loading/*.py",
-    "models/adapters/*.py", "models/rewrites/*.py", "exporters/*.py", "exporters/*/*.py", "studies/strangers/networks.py",
-)  # fmt: skip
+CODE = (*EXPORTING, "exporters/*.py", "exporters/*/*.py", "studies/strangers/networks.py")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from edgedeploy.core.child_processes import child_environment, module_command
 from edgedeploy.core.errors import EdgedeployError
 from edgedeploy.core.parity import worst
 from edgedeploy.studies.arm_count import count_on_arm
-from edgedeploy.studies.results import PACKAGE, UNKNOWN, Origin, RecordFile, code_key
+from edgedeploy.studies.results import EXPORTING, PACKAGE, UNKNOWN, Origin, RecordFile, code_key
 
 if TYPE_CHECKING:
     from edgedeploy.core.spec import ModelSpec
@@ -36,13 +36,6 @@ OTHER_SIZES: dict[str, tuple[tuple[int, int], ...]] = {
     "conv2former-n": ((192, 192), (256, 256), (192, 320)),
     "xformer": ((192, 320),),
 }
-# below the package, beside the family's and the format's own file: what an artifact depends on
-SHARED = (
-    "core/*.py", "core/recipes/*.py", "core/recipes/*.toml", "data/*.py", "pipeline/export/*.py",
-    "pipeline/verification.py", "models/layers.py", "models/loading/*.py", "models/adapters/*.py",
-    "models/preparation/*.py", "models/rewrites/*.py", "exporters/job.py", "exporters/targets.py", "exporters/recipes.py",
-    "exporters/ranges.py", "exporters/operators/*.py", "exporters/regions/*.py",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -148,7 +141,7 @@ def fingerprint(cell: Cell, package: Path | None = None, tools: dict[str, str] |
     """A hash of the code and the converters that decide a cell's artifact."""
     exporter = cell.target.partition("-")[0]
     own = (f"models/{cell.family}.py", f"exporters/*{exporter}*.py", f"exporters/*{exporter}*/*.py")
-    return code_key(package or PACKAGE, (*SHARED, *own), tools)
+    return code_key(package or PACKAGE, (*EXPORTING, *own), tools)
 
 
 def run(
