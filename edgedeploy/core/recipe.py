@@ -86,6 +86,7 @@ class Preparation(Enum):
     """Changes to the float network that make it easier to quantize and cost nothing at run time."""
 
     EQUALIZE_CHANNELS = "equalize_channels"
+    OPTIMIZE_ROUNDING = "optimize_rounding"
     CORRECT_BIAS = "correct_bias"
 
 
@@ -197,6 +198,13 @@ class QuantRecipe:
     def excluding(self, *modules: str) -> QuantRecipe:
         """The recipe with these modules left in float32."""
         return self.with_rules(*(RecipeRule(NumberFormat.FLOAT32, Scope(module=module)) for module in modules))
+
+    def preparing(self, step: Preparation, *, wanted: bool = True) -> QuantRecipe:
+        """The recipe with a preparation, or without it."""
+        if wanted and step in self.prepare:
+            return self
+        others = tuple(other for other in self.prepare if other is not step)
+        return replace(self, prepare=(*others, step) if wanted else others)
 
     def __str__(self) -> str:
         return self.name

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import fx
 
 from edgedeploy.core.errors import RewriteMismatch
-from edgedeploy.core.recipe import Preparation, QuantRecipe
-from edgedeploy.models.rewrites.graph import Inputs
+from edgedeploy.core.recipe import Preparation, QuantRecipe, Region
+from edgedeploy.models.rewrites.graph import Graph, Inputs
 from edgedeploy.models.rewrites.rewrite import EXACT, Rewriter
 
 from .correct_bias import correct_bias
 from .equalize_channels import equalize_channels
+from .layers import int8_layers
+from .optimize_rounding import optimize_rounding
 
 MAX_SAMPLES = 8
+# in this order: a bias takes back what is left of the mean error after the weights are rounded
+_OF_WEIGHTS = {Preparation.OPTIMIZE_ROUNDING: optimize_rounding, Preparation.CORRECT_BIAS: correct_bias}
 
 
-def prepared_for(recipe: QuantRecipe, module: fx.GraphModule, samples: Sequence[Inputs]) -> fx.GraphModule:
-    """The network with what `recipe.prepare` asks for; `samples` are of the calibration.
+def prepared_for(
+    recipe: QuantRecipe, module: fx.GraphModule, samples: Sequence[Inputs], regions: Mapping[str, Region] | None = None
+) -> fx.GraphModule:
+    """The network with what `recipe.prepare` asks for.
+
+    Args:
+        samples: of the calibration.
+        regions: the region of each node of the graph that is in one.
 
     Raises RewriteMismatch where the equalized network computes something else: a bug.
     """
@@ -30,6 +40,7 @@ def prepared_for(recipe: QuantRecipe, module: fx.GraphModule, samples: Sequence[
             module = equalize_channels(module, used)
             if not verifier.difference(module).within(EXACT, verifier.rounding_error):
                 raise RewriteMismatch("equalize_channels changed what the network computes", hint="leave it out")
-        if Preparation.CORRECT_BIAS in recipe.prepare and used:
-            module = correct_bias(module, used, recipe)
+        for step, apply in _OF_WEIGHTS.items():
+            if step in recipe.prepare and used:
+                module = apply(module, used, int8_layers(Graph(module), recipe, regions or {}))
     return module

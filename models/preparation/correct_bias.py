@@ -16,44 +16,27 @@ After Nagel et al., Data-Free Quantization Through Weight Equalization and Bias 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor, fx
 
-from edgedeploy.core.recipe import NumberFormat, QuantRecipe
-from edgedeploy.models.rewrites.graph import Graph, Inputs, argument, module_path
+from edgedeploy.models.rewrites.graph import Graph, Inputs, argument
 
-from .layers import CONVOLUTIONS, is_layer, set_argument, weight_of
-
-Values = list[Any]  # of one node, one for each sample
+from .layers import CONVOLUTIONS, row_steps, set_argument, weight_of
+from .samples import layers_with_values, run
 
 
-def correct_bias(module: fx.GraphModule, samples: Sequence[Inputs], recipe: QuantRecipe) -> fx.GraphModule:
-    """The network with corrected biases of the layers that the recipe quantizes and that read a ReLU's values."""
+def correct_bias(module: fx.GraphModule, samples: Sequence[Inputs], int8_layers: Collection[str]) -> fx.GraphModule:
+    """The network with corrected biases of those layers, named by their nodes, that read a ReLU's values."""
     graph = Graph(module)
-    last_use = {source: node for node in graph.graph.nodes for source in node.all_input_nodes}
-    exact: dict[fx.Node, Values] = {}
-    inputs = iter(zip(*samples, strict=True))
     corrections: dict[fx.Node, Tensor] = {}
-    for node in graph.graph.nodes:
-        if node.op == "output":
-            break
-        if node.op == "placeholder":
-            exact[node] = [x.clone() for x in next(inputs)]
-        elif node.op == "get_attr":
-            exact[node] = [graph.constant(node)] * len(samples)
-        else:
-            exact[node] = _run(node, exact, len(samples))
-            if is_layer(graph, node) and _is_int8(recipe, node) and _of_relu(exact[node.args[0]]):
-                rounded_weight = [_rounded_weight(weight_of(graph, node))] * len(samples)
-                rounded = _run(node, {**exact, node.args[1]: rounded_weight}, len(samples))
-                axis = 1 if node.target in CONVOLUTIONS else rounded[0].ndim - 1
-                corrections[node] = _mean(exact[node], axis) - _mean(rounded, axis)
-        for source in node.all_input_nodes:
-            if last_use[source] is node:
-                del exact[source]
+    for node, values in layers_with_values(graph, samples):
+        if node.name in int8_layers and _of_relu(values[node.all_input_nodes[0]]):
+            rounded_weight = [_rounded_weight(weight_of(graph, node))] * len(samples)
+            rounded = run(node, {**values, node.args[1]: rounded_weight}, len(samples))
+            axis = 1 if node.target in CONVOLUTIONS else rounded[0].ndim - 1
+            corrections[node] = _mean(values[node], axis) - _mean(rounded, axis)
     for node, correction in corrections.items():
         bias = graph.constant(argument(node, 2))
         corrected = correction if bias is None else bias + correction
@@ -61,32 +44,12 @@ def correct_bias(module: fx.GraphModule, samples: Sequence[Inputs], recipe: Quan
     return graph.finish() if corrections else module
 
 
-def _is_int8(recipe: QuantRecipe, node: fx.Node) -> bool:
-    return recipe.format_of(str(node.target), module_path(node)) is not NumberFormat.FLOAT32
-
-
 def _of_relu(values: Sequence[Tensor]) -> bool:
     return min(float(value.min()) for value in values) == 0
 
 
-def _run(node: fx.Node, values: dict[Any, Values], count: int) -> Values:
-    """The node's value for each sample."""
-    target: Callable[..., Any] = node.target  # type: ignore[assignment]
-
-    def at(index: int) -> Any:
-        def value(n: fx.Node) -> Any:
-            held = values[n][index]
-            return held.clone() if isinstance(held, Tensor) and str(node.target).endswith("_.default") else held
-
-        args, kwargs = fx.node.map_arg((node.args, node.kwargs), value)
-        return target(*args, **kwargs)
-
-    return [at(index) for index in range(count)]
-
-
 def _rounded_weight(weight: Tensor) -> Tensor:
-    """Rounded to int8 with a scale for each output channel."""
-    step = weight.flatten(1).abs().amax(1).clamp_min(1e-30).view(-1, *[1] * (weight.ndim - 1)) / 127
+    step = row_steps(weight.flatten(1)).view(-1, *[1] * (weight.ndim - 1))
     return (weight / step).round() * step
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, fx
 
-from edgedeploy.models.rewrites.graph import Graph, argument
+from edgedeploy.core.recipe import OPERATOR_KINDS, NumberFormat, QuantRecipe, Region, operator_kind
+from edgedeploy.models.rewrites.graph import Graph, argument, module_path
 
 aten = torch.ops.aten
 CONVOLUTIONS = (aten.conv2d.default, aten.conv2d.padding)
@@ -30,6 +33,28 @@ def weight_of(graph: Graph, node: fx.Node) -> Tensor:
 def groups_of(node: fx.Node) -> int:
     """A layer's groups; 1 for a linear one."""
     return 1 if node.target == aten.linear.default else int(argument(node, 6))
+
+
+def row_steps(rows: Tensor) -> Tensor:
+    """The step of int8 weights that have a scale for each row, (..., 1): the largest weight becomes 127 steps."""
+    return rows.abs().amax(-1, keepdim=True).clamp_min(1e-30) / 127
+
+
+def int8_layers(graph: Graph, recipe: QuantRecipe, regions: Mapping[str, Region]) -> frozenset[str]:
+    """The nodes of the layers whose weights are int8 by the recipe.
+
+    Args:
+        regions: the region of each node that is in one.
+    """
+    return frozenset(node.name for node in graph.nodes() if is_layer(graph, node) and _is_int8(recipe, node, regions))
+
+
+def _is_int8(recipe: QuantRecipe, node: fx.Node, regions: Mapping[str, Region]) -> bool:
+    """Whether every name that a rule may have for the operator, of whatever runtime, has an int8 format."""
+    names = (str(node.target), *OPERATOR_KINDS[operator_kind(str(node.target))])
+    module, region = module_path(node), regions.get(node.name)
+    formats = {recipe.format_of(name, module, region) for name in names}
+    return not formats & {NumberFormat.FLOAT32, NumberFormat.FLOAT16_WEIGHTS}
 
 
 def set_argument(graph: Graph, node: fx.Node, index: int, value: Tensor, name: str) -> None:

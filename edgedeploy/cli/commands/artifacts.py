@@ -112,6 +112,15 @@ def export(
         list[str] | None,
         typer.Option(metavar="MODULE", help="Leave this module in float32; may be repeated, `*` matches any part."),
     ] = None,
+    optimize_rounding: Annotated[
+        bool | None,
+        typer.Option(
+            "--optimize-rounding/--no-optimize-rounding",
+            help="Round the int8 weights of a layer together, by the calibration samples. Default: as the recipe says; "
+            "static int8 does.",
+            show_default=False,
+        ),
+    ] = None,
     min_sqnr: Annotated[
         float | None,
         typer.Option(metavar="DB", help="With --recipe auto: the SQNR to reach, in dB. Default: 25."),
@@ -173,6 +182,7 @@ def export(
             without_rewrites=tuple(without_rewrite or ()),
             recipe=recipe,
             exclude=tuple(exclude or ()),
+            optimize_rounding=optimize_rounding,
             min_sqnr_db=min_sqnr,
             max_drop=max_drop,
             data=data,

@@ -49,6 +49,7 @@ class ExportOptions:
         without_rewrites: rewrites to leave out.
         recipe: a built-in recipe's name or a recipe's file, instead of the target's own; "auto" searches for one.
         exclude: patterns of module paths that stay in float32.
+        optimize_rounding: whether weights are rounded to int8 together; by default as the recipe says.
         min_sqnr_db: for the recipe "auto": the SQNR to reach on images that were not calibrated on.
         max_drop: for the recipe "auto" instead: how far top-1 may fall below the float network's, such as "0.5%".
         data: for `max_drop`: labelled images, a folder for each class.
@@ -70,6 +71,7 @@ class ExportOptions:
     without_rewrites: Sequence[str] = ()
     recipe: str | Path | None = None
     exclude: Sequence[str] = ()
+    optimize_rounding: bool | None = None
     min_sqnr_db: float | None = None
     max_drop: str | None = None
     data: str | Path | None = None
@@ -120,6 +122,15 @@ class ExportOptions:
         """Whether the recipe is to be searched for."""
         return self.recipe is not None and str(self.recipe) == AUTO
 
+    @property
+    def _about_int8(self) -> str:
+        """The option, if there is one, that a float target cannot follow."""
+        if self.is_searched:
+            return f"--recipe {self.recipe}"
+        if self.exclude:
+            return f"--exclude {' '.join(self.exclude)}"
+        return "" if self.optimize_rounding is None else "--optimize-rounding"
+
     def rewrites_of(self, target: Target) -> tuple[str, ...]:
         """The names of a target's rewrites, but those that were left out."""
         return tuple(name for name in target.rewrites if name not in self.without_rewrites)
@@ -135,10 +146,11 @@ class ExportOptions:
         return tuple(self._with_recipe(target.tuned_for(self.tune_for), given) for target in parse_targets(names))
 
     def _with_recipe(self, target: Target, given: QuantRecipe | None) -> Target:
+        from edgedeploy.core.recipe import Preparation
         from edgedeploy.exporters.recipes import quantization_of
 
-        asked = f"--recipe {self.recipe}" if self.recipe else f"--exclude {' '.join(self.exclude)}"
-        if (self.is_searched or self.exclude) and not target.recipe.is_quantized:
+        asked = self._about_int8
+        if asked and not target.recipe.is_quantized:
             raise UsageError(
                 f"{asked} is about int8, and {target} is a float target", hint=f"--target {target.backend}-int8"
             )
@@ -149,8 +161,11 @@ class ExportOptions:
                 hint=f"--target {target.backend}-{'int8' if given.is_quantized else 'fp32'}",
             )
         recipe = given or target.recipe
-        if self.exclude:
-            recipe = dataclasses.replace(recipe, name=f"{recipe}-adjusted").excluding(*self.exclude)
+        adjusted = recipe.excluding(*self.exclude)
+        if self.optimize_rounding is not None:
+            adjusted = adjusted.preparing(Preparation.OPTIMIZE_ROUNDING, wanted=self.optimize_rounding)
+        if adjusted != recipe:
+            recipe = dataclasses.replace(adjusted, name=f"{recipe}-adjusted")
         quantization_of(recipe, target.backend)
         return dataclasses.replace(target, recipe=recipe)
 
@@ -173,6 +188,7 @@ class ExportKeywords(TypedDict, total=False):
     without_rewrites: Sequence[str]
     recipe: str | Path | None
     exclude: Sequence[str]
+    optimize_rounding: bool | None
     min_sqnr_db: float | None
     max_drop: str | None
     data: str | Path | None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from edgedeploy.core.artifact import Artifact, files_of_artifact
 from edgedeploy.core.errors import ParityFailed, RunnerFailed
+from edgedeploy.core.recipes.files import format_recipe
 from edgedeploy.core.reporter import Reporter
 from edgedeploy.core.storage.files import output_errors, staged_folder
 from edgedeploy.pipeline.verification import check_threshold
@@ -98,7 +99,7 @@ class Run:
         """The operator, module and line that a target's process ended at; empty where that cannot be found out."""
         options = stages.LowerOptions(self._shared.scratch, self._shared, layout=self._options.layout)
         with self._reporter.stage(f"look for the operator that {target.name} crashes at"):
-            rewritten = stages.adjust(self._prepared, self.rewrite(target), target.recipe)
+            rewritten = self._adjust(self.rewrite(target), target)
             return first_crashing(self._prepared, rewritten, target, options, fork)
 
     def _blame(self, target: Target, artifact: Artifact) -> str:
@@ -110,7 +111,7 @@ class Run:
         lowered = stages.LoweredFile(artifact.path, record, calibrated=True)
         lower_options = stages.LowerOptions(artifact.folder, self._shared, self._options.int8_io, self._options.layout)
         with self._reporter.stage(f"look for the operator where {target.name} loses most"):
-            rewritten = stages.adjust(self._prepared, self.rewrite(target), target.recipe)
+            rewritten = self._adjust(self.rewrite(target), target)
             return first_difference(self._prepared, rewritten, target, lowered, lower_options)
 
     def _verify(
@@ -137,11 +138,24 @@ class Run:
     ) -> tuple[Target, RewrittenModule, RecipeSearch | None]:
         """The target with the recipe that was searched for, if one was, and the network as the recipe prepares it."""
         if not self._options.is_searched:
-            return target, stages.adjust(self._prepared, rewritten, target.recipe), None
+            return target, self._adjust(rewritten, target), None
         from edgedeploy.pipeline.recipe_search import Trials
 
         trials = Trials(self._prepared, rewritten, target, self._shared)
         return searched_recipe(trials, name, self._options, self._reporter)
+
+    def _adjust(self, rewritten: RewrittenModule, target: Target) -> RewrittenModule:
+        """The network as the target's recipe prepares it."""
+        recipe = target.recipe
+        if not recipe.prepare:
+            return rewritten
+
+        def make() -> RewrittenModule:
+            steps = " and ".join(step.value.replace("_", " ") for step in recipe.prepare)
+            with self._reporter.stage(f"{steps} for {target.name}"):
+                return stages.adjust(self._prepared, rewritten, recipe)
+
+        return self._shared.once(f"prepared by {format_recipe(recipe)}", rewritten.module, make)
 
     def rewrite(self, target: Target) -> RewrittenModule:
         """Targets share the steps that their rewrites have in common, and the network where none of the others apply."""

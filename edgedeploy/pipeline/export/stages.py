@@ -280,12 +280,17 @@ def adjust(prepared: PreparedNetwork, rewritten: RewrittenModule, recipe: QuantR
     """Applies what the recipe does to the float network; the same object where that is nothing."""
     import torch
 
+    from edgedeploy.exporters.aten_regions import REGION_TYPES
+    from edgedeploy.exporters.executorch_operators import operators_of
+    from edgedeploy.exporters.regions import find_regions
     from edgedeploy.models.preparation import prepared_for
 
     if not recipe.prepare:
         return rewritten
     samples = [tuple(torch.from_numpy(array) for array in sample) for sample in prepared.calibration.samples]
-    return replace(rewritten, module=prepared_for(recipe, rewritten.module, samples))
+    found = find_regions(operators_of(rewritten.module.graph), REGION_TYPES)
+    regions = {str(key): region for key, region in found.items()}
+    return replace(rewritten, module=prepared_for(recipe, rewritten.module, samples, regions))
 
 
 def lower(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target, options: LowerOptions) -> LoweredFile:

@@ -109,14 +109,6 @@ def search_recipe(trials: Trials, options: SearchOptions, reporter: Reporter) ->
     return _Search(trials, options, reporter).run()
 
 
-def _with(step: Preparation, recipe: QuantRecipe) -> QuantRecipe:
-    return replace(recipe, prepare=(*recipe.prepare, step))
-
-
-def _without(step: Preparation, recipe: QuantRecipe) -> QuantRecipe:
-    return replace(recipe, prepare=tuple(other for other in recipe.prepare if other is not step))
-
-
 def _only(block: str, recipe: QuantRecipe) -> QuantRecipe:
     """All but a block in float32, the block as the recipe has it."""
     first, *others = recipe.rules
@@ -148,14 +140,14 @@ class _Search:
     def _with_preparations(self, plain: Trial) -> Trial:
         """The recipe with those preparations that help."""
         best = plain
-        for step in Preparation:
+        for step in (step for step in Preparation if step not in plain.recipe.prepare):
             if self._options.is_met(best):
                 break
             with self._reporter.stage(f"try {step.value}"):
-                tried = self._trials(_with(step, best.recipe))
+                tried = self._trials(best.recipe.preparing(step))
             if tried.noise < (1 - HELPFUL) * best.noise:
                 best = tried
-        self._base = self._trials(_without(Preparation.CORRECT_BIAS, best.recipe))
+        self._base = self._trials(best.recipe.preparing(Preparation.CORRECT_BIAS, wanted=False))
         if self._base.noise < best.noise:  # the plain recipe has the step, and it does not help here
             best = self._base
         self._corrects = best is not self._base
@@ -168,10 +160,10 @@ class _Search:
         self._note("plain", plain)
         recipe = plain.recipe
         for step in (step for step in last.recipe.prepare if step not in plain.recipe.prepare):
-            recipe = _with(step, recipe)
+            recipe = recipe.preparing(step)
             self._note(step.value, self._trials(recipe))
         for step in (step for step in plain.recipe.prepare if step not in last.recipe.prepare):
-            recipe = _without(step, recipe)
+            recipe = recipe.preparing(step, wanted=False)
             self._note(f"without {step.value}", self._trials(recipe))
 
     def _measure_blocks(self, base: Trial) -> None:
@@ -243,11 +235,11 @@ class _Search:
         blocks = [found.block for found in exceptions]
         recipe = base.recipe.excluding(*blocks)
         if self._corrects and Preparation.CORRECT_BIAS in self._trials.target.recipe.prepare:
-            recipe = _with(Preparation.CORRECT_BIAS, recipe)
+            recipe = recipe.preparing(Preparation.CORRECT_BIAS)
         with self._reporter.stage(f"try {len(blocks)} exception{'s' if len(blocks) > 1 else ''}"):
             tried = self._trials(recipe)
             if self._corrects and tried.recipe.prepare == base.recipe.prepare and not self._options.is_met(tried):
-                corrected = self._trials(_with(Preparation.CORRECT_BIAS, recipe))
+                corrected = self._trials(recipe.preparing(Preparation.CORRECT_BIAS))
                 tried = min(tried, corrected, key=lambda trial: trial.noise)
         return tried
 

@@ -82,8 +82,8 @@ class Trials:
 
     def adjusted(self, recipe: QuantRecipe) -> RewrittenModule:
         """The network as the recipe prepares it; made once for each preparation."""
-        # corrected biases are those of the layers that are in int8; equalized channels serve all exceptions
-        depends_on_rules = Preparation.CORRECT_BIAS in recipe.prepare
+        # weights and biases are prepared for int8 where a layer is in int8; equalized channels serve all exceptions
+        depends_on_rules = any(step is not Preparation.EQUALIZE_CHANNELS for step in recipe.prepare)
         key = (recipe.prepare, recipe.rules if depends_on_rules else ())
         if key not in self._adjusted:
             self._adjusted[key] = stages.adjust(self.prepared, self.rewritten, recipe)

@@ -1,0 +1,116 @@
+"""Rounds the weights of a layer together instead of one by one.
+
+A layer computes y = W x. Rounded to int8, its weights are W + D, and on the samples its output moves by
+
+    E |D x|^2 = sum over the rows d of D:  d C d^T,    C = E x x^T.
+
+Rounding to nearest makes each weight's error small and ignores C. Inputs that belong together, such as neighbouring pixels
+or channels behind a ReLU, make C far from diagonal: there errors of one sign add up and errors of opposite signs cancel.
+Here one weight after the other takes the step that makes the error of its row smallest while the others stay, in a few
+passes. Every weight stays one of the two neighbours of its exact value, and the largest one of a row, which decides its
+scale, stays as it is. Rounding the layer's input to int8 adds its own variance to C's diagonal.
+
+No batch of labels and no gradient is needed; it takes seconds.
+
+The error is that of Nagel et al., Up or Down? Adaptive Rounding for Post-Training Quantization, 2020, section 3.1
+(https://arxiv.org/abs/2004.10568); the passes over the columns are those of Behdin et al., QuantEase, 2023, algorithm 1
+(https://arxiv.org/abs/2309.01885).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+
+import torch
+from torch import Tensor, fx
+from torch.nn import functional as F
+
+from edgedeploy.models.rewrites.graph import Graph, Inputs, argument
+
+from .layers import CONVOLUTIONS, groups_of, row_steps, set_argument, weight_of
+from .samples import layers_with_values
+
+PASSES = 4
+MAX_POSITIONS = 4096  # of a map, evenly spread: more change C no more, and take memory
+DAMPING = 0.03  # of C's mean diagonal, added to it: images unlike the samples have another C
+
+
+def optimize_rounding(
+    module: fx.GraphModule, samples: Sequence[Inputs], int8_layers: Collection[str]
+) -> fx.GraphModule:
+    """The network with rounded weights of these layers, named by their nodes. A weight that two layers share stays."""
+    graph = Graph(module)
+    rounded: dict[fx.Node, Tensor] = {}
+    for node, values in layers_with_values(graph, samples):
+        if node.name in int8_layers and len(argument(node, 1).users) == 1:
+            weight = weight_of(graph, node)
+            rows = weight.flatten(1).unflatten(0, (groups_of(node), -1))
+            correlation = _correlation(node, weight, values[node.all_input_nodes[0]])
+            rounded[node] = _rounded(rows.float(), correlation).view(weight.shape).to(weight.dtype)
+    for node, weight in rounded.items():
+        set_argument(graph, node, 1, weight, "rounded_weight")
+    return graph.finish() if rounded else module
+
+
+def _correlation(node: fx.Node, weight: Tensor, values: Sequence[Tensor]) -> Tensor:
+    """C of each group, (groups, n, n) for rows of n weights."""
+    columns = [_columns(node, weight, value) for value in values]
+    c = torch.stack([x @ x.mT / x.shape[-1] for x in columns]).mean(0)
+    smallest = min(0.0, *(float(value.min()) for value in values))
+    largest = max(0.0, *(float(value.max()) for value in values))
+    rounding_variance = ((largest - smallest) / 255) ** 2 / 12
+    diagonal = c.diagonal(dim1=1, dim2=2)
+    diagonal += (rounding_variance + DAMPING * diagonal.mean(1, keepdim=True)).clamp_min(1e-20)  # an input may be 0
+    return c
+
+
+def _columns(node: fx.Node, weight: Tensor, value: Tensor) -> Tensor:
+    """What a layer multiplies its rows with, (groups, n, positions)."""
+    if node.target not in CONVOLUTIONS:
+        vectors = value.flatten(0, -2) if value.ndim > 1 else value[None]
+        return vectors[:: math.ceil(len(vectors) / MAX_POSITIONS)].float().mT[None]
+    stride, padding, dilation = (argument(node, index) for index in (3, 4, 5))
+    kernel = weight.shape[2:]
+    if isinstance(padding, str):
+        value = F.pad(value, _same_padding(kernel, dilation)) if padding == "same" else value
+        padding = (0, 0)
+    height, width = node.meta["val"].shape[-2:]
+    every = math.ceil(math.sqrt(height * width / MAX_POSITIONS))
+    images = value if value.ndim == 4 else value[None]
+    down, right = _pair(stride)
+    patches = F.unfold(images.float(), kernel, _pair(dilation), _pair(padding), (every * down, every * right))
+    by_group = patches.unflatten(1, (groups_of(node), -1))  # (batch, groups, n, positions)
+    return by_group.permute(1, 2, 0, 3).flatten(2)
+
+
+def _pair(sides: Sequence[int]) -> tuple[int, int]:
+    return sides[0], sides[-1]
+
+
+def _same_padding(kernel: Sequence[int], dilation: Sequence[int]) -> list[int]:
+    """Left, right, top and bottom; an odd pixel goes to the end."""
+    vertical, horizontal = (d * (k - 1) for k, d in zip(kernel, _pair(dilation), strict=True))
+    return [horizontal // 2, horizontal - horizontal // 2, vertical // 2, vertical - vertical // 2]
+
+
+def _rounded(rows: Tensor, c: Tensor) -> Tensor:
+    """The rows (groups, out, n), each weight at one of its two neighbours in int8."""
+    step = row_steps(rows)
+    exact = rows / step
+    steps = exact.round()
+    decides_scale = exact.abs() == exact.abs().amax(-1, keepdim=True)
+    low = torch.where(decides_scale, steps, exact.floor())
+    high = torch.where(decides_scale, steps, exact.ceil())
+    for _ in range(PASSES):
+        slope = (steps - exact) @ c
+        before = steps.clone()
+        for column in range(rows.shape[-1]):
+            of_column = c[:, column : column + 1]  # (groups, 1, n)
+            best = (steps[..., column] - slope[..., column] / of_column[..., column]).round()
+            best = best.clamp(low[..., column], high[..., column])
+            slope += (best - steps[..., column])[..., None] * of_column
+            steps[..., column] = best
+        if torch.equal(steps, before):
+            break
+    return steps * step
