@@ -59,6 +59,8 @@ class LayerReport:
         runtime: that ran the operators.
         layers: in the file's order.
         without_counterpart: operators whose output is no tensor of the float network.
+        not_trusted: operators that are left out of `layers`: their output looks like a tensor of the float network, but
+            what reads it shows that it is none.
         whole_sqnr_db: of the whole file's output against that of its operators one by one; None where equal.
         note: what a reader must know, or "".
     """
@@ -68,6 +70,7 @@ class LayerReport:
     runtime: str
     layers: tuple[LayerError, ...]
     without_counterpart: int
+    not_trusted: int = 0
     whole_sqnr_db: float | None = None
     note: str = ""
 

@@ -6,6 +6,7 @@ reference.py      every tensor of the float network, of torch or of a float file
 recreate.py       the float network of an artifact, made again from its manifest
 matching.py       which tensor of the float network a tensor of the file is
 analysis.py       own and inherited error of each operator
+outcomes.py       what one operator makes of exact and of the file's inputs
 files.py          the same for two files of any origin
 child.py          asks worker.py, the child process in which the operators run
 
@@ -44,7 +45,7 @@ def first_difference(
         answer, _ = ask(request_for(runtime, path, operators, inputs), reference)
     except EdgedeployError as error:
         return f"operator by operator: {error.message}"
-    return first_line(LayerReport("", "", runtime, answer.layers, answer.without_counterpart))
+    return first_line(LayerReport("", "", runtime, answer.layers, answer.without_counterpart, answer.not_trusted))
 
 
 def render_layers_page(report: LayerReport) -> str:

@@ -3,24 +3,28 @@
 Each operator is run twice, alone, in the file's runtime. Once with the float network's values as its inputs: what its
 output then lacks is its **own** error. Once with the file's own values: the difference between the two is what the
 operator **inherits** from the errors of those before it. Own and inherited error add up to the total one.
+
+A large own error has two causes: the operator is wrong, or its output is no tensor of the float network, such as that of a
+layer whose bias the next operator takes back. Such a pair is in doubt. What reads it is run a third time, with what the
+operator itself makes of exact inputs. If that gives a tensor of the float network, and the pair's value does not, the
+pair was no pair, and is left out.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgedeploy.core.errors import RunnerFailed
-from edgedeploy.core.parity import LARGEST, Array
+from edgedeploy.core.parity import Array
 from edgedeploy.core.results.layers import LayerError
 
 from .matching import Arrangement, Matcher
+from .outcomes import Found, Outcome, decibel, outcomes, ratio_db
 from .reference import Reference
 from .steps import Step, StepFile
 
@@ -34,19 +38,27 @@ FLOAT_LIMIT = 1e-4
 OUTLIER_DB, NOISE_FLOOR_DB, BROKEN_DB, CLIPPED = 12.0, 20.0, 8.0, 0.02
 # Errors below this, in what reads them, have vanished.
 HARMLESS_DB, HARMLESS_FLOAT_DB = 45.0, 90.0
+# A pair is wrong where what reads it has so much less noise, in power, without it.
+LESS_NOISE = 0.1
 ADDITIVE = re.compile("add|sub", re.I)
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """The operators that could be compared, how many could not, and the file's own outputs."""
+    """The operators that could be compared, and the file's own outputs.
+
+    Attributes:
+        without_counterpart: operators whose output is no tensor of the float network.
+        not_trusted: those whose output was taken for one, wrongly, as what reads it shows; and those compared with these.
+    """
 
     layers: tuple[LayerError, ...]
     without_counterpart: int
+    not_trusted: int
     outputs: tuple[Array, ...]
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Tensor:
     """A tensor of the file.
 
@@ -55,12 +67,16 @@ class _Tensor:
         actual: the file's own value.
         nearest: the tensors of the float network that it is, or is computed from.
         before: the operators since these.
+        doubts: the tensors of the file whose pairs `expected` rests on and that are in doubt.
+        unpaired: the same without these pairs.
     """
 
     expected: Array
     actual: Array
     nearest: tuple[Arrangement, ...]
     before: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    unpaired: _Tensor | None = None
 
 
 def analyse(file: StepFile, reference: Reference, channels_last: Sequence[bool]) -> Analysis:
@@ -79,125 +95,97 @@ def analyse(file: StepFile, reference: Reference, channels_last: Sequence[bool])
         value = np.moveaxis(reference.values[index], 1, -1) if moved else reference.values[index]
         tensors[name] = _Tensor(value, value, (arrangement,))
     readers = Counter(name for step in file.steps for name in step.inputs)
-    layers: dict[str, LayerError] = {}  # by their outputs, as the powers are: of the signal, and of the own error
-    powers: dict[str, tuple[float, float]] = {}
+    found: dict[str, Found] = {}  # by their outputs, as the next one is
+    rests_on: dict[str, tuple[str, ...]] = {}
+    wrong: set[str] = set()
     alone = 0
     for step in file.steps:
         inputs = [tensors[name] for name in step.inputs]
-        expected, actual = _run(file, step, inputs)
-        nearest = tuple(dict.fromkeys(found for tensor in inputs for found in tensor.nearest))
-        before = tuple(dict.fromkeys(name for tensor in inputs for name in tensor.before))
-        for name, forced, free in zip(step.outputs, expected, actual, strict=True):
-            found = matcher.find(forced, step, nearest, len(before))
-            if found is None:
+        doubts = tuple(dict.fromkeys(name for tensor in inputs for name in tensor.doubts))
+        unpaired = [tensor.unpaired or tensor for tensor in inputs]
+        made, *others = outcomes(file, step, matcher, [inputs, unpaired] if doubts else [inputs])
+        other = others[0] if others else None
+        if other is not None and _contradict(made, other, [found[name] for name in doubts], quantized=quantized):
+            wrong.update(doubts)
+            made, other, doubts = other, None, ()
+        for index, (name, outcome) in enumerate(zip(step.outputs, made, strict=True)):
+            without = None if other is None else _without_pair(other[index], step)
+            if outcome.found is None:
                 alone += 1
-                tensors[name] = _Tensor(forced, free, nearest, (*before, f"{step.type} at {step.module or step.name}"))
+                tensors[name] = replace(_without_pair(outcome, step), doubts=doubts, unpaired=without)
                 continue
-            value = matcher.arranged(found, forced.shape)
-            errors = [matcher.in_reference_form(array, found) for array in (forced, free)]
-            fact = reference.facts[found.index]
-            layers[name] = _layer(step, fact.name, reference.values[found.index], errors, file.limits(name), before)
-            powers[name] = _power(value), _power(forced.astype(np.float64) - value)
-            tensors[name] = _Tensor(value, free, (found,))
+            here = outcome.found
+            found[name], rests_on[name] = here, (name, *doubts)
+            tensors[name] = _Tensor(outcome.paired, outcome.free, (here.arrangement,))
+            if _may_part(here.layer, quantized=quantized):
+                tensors[name] = replace(tensors[name], doubts=(name,), unpaired=_without_pair(outcome, step))
+            elif any(found[doubt].arrangement.index == here.arrangement.index for doubt in doubts):
+                tensors[name] = replace(
+                    tensors[name], doubts=doubts, unpaired=without
+                )  # moved only: that proves nothing
         readers.subtract(step.inputs)
         for name in step.inputs:
             if readers[name] == 0 and name not in file.outputs:
                 del tensors[name]  # memory: the values of a whole network are many
     outputs = tuple(tensors[name].actual for name in file.outputs)
-    return Analysis(
-        tuple(_judged(layers, _harmless(file, layers, powers, quantized=quantized), quantized=quantized)),
-        alone,
-        outputs,
-    )
+    trusted = {name: pair for name, pair in found.items() if wrong.isdisjoint(rests_on[name])}
+    judged = _judged(trusted, _harmless(file, trusted, quantized=quantized), quantized=quantized)
+    return Analysis(tuple(judged), alone, len(found) - len(trusted), outputs)
 
 
-def _run(file: StepFile, step: Step, inputs: Sequence[_Tensor]) -> tuple[list[Array], list[Array]]:
-    try:
-        run = file.opened(step, [tensor.expected for tensor in inputs])
-        expected = run([tensor.expected for tensor in inputs])
-        same = all(tensor.actual is tensor.expected for tensor in inputs)
-        return expected, expected if same else run([tensor.actual for tensor in inputs])
-    except Exception as error:  # a runtime may raise anything
-        raise RunnerFailed(
-            f"the runtime refuses {step.type} at {step.module or step.name}, alone",
-            details=[line for line in str(error).splitlines() if line.strip()][:4],
-            hint="`edgedeploy verify` without --layers compares the outputs of the whole file",
-        ) from error
+def _without_pair(outcome: Outcome, step: Step) -> _Tensor:
+    before = (*outcome.before, f"{step.type} at {step.module or step.name}")
+    return _Tensor(outcome.forced, outcome.free, outcome.nearest, before)
 
 
-def _layer(
-    step: Step,
-    reference: str,
-    value: Array,
-    found: Sequence[Array],
-    limits: tuple[float, float] | None,
-    before: tuple[str, ...],
-) -> LayerError:
-    """The errors of an operator's output; `found` are what it makes of the reference's inputs, and of the file's own."""
-    exact, forced, free = (array.astype(np.float64) for array in (value, *found))
-    power, own = float(np.mean(exact**2)), forced - exact
-    outside = 0.0 if limits is None else float(np.mean((exact < limits[0]) | (exact > limits[1])))
-    channels = tuple(axis for axis in range(exact.ndim) if axis != (1 if exact.ndim > 2 else exact.ndim - 1))
-    held = exact if limits is None else np.clip(exact, *limits)  # what is clipped is a matter of ranges, told apart
-    worst = float(np.max(np.mean((forced - held) ** 2, axis=channels))) if exact.size else 0.0
-    largest = float(np.max(np.abs(own))) / (float(exact.std()) or 1.0)
-    return LayerError(
-        step.name,
-        step.type,
-        step.module,
-        reference,
-        own_sqnr_db=_db(power, float(np.mean(own**2))),
-        own_channel_sqnr_db=_db(power, worst),
-        own_error=largest if math.isfinite(largest) else LARGEST,
-        inherited_sqnr_db=_db(power, float(np.mean((free - forced) ** 2))),
-        total_sqnr_db=_db(power, float(np.mean((free - exact) ** 2))),
-        low=float(exact.min()),
-        high=float(exact.max()),
-        limit_low=None if limits is None else limits[0],
-        limit_high=None if limits is None else limits[1],
-        clipped=outside,
-        before=before,
-    )
+def _contradict(
+    made: Sequence[Outcome], other: Sequence[Outcome], doubtful: Sequence[Found], *, quantized: bool
+) -> bool:
+    """Whether a step shows that the pairs of its inputs are none: without them (`other`) all of its outputs are right."""
+    for paired, unpaired in zip(made, other, strict=True):
+        if unpaired.found is None or not unpaired.found.alike:
+            return False
+        if paired.found is not None and not _may_part(paired.found.layer, quantized=quantized):
+            return False
+        rivals = [*doubtful, *([paired.found] if paired.found is not None else [])]
+        same = [rival.noise for rival in rivals if rival.arrangement.index == unpaired.found.arrangement.index]
+        if not all(unpaired.found.noise < LESS_NOISE * noise for noise in same):
+            return False
+    return True
 
 
-def _db(signal: float, noise: float) -> float | None:
-    if noise == 0.0:
-        return None
-    if not math.isfinite(noise):
-        return -LARGEST
-    return 10 * math.log10(max(signal, 1e-300) / noise)
+def _may_part(layer: LayerError, *, quantized: bool) -> bool:
+    """Whether an own error is so large that the operator may be blamed."""
+    if not quantized:
+        return not layer.own_error <= FLOAT_LIMIT
+    return min(decibel(layer.own_channel_sqnr_db), decibel(layer.own_sqnr_db)) < NOISE_FLOOR_DB
 
 
-def _harmless(
-    file: StepFile, layers: Mapping[str, LayerError], powers: Mapping[str, tuple[float, float]], *, quantized: bool
-) -> set[str]:
+def _harmless(file: StepFile, found: Mapping[str, Found], *, quantized: bool) -> set[str]:
     """The tensors whose errors vanish in every operator that reads them, such as a branch that hardly adds anything."""
     least = HARMLESS_DB if quantized else HARMLESS_FLOAT_DB
     read: dict[str, bool] = {}
     for step in file.steps:
-        compared = all(name in layers for name in step.outputs)
-        clean = compared and all(_decibel(layers[name].inherited_sqnr_db) > least for name in step.outputs)
+        compared = all(name in found for name in step.outputs)
+        clean = compared and all(decibel(found[name].layer.inherited_sqnr_db) > least for name in step.outputs)
         for name in step.inputs:
             small = clean
-            if (
-                compared and name in powers and ADDITIVE.fullmatch(step.type)
-            ):  # a sum has no larger error than its parts
-                small = all(_decibel(_db(powers[output][0], powers[name][1])) > least for output in step.outputs)
+            if compared and name in found and ADDITIVE.fullmatch(step.type):  # a sum has no larger error than its parts
+                small = all(
+                    decibel(ratio_db(found[output].power, found[name].noise)) > least for output in step.outputs
+                )
             read[name] = read.get(name, True) and small
     return {name for name, vanishes in read.items() if vanishes and name not in file.outputs}
 
 
-def _power(values: Array) -> float:
-    return float(np.mean(np.square(values, dtype=np.float64)))
-
-
-def _judged(layers: Mapping[str, LayerError], harmless: Collection[str], *, quantized: bool) -> list[LayerError]:
-    """The same, with `parts` where an operator's own error stands out and does not vanish."""
-    noisy = [_decibel(layer.own_channel_sqnr_db) for layer in layers.values() if layer.own_channel_sqnr_db is not None]
+def _judged(found: Mapping[str, Found], harmless: Collection[str], *, quantized: bool) -> list[LayerError]:
+    """The layers, with `parts` where an operator's own error stands out and does not vanish."""
+    layers = {name: pair.layer for name, pair in found.items()}
+    noisy = [decibel(layer.own_channel_sqnr_db) for layer in layers.values() if layer.own_channel_sqnr_db is not None]
     usual = float(np.median(noisy)) if noisy else math.inf
     bound = max(min(usual - OUTLIER_DB, NOISE_FLOOR_DB), BROKEN_DB)
     return [
-        dataclasses.replace(
+        replace(
             layer,
             parts=name not in harmless and (_stands_out(layer, bound) if quantized else layer.own_error > FLOAT_LIMIT),
         )
@@ -207,9 +195,5 @@ def _judged(layers: Mapping[str, LayerError], harmless: Collection[str], *, quan
 
 def _stands_out(layer: LayerError, bound: float) -> bool:
     """Noise in its worst channel, or clipping that the whole tensor shows."""
-    harmful = layer.clipped > CLIPPED and _decibel(layer.own_sqnr_db) < NOISE_FLOOR_DB
-    return harmful or _decibel(layer.own_channel_sqnr_db) < bound
-
-
-def _decibel(value: float | None) -> float:
-    return math.inf if value is None else value
+    harmful = layer.clipped > CLIPPED and decibel(layer.own_sqnr_db) < NOISE_FLOOR_DB
+    return harmful or decibel(layer.own_channel_sqnr_db) < bound

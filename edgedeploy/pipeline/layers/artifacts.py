@@ -48,6 +48,7 @@ def verify_layers(
         manifest.runtime,
         answer.layers,
         answer.without_counterpart,
+        answer.not_trusted,
         whole,
         "" if agrees else f"the whole file computes something else than its operators one by one: SQNR {whole:.1f} dB",
     )

@@ -45,7 +45,9 @@ def compare_files(reference: str | Path, file: str | Path, *, reporter: Reporter
     )
     with reporter.stage(f"run {files[0].name} and {files[1].name} operator by operator"):
         answer, _ = ask(request, sample)
-    return LayerReport(str(file), str(reference), runtimes[1], answer.layers, answer.without_counterpart, note=note)
+    return LayerReport(
+        str(file), str(reference), runtimes[1], answer.layers, answer.without_counterpart, answer.not_trusted, note=note
+    )
 
 
 def _path_of(path: str | Path) -> Path:

@@ -4,7 +4,7 @@ Names do not tell: converters fuse, split and reorder operators, and change the 
 An operator is run on the reference's own inputs, and then its output, if the operator is right, is close to one of the
 tensors that the float network computes from these inputs. Of an operator that is wrong no such tensor is there; then it is
 the nearest one of an operator of the same family. An operator in between, which the float network does not have (a pad, a
-part of a GELU), has none; its error is then in the output of the next one that has.
+part of a GELU or SiLU), has none; its error is then in the output of the next one that has.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ HOPS, HOPS_OF_STEP = (
     8,
     3,
 )  # operators of the network that one operator of a file may stand for; and for each one skipped
+# Of two tensors that are the same, root mean square, in σ. Correlation alone takes s(x) for x s(x), s being the logistic
+# function, where all x are small: 0.5 + x / 4 beside x / 2.
+LARGEST_ERROR = 0.3
 TIE = 0.002  # correlations this close are the same: then the smaller error decides,
 SAME_ERROR = 2.0  # and errors this close are the same, too
 # Operators that have one counterpart in the float network, whatever their values.
@@ -55,7 +58,21 @@ class Arrangement:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """The counterpart of a tensor of a file.
+
+    Attributes:
+        alike: by its values; else only its operator is of the same family.
+    """
+
+    arrangement: Arrangement
+    alike: bool
+
+
+@dataclass(frozen=True)
 class _Candidate:
+    """`error` is the root mean square in σ."""
+
     arrangement: Arrangement
     correlation: float
     error: float
@@ -69,7 +86,7 @@ class Matcher:
     """
 
     def __init__(self, reference: Reference, least: float) -> None:
-        self._reference, self._least = reference, least
+        self.reference, self._least = reference, least
         self._ancestors: list[int] = []  # as bits, a tensor is one of its own
         self._of_size: dict[int, list[int]] = {}
         self._families: list[str] = []
@@ -84,7 +101,7 @@ class Matcher:
             if np.issubdtype(value.dtype, np.floating):
                 self._of_size.setdefault(value.size, []).append(index)
 
-    def find(self, output: Array, step: Step, inputs: Sequence[Arrangement], skipped: int = 0) -> Arrangement | None:
+    def find(self, output: Array, step: Step, inputs: Sequence[Arrangement], skipped: int = 0) -> Pair | None:
         """The counterpart of a step's output, or None.
 
         Args:
@@ -105,9 +122,9 @@ class Matcher:
             if index in near and not needed & ~self._ancestors[index] and (index not in own or MOVES.search(step.type))
         ]
         candidates = [found for index in reachable for found in self._compared(output, index)]
-        best = _best(candidates)
+        best = _best([found for found in candidates if found.error <= LARGEST_ERROR])
         if best is not None and best.correlation >= self._least:
-            return best.arrangement
+            return Pair(best.arrangement, alike=True)
         family = _family(step.type)
         if not family:
             return None
@@ -119,24 +136,24 @@ class Matcher:
         ]
         if not related:
             return None
-        here = [found for found in related if self._reference.facts[found.arrangement.index].module == step.module]
+        here = [found for found in related if self.reference.facts[found.arrangement.index].module == step.module]
         nearest = min((here or related), key=lambda found: found.arrangement.index).arrangement.index
         # the layer itself, or with the clip that the file has fused into it
         lowest, index = float(output.min()), nearest
         for candidate in related:
             clipped = candidate.arrangement.index
-            if nearest in self._sources(candidate) and lowest >= float(self._reference.values[clipped].min()):
+            if nearest in self._sources(candidate) and lowest >= float(self.reference.values[clipped].min()):
                 index = clipped
         chosen = _best([found for found in related if found.arrangement.index == index])
-        return None if chosen is None else chosen.arrangement
+        return None if chosen is None else Pair(chosen.arrangement, alike=False)
 
     def arranged(self, arrangement: Arrangement, shape: tuple[int, ...]) -> Array:
         """The reference's values in the order and shape of a file's tensor."""
-        return _ordered(self._reference.values[arrangement.index], arrangement.order, shape).reshape(shape)
+        return _ordered(self.reference.values[arrangement.index], arrangement.order, shape).reshape(shape)
 
     def in_reference_form(self, values: Array, arrangement: Arrangement) -> Array:
         """The inverse: a file's values in the order and shape of the reference's tensor."""
-        shape = self._reference.values[arrangement.index].shape
+        shape = self.reference.values[arrangement.index].shape
         if arrangement.order == "swap":
             return values.swapaxes(-1, -2).reshape(shape)
         if arrangement.order == "last":
@@ -148,14 +165,15 @@ class Matcher:
         return values.reshape(shape)
 
     def _compared(self, output: Array, index: int) -> list[_Candidate]:
-        value = self._reference.values[index]
+        value = self.reference.values[index]
         orders = ["same", *(("last", "first") if value.ndim > 2 else ()), *(("swap",) if output.ndim > 1 else ())]
         stride = max(1, output.size // SAMPLED) | 1  # odd: not always the same column
         actual = output.ravel()[::stride].astype(np.float64)
         found = []
         for order in orders:
             expected = _ordered(value, order, output.shape).ravel()[::stride].astype(np.float64)
-            error = float(np.mean((actual - expected) ** 2))
+            spread = float(expected.std()) or 1.0
+            error = float(np.sqrt(np.mean((actual - expected) ** 2))) / spread
             found.append(_Candidate(Arrangement(index, order), _correlation(actual, expected), error))
         return found
 
@@ -168,11 +186,11 @@ class Matcher:
         return found
 
     def _sources(self, candidate: _Candidate) -> tuple[int, ...]:
-        return self._reference.facts[candidate.arrangement.index].sources
+        return self.reference.facts[candidate.arrangement.index].sources
 
     def _family_of(self, index: int) -> str:
         """That of the operator; of a clip that of the layer before it, since a file may have the two in one."""
-        fact = self._reference.facts[index]
+        fact = self.reference.facts[index]
         own = _family(fact.type)
         if own or not fact.sources or not CLIPS.search(fact.type):
             return own

@@ -50,6 +50,7 @@ class WorkerAnswer:
 
     layers: tuple[LayerError, ...] = ()
     without_counterpart: int = 0
+    not_trusted: int = 0
     error: str = ""
     details: tuple[str, ...] = ()
     hint: str | None = None
@@ -78,7 +79,7 @@ def _answer(request: WorkerRequest, folder: Path) -> WorkerAnswer:
     except EdgedeployError as error:
         return WorkerAnswer(error=error.message, details=error.details, hint=error.hint)
     np.savez(folder / OUTPUTS, **{str(index): value for index, value in enumerate(found.outputs)})  # type: ignore[arg-type]
-    return WorkerAnswer(found.layers, found.without_counterpart)
+    return WorkerAnswer(found.layers, found.without_counterpart, found.not_trusted)
 
 
 if __name__ == "__main__":
