@@ -31,9 +31,10 @@ class SmallSwish(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.convs = nn.ModuleList(nn.Conv2d(size, 8, 3, padding=1, bias=False) for size in (3, 8, 8))
+        first, *others = (nn.Conv2d(size, 8, 3, padding=1, bias=False) for size in (3, 8, 8))
         with torch.no_grad():
-            self.convs[0].weight *= 0.1
+            first.weight *= 0.1
+        self.convs = nn.ModuleList([first, *others])
 
     def forward(self, x: Tensor) -> Tensor:
         for conv in self.convs:
