@@ -40,7 +40,8 @@ def _inline(module: fx.GraphModule, node: fx.Node) -> None:
     position = _submodule(node)
     assert position is not None
     source = node.args[position]
-    assert isinstance(source, fx.Node) and isinstance(source.target, str)
+    assert isinstance(source, fx.Node)
+    assert isinstance(source.target, str)
     inner: fx.GraphModule = attrgetter(source.target)(module)
     arguments = iter(node.args[position + 1 :])
     values: dict[fx.Node, Any] = {}
