@@ -112,6 +112,23 @@ def read_tree(model: bytes) -> Any:
     return tree
 
 
+def largest_constants(model: bytes) -> dict[int, float]:
+    """The largest absolute value of each float constant of the main graph, by the tensor's number."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    tree = read_tree(model)
+    data = {
+        index: tree.buffers[tensor.buffer].data
+        for index, tensor in enumerate(tree.subgraphs[0].tensors)
+        if tensor.type == schema.TensorType.FLOAT32
+    }
+    return {
+        index: float(np.abs(np.frombuffer(bytes(values), np.float32)).max())
+        for index, values in data.items()
+        if values is not None and len(values)
+    }
+
+
 def written(tree: Any) -> bytes:
     """The inverse of `read_tree`."""
     import flatbuffers  # type: ignore[import-untyped]

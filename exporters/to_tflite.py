@@ -40,7 +40,7 @@ from .tflite_edits.activations import drop_implied_activations
 from .tflite_edits.editable_file import EditableFile
 from .tflite_edits.pads import pad_before_transpose
 from .tflite_edits.products import read_operands_by_columns
-from .tflite_file import FileGraph, FileOperator, read_graph, read_tree, written
+from .tflite_file import FileGraph, FileOperator, largest_constants, read_graph, read_tree, written
 from .tflite_operators import delegated_operators, module_paths, operator_facts, operators_of
 from .tflite_ranges import adjusted_ranges, symmetric_operands
 
@@ -232,7 +232,7 @@ def _ranges(job: ExportJob, source: FloatFile, rules: Any, assignment: Assignmen
     if NumberFormat.STATIC_INT8 not in {rule.format for rule in assignment.rules.values()}:
         return ranges
     estimates = {name: estimator.symmetric_range() for name, estimator in estimators.items() if name not in observed}
-    return adjusted_ranges(source.graph, ranges, estimates)
+    return adjusted_ranges(source.graph, ranges, estimates, largest_constants(source.path.read_bytes()))
 
 
 def _estimators(
