@@ -54,8 +54,8 @@ REGION_TYPES = RegionTypes(
         differences=("SUB",),
         products=("MUL",),
         between=("ADD", "MAXIMUM"),
-        views=("RESHAPE", "TRANSPOSE"),
-        after=("MUL", "ADD", "SUB", "RESHAPE"),
+        views=("RESHAPE", "TRANSPOSE", "BROADCAST_TO"),
+        after=("MUL", "ADD", "SUB", "RESHAPE", "BROADCAST_TO"),
     ),
     LabelSelectionTypes(
         selectors=("ARG_MAX", "TOPK_V2"),

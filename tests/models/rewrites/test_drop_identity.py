@@ -44,3 +44,13 @@ def test_a_conversion_to_the_same_type_goes_and_others_stay() -> None:
     assert done.applied == 1
     assert done.count("to") == 2
     assert done.error() == 0.0
+
+
+class Pads(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.nn.functional.pad(x.exp(), (0, 0, 0, 0)) + torch.nn.functional.pad(x, (1, -1))
+
+
+def test_a_padding_by_nothing_goes_and_others_stay() -> None:
+    done = rewritten(REWRITE, Pads(), (2, 3))
+    assert (done.applied, done.count("pad"), done.error()) == (1, 1, 0.0)
