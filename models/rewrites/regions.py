@@ -51,10 +51,10 @@ def _inline(module: fx.GraphModule, node: fx.Node) -> None:
                 values[one] = next(arguments)
             elif one.op == "get_attr":
                 values[one] = _moved(module, inner, one, node.name)
-        results = module.graph.graph_copy(inner.graph, values)
+        results: Any = module.graph.graph_copy(inner.graph, values)
     for user in list(node.users):
         assert user.target is getitem, "a block gives back a tuple"
-        user.replace_all_uses_with(results[user.args[1]])  # type: ignore[index]
+        user.replace_all_uses_with(results[user.args[1]])
         module.graph.erase_node(user)
     module.graph.erase_node(node)
 

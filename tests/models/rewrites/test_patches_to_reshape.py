@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -18,7 +20,7 @@ class Patches(nn.Module):
         self.kernel, self.options = kernel, options
 
     def forward(self, x: Tensor) -> Tensor:
-        options = {"stride": self.kernel, **self.options}
+        options: Any = {"stride": self.kernel, **self.options}
         columns = F.unfold(x, self.kernel, **options)
         weights = torch.arange(columns.shape[-1] * columns.shape[-2]).view(columns.shape[-2:])
         return F.fold(columns * weights, x.shape[-2:], self.kernel, **options)

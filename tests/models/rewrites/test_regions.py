@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from edgedeploy.models.rewrites import capture
 
-BLOCKS = {
+BLOCKS: dict[str, Callable[[], AbstractContextManager[object]]] = {
     "no_grad": torch.no_grad,
     "enable_grad": torch.enable_grad,
     "autocast for a GPU": lambda: torch.autocast("cuda", torch.float16),
