@@ -26,6 +26,19 @@ Sample = tuple[NDArray[Any], ...]
 T = TypeVar("T")
 
 
+class FileRefused(Exception):
+    """A runtime does not open the file that a converter wrote.
+
+    Attributes:
+        operator: the first one that the file is refused for, with its operands' shapes; empty where it is not known.
+        module: of that operator; empty for the top level.
+    """
+
+    def __init__(self, message: str, operator: str = "", module: str = "") -> None:
+        super().__init__(message)
+        self.operator, self.module = operator, module
+
+
 @dataclass
 class SharedWork:
     """What several targets of one export have in common, so that it is made once.

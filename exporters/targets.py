@@ -72,6 +72,7 @@ COMMON = (
     "mask_by_where",
     "split_qkv_projection",
     "split_to_slices",
+    "patches_to_reshape",
     "fold_attention_scale",
     "l2_norm_to_rsqrt",
     "defer_l2_norm",

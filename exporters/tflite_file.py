@@ -100,6 +100,32 @@ def first_operators(model: bytes, count: int) -> bytes:
     return written(tree)
 
 
+def first_refused(model: bytes, count: int) -> int:
+    """The number of the first operator that LiteRT refuses a file for; its message has that of a delegate's node at most.
+
+    Args:
+        count: of the file's operators, with all of which it is refused.
+    """
+    opened, refused = 0, count  # of the file's operators, how many make one that is opened or refused
+    while refused - opened > 1:
+        middle = (opened + refused) // 2
+        if _opens(first_operators(model, middle)):
+            opened = middle
+        else:
+            refused = middle
+    return refused - 1
+
+
+def _opens(model: bytes) -> bool:
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        Interpreter(model_content=model).allocate_tensors()
+    except (RuntimeError, ValueError):
+        return False
+    return True
+
+
 def read_tree(model: bytes) -> Any:
     """The file as a tree of objects (the format's `ModelT`) that can be changed and written again."""
     from ai_edge_litert import schema_py_generated as schema
@@ -110,6 +136,23 @@ def read_tree(model: bytes) -> Any:
             buffer.data = np.frombuffer(model, np.uint8, buffer.size, buffer.offset)
             buffer.offset = buffer.size = 0
     return tree
+
+
+def largest_constants(model: bytes) -> dict[int, float]:
+    """The largest absolute value of each float constant of the main graph, by the tensor's number."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    tree = read_tree(model)
+    data = {
+        index: tree.buffers[tensor.buffer].data
+        for index, tensor in enumerate(tree.subgraphs[0].tensors)
+        if tensor.type == schema.TensorType.FLOAT32
+    }
+    return {
+        index: float(np.abs(np.frombuffer(bytes(values), np.float32)).max())
+        for index, values in data.items()
+        if values is not None and len(values)
+    }
 
 
 def written(tree: Any) -> bytes:

@@ -9,11 +9,18 @@ What XNNPACK does not take runs in TFLite's own kernels, which cost many times a
   ones. Their ranges are widened: what they lose is less than a thousandth of a step of the result.
 
 Both hold from the operand upwards through views, which share its scale.
+
+A result's scale has a limit too: a layer's or MUL's must be more than 2^-8 of the product of its operands' scales, an ADD's
+or SUB's more than 2^-8 of either's, a HARD_SWISH's more than 2^-7 of its operand's. Below it XNNPACK or LiteRT refuses the
+whole file for a layer or HARD_SWISH, an ADD may end the process, and MUL and SUB run outside the delegate. Constant zeros
+come there: a part of a split 7x7 kernel that meets only the padding of a 2x2 map. The ranges of such results are widened;
+a whole range is less than what two steps of the operands make.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,8 +32,12 @@ from .tflite_file import FileGraph, FileOperator
 VIEWS = ("RESHAPE", "TRANSPOSE", "SLICE", "STRIDED_SLICE", "SPLIT", "GATHER", "GATHER_ND", "PAD", "BROADCAST_TO")
 PRODUCT = "BATCH_MATMUL"
 SUMS = ("ADD", "SUB")
+LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 LEAST_RATIO = 2.0**-10 * 1.01  # XNNPACK's limit, with room for the rounding of a scale
+LEAST_RESULT = 2.0**-8 * 1.01  # the same
+LEAST_HARD_SWISH = 2.0**-7 * 1.01  # LiteRT's
 STEPS = 255  # of an int8 range
+WEIGHT_STEPS = 127  # from 0 to the largest weight
 
 Ranges = Mapping[str, Mapping[str, Any]]
 
@@ -38,14 +49,18 @@ def symmetric_operands(graph: FileGraph) -> set[int]:
 
 
 def adjusted_ranges(
-    graph: FileGraph, ranges: Ranges, estimates: Mapping[str, Range] | None = None
+    graph: FileGraph,
+    ranges: Ranges,
+    estimates: Mapping[str, Range] | None = None,
+    largest_constants: Mapping[int, float] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """The ranges with those adjusted that would keep an operator out of the delegate.
+    """The ranges with those adjusted that would keep an operator out of the delegate, or have the file refused.
 
     Args:
         ranges: `min` and `max` of tensors by name, as ai-edge-quantizer's calibrator gives them.
         estimates: symmetric ranges of least error by the tensor's name; a symmetric operand without one keeps its largest
             value.
+        largest_constants: the largest absolute value of constants by their tensor's number.
     """
     adjusted = {name: dict(values) for name, values in ranges.items()}
     producers = _producers(graph)
@@ -64,13 +79,22 @@ def adjusted_ranges(
             chosen = (estimates or {}).get(name, symmetric(largest))
             values["min"] = np.full_like(values["min"], chosen.low)
             values["max"] = np.full_like(values["max"], chosen.high)
+
+    def step(value: int) -> float:
+        """The scale of a value, which is that of what it is a view of; 0 where it is not known."""
+        if value in (largest_constants or {}):
+            return (largest_constants or {})[value] / WEIGHT_STEPS
+        return max((_scale(values) for values in of_views(value)), default=0.0)
+
+    for op in graph.operators:  # in order: a result's scale is an operand's of what follows
+        values = adjusted.get(graph.tensors[op.outputs[0]].name, {})
+        if {"min", "max"} <= values.keys():
+            _widen(values, _least_scale(op, step))
     for total in (op for op in graph.operators if op.type in SUMS):
         least = LEAST_RATIO * _scale(adjusted.get(graph.tensors[total.outputs[0]].name))
         for operand in total.inputs:
             for values in of_views(operand):
-                scale = _scale(values)
-                if 0 < scale < least:
-                    values["min"], values["max"] = values["min"] * least / scale, values["max"] * least / scale
+                _widen(values, least)
     return adjusted
 
 
@@ -84,6 +108,28 @@ def _viewed(value: int, producers: Mapping[int, FileOperator]) -> Iterator[int]:
     while (op := producers.get(value)) is not None and op.type in VIEWS:
         value = op.inputs[1] if op.type == "SPLIT" else op.inputs[0]  # SPLIT's first input is the axis
         yield value
+
+
+def _least_scale(op: FileOperator, step: Callable[[int], float]) -> float:
+    """The smallest scale of an operator's result with which it runs in the delegate; 0 where there is no limit."""
+    operands = op.inputs[1:3] if op.type == "TRANSPOSE_CONV" else op.inputs[:2]  # its first input is a shape
+    if op.type in (*LAYERS, "MUL"):
+        return LEAST_RESULT * math.prod(map(step, operands))
+    if op.type in SUMS:
+        return LEAST_RESULT * max(map(step, operands))
+    return LEAST_HARD_SWISH * step(op.inputs[0]) if op.type == "HARD_SWISH" else 0.0
+
+
+def _widen(values: dict[str, Any], least: float) -> None:
+    """Widens a range whose scale is below the least one; constant zeros get one that is as far below 0 as above it."""
+    scale = _scale(values)
+    if scale >= least:
+        return
+    if scale > 0:
+        values["min"], values["max"] = values["min"] * least / scale, values["max"] * least / scale
+    else:
+        chosen = symmetric(least * WEIGHT_STEPS)
+        values["min"], values["max"] = np.full_like(values["min"], chosen.low), np.full_like(values["max"], chosen.high)
 
 
 def _scale(values: Mapping[str, Any] | None) -> float:

@@ -25,7 +25,7 @@ from edgedeploy.core.recipe import NumberFormat, Observer, RecipeRule
 from edgedeploy.core.spec import TensorSpec
 from edgedeploy.core.storage.arrays import Mapped
 
-from .job import ExportJob, Lowered, as_contiguous
+from .job import ExportJob, FileRefused, Lowered, as_contiguous
 from .ranges import RangeEstimator
 from .recipes import Assignment, Quantization, assign, quantization_of
 from .regions import (
@@ -40,7 +40,7 @@ from .tflite_edits.activations import drop_implied_activations
 from .tflite_edits.editable_file import EditableFile
 from .tflite_edits.pads import pad_before_transpose
 from .tflite_edits.products import read_operands_by_columns
-from .tflite_file import FileGraph, FileOperator, read_graph, read_tree, written
+from .tflite_file import FileGraph, FileOperator, first_refused, largest_constants, read_graph, read_tree, written
 from .tflite_operators import delegated_operators, module_paths, operator_facts, operators_of
 from .tflite_ranges import adjusted_ranges, symmetric_operands
 
@@ -54,8 +54,8 @@ REGION_TYPES = RegionTypes(
         differences=("SUB",),
         products=("MUL",),
         between=("ADD", "MAXIMUM"),
-        views=("RESHAPE", "TRANSPOSE"),
-        after=("MUL", "ADD", "SUB", "RESHAPE"),
+        views=("RESHAPE", "TRANSPOSE", "BROADCAST_TO"),
+        after=("MUL", "ADD", "SUB", "RESHAPE", "BROADCAST_TO"),
     ),
     LabelSelectionTypes(
         selectors=("ARG_MAX", "TOPK_V2"),
@@ -232,7 +232,7 @@ def _ranges(job: ExportJob, source: FloatFile, rules: Any, assignment: Assignmen
     if NumberFormat.STATIC_INT8 not in {rule.format for rule in assignment.rules.values()}:
         return ranges
     estimates = {name: estimator.symmetric_range() for name, estimator in estimators.items() if name not in observed}
-    return adjusted_ranges(source.graph, ranges, estimates)
+    return adjusted_ranges(source.graph, ranges, estimates, largest_constants(source.path.read_bytes()))
 
 
 def _estimators(
@@ -276,9 +276,16 @@ def _describe(job: ExportJob, settings: Any) -> Lowered:
     from ai_edge_litert.interpreter import Interpreter
 
     graph = read_graph(job.path.read_bytes())
+    modules = module_paths(graph, job.module)
     with job.shared.quietly():
-        interpreter = Interpreter(str(job.path))
-        interpreter.allocate_tensors()
+        try:
+            interpreter = Interpreter(str(job.path))
+            interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            index = first_refused(job.path.read_bytes(), len(graph.operators))
+            op = graph.operators[index]
+            shapes = ", ".join("x".join(map(str, graph.tensors[value].shape)) for value in op.inputs)
+            raise FileRefused(f"LiteRT refuses the file: {error}", f"{op.type} of {shapes}", modules[index]) from error
         # the interpreter has no public way to list what its delegates took
         plan = interpreter._get_ops_details()
     quantized = ((tensor["index"], tensor["quantization_parameters"]) for tensor in interpreter.get_tensor_details())
@@ -289,7 +296,7 @@ def _describe(job: ExportJob, settings: Any) -> Lowered:
     return Lowered(
         _specs(interpreter.get_input_details(), job.input_names, job.layout),
         _specs(interpreter.get_output_details(), job.output_names, job.layout),
-        operator_facts(graph, module_paths(graph, job.module), delegated_operators(graph, plan), zero_points),
+        operator_facts(graph, modules, delegated_operators(graph, plan), zero_points),
         GraphSummary(dict(types.most_common()), delegates=delegates),
         settings,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from torch import Tensor, fx
@@ -28,7 +29,7 @@ def layers_with_values(graph: Graph, samples: Sequence[Inputs]) -> Iterator[tupl
         if node.op == "placeholder":
             held[node] = [x.clone() for x in next(inputs)]
         elif node.op == "get_attr":
-            held[node] = [graph.constant(node)] * len(samples)
+            held[node] = [attrgetter(str(node.target))(graph.module)] * len(samples)
         else:
             held[node] = run(node, held, len(samples))
             if is_layer(graph, node):

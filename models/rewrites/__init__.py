@@ -5,6 +5,7 @@ The order matters for these:
 - `fold_constants` first: what remains depends on the input;
 - `drop_identity` before all that look at neighbours;
 - `window_shift_to_gather` and `split_qkv_projection` before `collapse_permute_dims`: they absorb permutes;
+- `patches_to_reshape` before `collapse_permute_dims`: it leaves permutes in six dimensions;
 - `split_qkv_projection` before `split_to_slices`, which takes what is left, and before `fold_attention_scale`, which needs
   a layer for q;
 - `decompose_sdpa` before `fold_attention_scale`: it leaves a scale to fold;
@@ -75,6 +76,7 @@ from . import (
     nearest_to_gather,
     own_parameters,
     pad_output_channels,
+    patches_to_reshape,
     permute_before_view,
     pool1x1_to_stride,
     resize_to_fixed_size,
@@ -101,6 +103,7 @@ ALL: Registry[Rewrite] = Registry(
         mask_by_where.REWRITE,
         split_qkv_projection.REWRITE,
         split_to_slices.REWRITE,
+        patches_to_reshape.REWRITE,
         collapse_permute_dims.REWRITE,
         fold_attention_scale.REWRITE,
         l2_norm_to_rsqrt.REWRITE,

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
+from .regions import inline_regions
+
 Inputs = tuple[Tensor, ...]
 REWRITTEN = "edgedeploy.Rewritten"
 
@@ -26,6 +28,7 @@ def capture(module: nn.Module, example_inputs: Inputs) -> fx.GraphModule:
     """
     program = torch.export.export(module, example_inputs, strict=False)
     captured = unlifted(program)
+    inline_regions(captured)
     for node in list(captured.graph.nodes):  # run-time checks of what is fixed by the capture
         if node.target == torch.ops.aten._assert_tensor_metadata.default:
             captured.graph.erase_node(node)

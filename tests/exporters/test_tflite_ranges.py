@@ -54,6 +54,50 @@ def test_a_tiny_operand_of_a_sum_gets_a_scale_that_the_delegate_takes() -> None:
     assert 1 / 1024 < (values["max"] / 255) / (10 / 255) < 1.1 / 1024
 
 
+def scale_of(values: dict[str, Any]) -> float:
+    return float((values["max"] - values["min"]).item() / 255)
+
+
+# x, w (constant) -> layer -> y; a layer's limit is 2^-8 of the product of its operands' scales
+OPERANDS = {
+    "CONV_2D": (0, 1, 3),
+    "FULLY_CONNECTED": (0, 1),
+    "TRANSPOSE_CONV": (3, 1, 0),  # its first input is a shape
+    "MUL": (0, 1),
+}
+
+
+@pytest.mark.parametrize("type", OPERANDS)
+@pytest.mark.parametrize("found", [(0, 0), (-1e-9, 1e-9)])
+def test_a_result_too_small_for_its_operands_gets_a_scale_that_runtimes_take(
+    type: str, found: tuple[float, float]
+) -> None:
+    graph = FileGraph(
+        tuple(FileTensor(name, "float32") for name in ("x", "w", "y", "other")),
+        (FileOperator(type, OPERANDS[type], (2,)),),
+    )
+    adjusted = adjusted_ranges(graph, ranges(x=(-1, 1.55), y=found), largest_constants={1: 1.27})
+    assert 1 / 256 < scale_of(adjusted["y"]) / (0.01 * 0.01) < 1.1 / 256
+    if found == (0, 0):
+        assert round(-128 - adjusted["y"]["min"].item() / scale_of(adjusted["y"])) == 0
+    assert adjusted["x"]["max"] == np.float32(1.55)
+
+
+@pytest.mark.parametrize(("type", "divisor"), [("ADD", 256), ("SUB", 256), ("HARD_SWISH", 128)])
+def test_a_sum_or_hard_swish_that_is_always_zero_keeps_within_reach_of_its_operands(type: str, divisor: int) -> None:
+    graph = FileGraph(
+        tuple(FileTensor(name, "float32") for name in "xwy"),
+        (FileOperator(type, (0,) if type == "HARD_SWISH" else (0, 1), (2,)),),
+    )
+    adjusted = adjusted_ranges(graph, ranges(x=(-1, 1.55), w=(-1, 1.55), y=(0, 0)))
+    assert 1 / divisor < scale_of(adjusted["y"]) / 0.01 < 1.1 / divisor
+
+
+def test_a_zero_operand_of_a_sum_gets_a_scale_that_the_delegate_takes() -> None:
+    adjusted = adjusted_ranges(GRAPH, {**ALL, "small": ranges(small=(0, 0))["small"]})
+    assert 1 / 1024 < scale_of(adjusted["small"]) / (10 / 255) < 1.1 / 1024
+
+
 def test_all_other_ranges_and_the_callers_own_stay() -> None:
     adjusted = adjusted_ranges(GRAPH, ALL)
     assert [adjusted[name] for name in ("x", "c", "d")] == [ALL[name] for name in ("x", "c", "d")]

@@ -16,6 +16,7 @@ from edgedeploy.pipeline.verification import check_threshold
 
 from . import stages
 from .artifact_folder import check_folder
+from .blame.conversion_errors import way_out
 from .blame.crashing import first_crashing
 from .blame.first_difference import first_difference
 from .blame.int8_gap import gap_notes
@@ -129,8 +130,7 @@ class Run:
                 where = first_refused(self._prepared, rewritten, target, options)
             if not where:
                 raise
-            in_float = "--exclude MODULE keeps it in float32; " if target.recipe.is_quantized else ""
-            hint = f"{in_float}another target (`edgedeploy targets`), or write the operator in another way"
+            hint = way_out(quantized=target.recipe.is_quantized)
             raise RunnerFailed(error.message, details=[*where, *error.details], hint=hint) from error
 
     def _with_recipe(

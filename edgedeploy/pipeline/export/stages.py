@@ -39,7 +39,7 @@ from edgedeploy.data.calibration import CalibrationSet, calibration_from_folder
 from edgedeploy.data.photographs import calibration_from_photographs, held_out_images
 from edgedeploy.pipeline.verification import check_reference, check_repeated, constant_outputs, in_file_form, parity_of
 
-from .blame.conversion_errors import explain_capture, explain_lowering
+from .blame.conversion_errors import explain_capture, explain_lowering, explain_refusal
 from .blame.failing_operator import first_failing
 from .options import NUM_CALIB, ExportOptions
 
@@ -297,7 +297,7 @@ def lower(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target,
     """Writes the target's file. Raises ExportFailed in the user's words, whatever the converter raised."""
     import torch
 
-    from edgedeploy.exporters.job import ExportJob
+    from edgedeploy.exporters.job import ExportJob, FileRefused
     from edgedeploy.models.adapters.channels_last import channels_last_sample, with_channels_last_images
 
     calibrated = target.recipe.needs_calibration
@@ -324,6 +324,8 @@ def lower(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target,
         return LoweredFile(job.path, target.exporter()(job), calibrated)
     except (EdgedeployError, OSError, KeyboardInterrupt):
         raise
+    except FileRefused as refusal:
+        raise explain_refusal(refusal, target, prepared.network.name, job.module) from refusal
     except Exception as error:  # a converter may raise anything; it is reported in the user's words
         raise explain_lowering(
             error,

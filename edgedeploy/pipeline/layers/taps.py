@@ -31,7 +31,8 @@ VIEWS = re.compile(
 def with_every_tensor(module: fx.GraphModule, reference: Reference) -> tuple[fx.GraphModule, list[int]]:
     """The network with what its operators compute as outputs, flat, and their positions in the reference.
 
-    Views are left out: they add no error. ExecuTorch refuses some networks that return many images.
+    Views are left out: they add no error. So is what an operator changes in place: outputs are read at the end. ExecuTorch
+    refuses some networks that return many images.
     """
     import torch
     from torch import fx
@@ -45,11 +46,19 @@ def with_every_tensor(module: fx.GraphModule, reference: Reference) -> tuple[fx.
         for node in module.graph.nodes
         if node.name in position
         and not VIEWS.search(str(node.target))
+        and not any(_changes(user, node) for user in node.users)
         and np.issubdtype(reference.values[position[node.name]].dtype, np.floating)
     ]
     flat = [graph.call_function(torch.ops.aten.reshape.default, (copies[node], [-1])) for node, _ in found]
     graph.output(tuple(flat))
     return fx.GraphModule(module, graph).eval(), [index for _, index in found]
+
+
+def _changes(user: fx.Node, node: fx.Node) -> bool:
+    """Whether an operator writes to an operand of it, as hardswish_ does."""
+    schema = getattr(user.target, "_schema", None)
+    written = [] if schema is None else [index for index, one in enumerate(schema.arguments) if one.is_write]
+    return any(index < len(user.args) and user.args[index] is node for index in written)
 
 
 def first_in_taps(reference: Reference, positions: Sequence[int], outputs: Sequence[Array], *, quantized: bool) -> str:

@@ -68,3 +68,10 @@ def test_values_that_are_not_finite_are_an_error(tapped: tuple[Reference, list[i
     reference, positions, outputs = tapped
     outputs[3][...] = np.nan
     assert "at second" in first_in_taps(reference, positions, outputs, quantized=True)
+
+
+def test_what_an_operator_changes_in_place_is_no_output() -> None:
+    module = capture(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Hardswish(inplace=True)).eval(), (torch.rand(1, 3, 4, 4),))
+    reference = of_network(module, [np.ones((1, 3, 4, 4), np.float32)])
+    _, positions = with_every_tensor(module, reference)
+    assert [reference.facts[position].type for position in positions] == ["aten.hardswish_.default"]

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgedeploy.core.errors import ExportFailed
-from edgedeploy.models.loading.user_code import ModuleTracker, describe_exception, user_line_of
+from edgedeploy.models.loading.user_code import ModuleTracker, describe_exception, user_line_in, user_line_of
 
 from .failing_operator import described
 
 if TYPE_CHECKING:
     import torch
     from torch import fx, nn
+
+    from edgedeploy.exporters.job import FileRefused
+    from edgedeploy.exporters.targets import Target
 
 OPERATOR = re.compile(r"\b(aten[.:]+[a-z_0-9]+(?:\.[A-Za-z_0-9]+)?|aten::[a-z_0-9]+)")
 MODULE = re.compile(r"L__self___?([A-Za-z0-9_.]+)|nn_module_stack[^\n]*'([a-z][A-Za-z0-9_.]+)',")
@@ -118,6 +121,39 @@ def explain_lowering(
     general = "another target (`edgedeploy targets`), or rewrite the module that holds the operator; --debug shows all"
     hint = COMPLEX if "complex" in text.lower() else _alternative(operators) or general
     return ExportFailed(f"{model} does not lower to {target}", details=details, hint=hint)
+
+
+def explain_refusal(refusal: FileRefused, target: Target, model: str, module: fx.GraphModule) -> ExportFailed:
+    """The error of a file that its runtime does not open: the operator, its module and line, and the way out.
+
+    Args:
+        module: the network that was lowered.
+    """
+    details = []
+    if refusal.operator:
+        path = refusal.module
+        details = [f"operator: {refusal.operator}", f"module: {path or 'the top level'}", *_line_of(path, module)]
+    return ExportFailed(
+        f"{model} does not lower to {target.name}",
+        details=[*details, *(line[:200] for line in str(refusal).splitlines())],
+        hint=way_out(quantized=target.recipe.is_quantized),
+    )
+
+
+def way_out(*, quantized: bool) -> str:
+    """What to try where a runtime refuses a file for an operator, for an error's hint."""
+    in_float = "--exclude MODULE keeps it in float32; " if quantized else ""
+    return f"{in_float}another target (`edgedeploy targets`), or write the operator in another way"
+
+
+def _line_of(path: str, module: fx.GraphModule) -> list[str]:
+    """The user's line that a module begins with, for an error's details."""
+    from edgedeploy.models.rewrites.graph import module_path
+
+    calls = (node for node in module.graph.nodes if node.op == "call_function" and path and module_path(node) == path)
+    first = next(calls, None)
+    line = "" if first is None else user_line_in(first.meta.get("stack_trace") or "")
+    return [f"line: {line}"] if line else []
 
 
 def _operators(text: str) -> list[str]:
