@@ -46,8 +46,8 @@ def _lines(report: LayerReport) -> Iterator[str]:
         yield "its inputs change in it. Total: in the file. Crosses: here the two part. A gap: equal.</figcaption></figure>"
         yield from _table(report.layers)
     yield f'<p class="muted">{report.without_counterpart} operators have no counterpart in the float network; their errors'
-    yield f"are in the next one's. {report.not_trusted} operators are left out: what reads them shows that they are other"
-    yield "tensors than those of the float network that they look like. Written by edgedeploy.</p>\n</body>\n</html>"
+    yield f"are in the next one's. {report.not_trusted} operators are left out: which of the float network's they are, if"
+    yield "any, cannot be told. Written by edgedeploy.</p>\n</body>\n</html>"
 
 
 def _plot(layers: Sequence[LayerError]) -> str:

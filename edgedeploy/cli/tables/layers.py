@@ -32,8 +32,7 @@ def render_layers(report: LayerReport, layout: Layout = PLAIN, *, top: int = SHO
     notes = [
         f"{left} operators with smaller own errors are left out; --json and --html have all" if left else "",
         f"{alone} operators are none of the float network's; their errors are in the next one's" if alone else "",
-        f"{report.not_trusted} operators are left out: what reads them shows that they are other tensors than those of "
-        "the float network that they look like"
+        f"{report.not_trusted} operators are left out: which of the float network's they are, if any, cannot be told"
         if report.not_trusted
         else "",
         report.note,

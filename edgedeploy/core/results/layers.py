@@ -59,8 +59,8 @@ class LayerReport:
         runtime: that ran the operators.
         layers: in the file's order.
         without_counterpart: operators whose output is no tensor of the float network.
-        not_trusted: operators that are left out of `layers`: their output looks like a tensor of the float network, but
-            what reads it shows that it is none.
+        not_trusted: operators that are left out of `layers`: it cannot be told which tensor of the float network their
+            output is, if any.
         whole_sqnr_db: of the whole file's output against that of its operators one by one; None where equal.
         note: what a reader must know, or "".
     """

@@ -7,7 +7,7 @@ operator **inherits** from the errors of those before it. Own and inherited erro
 A large own error has two causes: the operator is wrong, or its output is no tensor of the float network, such as that of a
 layer whose bias the next operator takes back. Such a pair is in doubt. What reads it is run a third time, with what the
 operator itself makes of exact inputs. If that gives a tensor of the float network, and the pair's value does not, the
-pair was no pair, and is left out.
+pair was no pair, and is left out. So is one that differs and where what reads it is the same either way.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ class Analysis:
 
     Attributes:
         without_counterpart: operators whose output is no tensor of the float network.
-        not_trusted: those whose output was taken for one, wrongly, as what reads it shows; and those compared with these.
+        not_trusted: those whose output was taken for one, wrongly, as what reads it shows, and those compared with these;
+            and those with another's values that do not matter to what reads them, so that nothing shows it.
     """
 
     layers: tuple[LayerError, ...]
@@ -129,7 +130,9 @@ def analyse(file: StepFile, reference: Reference, channels_last: Sequence[bool])
                 del tensors[name]  # memory: the values of a whole network are many
     outputs = tuple(tensors[name].actual for name in file.outputs)
     trusted = {name: pair for name, pair in found.items() if wrong.isdisjoint(rests_on[name])}
-    judged = _judged(trusted, _harmless(file, trusted, quantized=quantized), quantized=quantized)
+    harmless = _harmless(file, trusted, quantized=quantized)
+    trusted = {name: pair for name, pair in trusted.items() if pair.alike or name not in harmless}
+    judged = _judged(trusted, harmless, quantized=quantized)
     return Analysis(tuple(judged), alone, len(found) - len(trusted), outputs)
 
 
