@@ -9,36 +9,44 @@ from typing import Any
 import torch
 from torch import fx
 
+from edgedeploy.core.errors import ExportFailed
+
 wraps = torch.ops.higher_order
+_BLOCKS = (wraps.wrap_with_set_grad_enabled, wraps.wrap_with_autocast)
 
 
 def inline_regions(module: fx.GraphModule) -> None:
     """Changes the module in place.
 
     `torch.no_grad()`, `torch.set_grad_enabled(...)` and `torch.autocast(...)` that does nothing on a CPU do not change
-    what is computed; inside the submodule no rewrite and no quantizer would find the operators. An autocast that is
-    enabled on the CPU stays.
+    what is computed; inside the submodule no rewrite and no quantizer would find the operators.
+
+    Raises ExportFailed for an autocast that is enabled on the CPU: what is exported computes in float32.
     """
-    while (node := next((n for n in module.graph.nodes if _submodule(n) is not None), None)) is not None:
+    while (node := next((n for n in module.graph.nodes if n.target in _BLOCKS), None)) is not None:
         _inline(module, node)
     module.graph.eliminate_dead_code()
     module.delete_all_unused_submodules()
     module.recompile()
 
 
-def _submodule(node: fx.Node) -> int | None:
-    """The position of the submodule among the arguments of a block that can be inlined."""
+def _position_of_submodule(node: fx.Node) -> int:
+    """Its position among a block's arguments; the submodule's own follow."""
     if node.target == wraps.wrap_with_set_grad_enabled:
         return 1
-    if node.target == wraps.wrap_with_autocast:
-        device, _, enabled = node.args[:3]
-        return 4 if device != "cpu" or not enabled else None
-    return None
+    device, dtype, enabled = node.args[:3]
+    if device == "cpu" and enabled:
+        path = list(node.meta.get("nn_module_stack", {"": ("",)}).values())[-1][0].removeprefix("L['self'].")
+        raise ExportFailed(
+            "the network computes in lower precision inside of torch.autocast",
+            details=[f"module: {path or 'the top level'}, {dtype} on the CPU"],
+            hint="leave the autocast out, or disable it for the export: torch.autocast('cpu', enabled=False)",
+        )
+    return 4
 
 
 def _inline(module: fx.GraphModule, node: fx.Node) -> None:
-    position = _submodule(node)
-    assert position is not None
+    position = _position_of_submodule(node)
     source = node.args[position]
     assert isinstance(source, fx.Node)
     assert isinstance(source.target, str)

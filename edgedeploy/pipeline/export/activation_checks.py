@@ -170,7 +170,7 @@ def layer_warnings(network: Network, images: Images) -> list[str]:
     for name, layer in layers.items():
         assert layer.low is not None, "a layer is listed when it has run"
         assert layer.high is not None, "a layer is listed when it has run"
-        largest = np.maximum(np.abs(layer.low.numpy()), np.abs(layer.high.numpy()))
+        largest = np.maximum(np.abs(layer.low.float().numpy()), np.abs(layer.high.float().numpy()))
         ratio = float(largest.max() / max(float(np.median(largest)), 1e-12))
         share = float((layer.high - layer.low <= 1e-6 * (1 + layer.high.abs())).float().mean())
         if layer.kind == "Conv2d" and len(largest) > 1 and ratio > UNLIKE_OTHERS:

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgedeploy.core.artifact import Golden
-from edgedeploy.core.errors import EdgedeployError, UsageError
+from edgedeploy.core.errors import EdgedeployError, ModelInvalid, UsageError
 from edgedeploy.core.parity import Array, Parity
 from edgedeploy.core.provenance import CalibrationInfo
 from edgedeploy.core.reporter import Reporter
@@ -228,7 +228,14 @@ def golden_of(network: Network, head: str, samples: list[list[Array]]) -> Golden
     reference = network.module if head == "features" else with_head(network.module, head)
     with network.running(), torch.no_grad():
         outputs = [reference(*(torch.tensor(array) for array in sample)) for sample in samples]
-    golden = Golden(samples, [[t.numpy() for t in torch.utils._pytree.tree_leaves(output)] for output in outputs])
+    leaves = [torch.utils._pytree.tree_leaves(output) for output in outputs]
+    for index, tensor in enumerate(leaves[0]):
+        if tensor.dtype == torch.bfloat16:
+            raise ModelInvalid(
+                f"output {index} of {network.name} is bfloat16, which no runtime returns",
+                hint="return float32: add .float(), or take the network out of torch.autocast",
+            )
+    golden = Golden(samples, [[tensor.numpy() for tensor in sample] for sample in leaves])
     check_reference(network.name, golden)
     return golden
 
@@ -248,6 +255,8 @@ def rewriter_of(prepared: PreparedNetwork) -> Rewriter:
     with network.running():
         try:
             captured = rewrites.capture(network.module, examples)
+        except EdgedeployError:
+            raise
         except Exception as error:  # torch.export raises many kinds
             raise explain_capture(error, network.name, network.module, examples) from error
     return rewrites.Rewriter(captured, samples)

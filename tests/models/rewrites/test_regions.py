@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from edgedeploy.core.errors import ExportFailed
 from edgedeploy.models.rewrites import capture
 
 BLOCKS: dict[str, Callable[[], AbstractContextManager[object]]] = {
@@ -51,3 +52,18 @@ def test_a_block_becomes_its_operators(outer: str, inner: str) -> None:
     torch.testing.assert_close(module(x), net(x), rtol=0, atol=0)
     paths = [list(node.meta["nn_module_stack"].values())[-1][0] for node in module.graph.nodes if "conv2d" in node.name]
     assert [path.rpartition(".")[2] for path in paths] == ["first", "layer"]
+
+
+def test_an_autocast_that_lowers_the_precision_is_refused() -> None:
+    class Lowers(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Conv2d(3, 4, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            with torch.autocast("cpu", torch.bfloat16):
+                y = self.layer(x)
+            return y.float()
+
+    with pytest.raises(ExportFailed, match="lower precision"):
+        capture(Lowers().eval(), (torch.rand(1, 3, 4, 4),))
