@@ -20,16 +20,18 @@ _NAMES = (
     "static_wi8_ai16",
 )
 
+
+def _built_in() -> dict[str, QuantRecipe]:
+    """The recipes of this folder; a base stands before those that name it."""
+    made: dict[str, QuantRecipe] = {}
+    for name in _NAMES:
+        text = (Path(__file__).parent / f"{name}.toml").read_text(encoding="utf-8")
+        made[name] = parse_recipe(text, where=f"{name}.toml", base_of=made.__getitem__)
+    return made
+
+
 HINT = f"a recipe's file, or one of {', '.join(_NAMES)}"
-BUILT_IN: Registry[QuantRecipe] = Registry(
-    "recipe",
-    (
-        parse_recipe((Path(__file__).parent / f"{name}.toml").read_text(), where=f"{name}.toml", base_of=None)
-        for name in _NAMES
-    ),
-    name_of=str,
-    hint=HINT,
-)
+BUILT_IN: Registry[QuantRecipe] = Registry("recipe", _built_in().values(), name_of=str, hint=HINT)
 
 FP32 = BUILT_IN["fp32"]
 WEIGHT_ONLY_FP16 = BUILT_IN["weight_only_wfp16_afp32"]

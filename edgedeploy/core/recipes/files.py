@@ -1,8 +1,8 @@
 """Recipes as TOML.
 
     name = "mine"                 # without one: the file's name
-    base = "static_wi8_ai8"       # starts with that recipe's rules; or:
-    format = "static_int8"        # of everything that no rule is about
+    base = "static_wi8_ai8"       # starts with that recipe's rules
+    format = "static_int8"        # of everything that no rule is about; beside a base: instead of the base's
     observer = "min_max"          # of everything that no rule is about
     prepare = ["equalize_channels", "correct_bias"]
     exclude = ["backbone.stages.3", "head"]   # modules that stay in float32
@@ -53,12 +53,12 @@ class _File:
     rules: tuple[_Rule, ...] = field(default=())
 
 
-def parse_recipe(text: str, *, where: str, base_of: Callable[[str], QuantRecipe] | None) -> QuantRecipe:
+def parse_recipe(text: str, *, where: str, base_of: Callable[[str], QuantRecipe]) -> QuantRecipe:
     """The recipe in a TOML text.
 
     Args:
         where: the file, for messages; its stem is the name of a recipe without one.
-        base_of: gives the recipe that `base` names; None where there is none to name.
+        base_of: gives the recipe that `base` names.
 
     Raises RecipeInvalid, or UnknownName with the nearest names.
     """
@@ -68,20 +68,23 @@ def parse_recipe(text: str, *, where: str, base_of: Callable[[str], QuantRecipe]
         file = convert(parsed, _File)
     except (tomllib.TOMLDecodeError, RecordInvalid) as error:
         raise RecipeInvalid(f"{where} is not a recipe: {error}", hint="docs/recipes.md shows the form") from None
-    if bool(file.base) == bool(file.format):
-        raise RecipeInvalid(
-            f"{where} needs one of `base` and `format`",
-            details=["base: a recipe whose rules it starts with; format: of everything that no rule is about"],
-            hint='base = "static_wi8_ai8"',
-        )
-    if file.base and base_of is not None:
+    if file.base:
         base = base_of(file.base)
         rules, prepare = base.rules, base.prepare
+        if file.format:
+            of_file = _member(NumberFormat, "number format", file.format, where)
+            rules = (dataclasses.replace(rules[0], format=of_file), *rules[1:])
         if file.observer:
             observer = _member(Observer, "observer", file.observer, where)
             rules = tuple(dataclasses.replace(rule, observer=observer) for rule in rules)
-    else:
+    elif file.format:
         rules, prepare = (_rule(_Rule(format=file.format, observer=file.observer), where),), ()
+    else:
+        raise RecipeInvalid(
+            f"{where} needs `base` or `format`",
+            details=["base: a recipe whose rules it starts with; format: of everything that no rule is about"],
+            hint='base = "static_wi8_ai8"',
+        )
     further = [_rule(rule, where) for rule in file.rules]
     added = tuple(_member(Preparation, "preparation", name, where) for name in file.prepare)
     recipe = QuantRecipe(file.name or Path(where).stem, (*rules, *further), tuple(dict.fromkeys((*prepare, *added))))

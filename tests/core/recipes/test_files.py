@@ -50,6 +50,12 @@ def test_an_observer_beside_the_base_is_that_of_its_rules(tmp_path: Path) -> Non
     assert {rule.observer for rule in recipe.rules} == {Observer.PERCENTILE}
 
 
+def test_a_format_beside_the_base_is_that_of_everything_that_no_rule_is_about(tmp_path: Path) -> None:
+    recipe = load_recipe(written(tmp_path, 'base = "static_wi8_ai8"\nformat = "static_int16_activations"'))
+    assert recipe.default_format is NumberFormat.STATIC_INT16_ACTIVATIONS
+    assert (recipe.rules[1:], recipe.prepare) == (STATIC_INT8.rules[1:], STATIC_INT8.prepare)
+
+
 @pytest.mark.parametrize("name", ["static_wi8_ai8", "static-wi8-ai8"])
 def test_a_name_is_that_of_a_built_in_recipe(name: str) -> None:
     assert load_recipe(name) is STATIC_INT8
@@ -61,6 +67,7 @@ def test_a_name_is_that_of_a_built_in_recipe(name: str) -> None:
         ('base = "static_wi8_a8"', "static-wi8-ai8"),
         ('fromat = "static_int8"', "format"),
         ('format = "static_int"', "static_int8"),
+        ('base = "fp32"\nformat = "static_int"', "static_int8"),
         ('format = "static_int8"\nobserver = "percentil"', "percentile"),
         ('format = "static_int8"\nprepare = ["equalise_channels"]', "equalize_channels"),
         ('format = "static_int8"\n[[rules]]\nmodul = "a"\nformat = "float32"', "module"),
@@ -77,8 +84,7 @@ def test_a_typo_is_named_with_the_nearest_word(text: str, near: str, tmp_path: P
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "needs one of `base` and `format`"),
-        ('base = "fp32"\nformat = "float32"', "needs one of `base` and `format`"),
+        ("", "needs `base` or `format`"),
         ("format = 8", "Expected `str`, got `int`"),
         ('format = "static_int8"\nexclude = "head"', "Expected `array`, got `str`"),
         ('format = "static_int8"\n[[rules]]\nmodule = "a"', "a rule of .* has no format"),
