@@ -194,14 +194,21 @@ class Artifact:
         except Exception as error:  # zipfile, zlib and numpy raise many kinds for a damaged file
             raise ArtifactInvalid(f"{path} is damaged", details=[str(error)], hint="export the model again") from None
         wanted = (len(self.manifest.inputs), len(self.manifest.outputs))
-        samples = zip_longest(map(len, golden.inputs), map(len, golden.outputs), fillvalue=0)
-        counts = set(samples)
+        counts = set(zip_longest(map(len, golden.inputs), map(len, golden.outputs), fillvalue=0))
         if counts != {wanted}:
             raise ArtifactInvalid(
                 f"{path} does not fit the manifest",
                 details=[f"{wanted[0]} inputs and {wanted[1]} outputs are described, it holds {sorted(counts)}"],
                 hint="export the model again",
             )
+        for specs, samples in ((self.manifest.inputs, golden.inputs), (self.manifest.outputs, golden.outputs)):
+            for spec, array in ((spec, array) for sample in samples for spec, array in zip(specs, sample, strict=True)):
+                if _shape_in_file(array, spec) != spec.shape:
+                    raise ArtifactInvalid(
+                        f"{path} does not fit the manifest",
+                        details=[f"{spec.name} is described as {spec.shape}, it holds {_shape_in_file(array, spec)}"],
+                        hint="export the model again",
+                    )
         return golden
 
 
@@ -279,6 +286,12 @@ def to_file(array: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:
     stored = np.rint(array / spec.scale) + spec.zero_point
     clamped: NDArray[Any] = np.clip(stored, limits.min, limits.max).astype(spec.dtype)
     return clamped
+
+
+def _shape_in_file(array: NDArray[Any], spec: TensorSpec) -> tuple[int, ...]:
+    """Of a value in the network's own form."""
+    shape = array.shape
+    return (shape[0], *shape[2:], shape[1]) if spec.layout == NHWC and len(shape) > 1 else shape
 
 
 def from_file(array: NDArray[Any], spec: TensorSpec) -> NDArray[Any]:

@@ -140,6 +140,16 @@ def test_golden_inputs_and_outputs_survive_the_file(tmp_path: Path) -> None:
     assert [len(sample) for sample in loaded.outputs] == [1, 1]
 
 
+def test_stored_samples_of_another_shape_than_the_manifests_are_refused(folder: Path) -> None:
+    output = [np.zeros((1, 2), np.float32)]
+    Golden([[np.zeros((1, 3, 4, 4), np.float32)]], [output]).save(folder / "golden.npz")
+    assert Artifact.load(folder).golden() is not None
+    Golden([[np.zeros((1, 3, 4, 9), np.float32)]], [output]).save(folder / "golden.npz")
+    with pytest.raises(ArtifactInvalid, match="does not fit the manifest") as caught:
+        Artifact.load(folder).golden()
+    assert "image is described as (1, 3, 4, 4), it holds (1, 3, 4, 9)" in caught.value.details
+
+
 def test_images_go_to_the_files_layout_and_back() -> None:
     spec = TensorSpec("x", (1, 4, 5, 3), layout="NHWC")
     image = np.arange(60, dtype=np.float32).reshape(1, 3, 4, 5)
