@@ -181,14 +181,17 @@ def _add_exceptions(worker: Any, graph: FileGraph, format: NumberFormat, assignm
     """
     from ai_edge_quantizer import qtyping
 
-    others = [(op, rule) for op, rule in _operators_of(graph, assignment) if rule.format is not format]
-    for op, rule in others:
-        for value in op.outputs:
-            name = re.escape(graph.tensors[value].name)
-            every = qtyping.TFLOperationName.ALL_SUPPORTED
-            worker.update_quantization_recipe(f"^{name};?$", every, algorithm_key=NO_QUANTIZE)
-            if rule.format is not NumberFormat.FLOAT32:
-                _add_format(worker, f"^(?:{name});?$", rule.format)
+    names: dict[NumberFormat, list[str]] = {}
+    for op, rule in _operators_of(graph, assignment):
+        if rule.format is not format:
+            names.setdefault(rule.format, []).extend(re.escape(graph.tensors[value].name) for value in op.outputs)
+    if names:  # few patterns: the quantizer searches all of them for every operator and sample
+        every = qtyping.TFLOperationName.ALL_SUPPORTED
+        others = [name for of_format in names.values() for name in of_format]
+        worker.update_quantization_recipe(f"^(?:{'|'.join(others)});?$", every, algorithm_key=NO_QUANTIZE)
+    for other, of_format in names.items():
+        if other is not NumberFormat.FLOAT32:
+            _add_format(worker, f"(?:^(?:{'|'.join(of_format)});?$)", other)
 
 
 def _operators_of(graph: FileGraph, assignment: Assignment) -> list[tuple[FileOperator, RecipeRule]]:

@@ -79,3 +79,11 @@ def test_rules_hold_for_half_precision_weights_too(exports: SmallExports, tmp_pa
     lowered, _ = exports.lower("tflite", recipe)
     assert modules_of(lowered, ["DEQUANTIZE"]) >= CONVOLUTIONS - {"stages.1.conv"}
     assert "stages.1.conv" not in modules_of(lowered, ["DEQUANTIZE"])
+
+
+def test_many_operators_in_float_are_one_rule_of_litert_s_quantizer(exports: SmallExports) -> None:
+    """It searches every rule for every operator and sample: one for each made a large network take a quarter of an hour."""
+    all_of_a_type = recipe_of("no_convolutions", STATIC, (FLOAT32, Scope(operator="CONV_2D")))
+    one = recipe_of("but_one", STATIC, (FLOAT32, Scope(module="stages.1.conv")))
+    counts = {len(exports.lower("tflite", recipe)[0].quantizer_settings) for recipe in (all_of_a_type, one)}
+    assert len(counts) == 1
