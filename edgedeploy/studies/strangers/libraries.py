@@ -26,7 +26,7 @@ NETWORKS = (
     "timm:swinv2_cr_tiny_224?img_size=64&window_size=2", "timm:xcit_nano_12_p8_224?img_size=64",
     "timm:coat_tiny?img_size=64", "timm:levit_128s?img_size=64",
     "timm:cait_xxs24_224?img_size=64", "timm:maxvit_rmlp_pico_rw_256?img_size=64", "timm:crossvit_tiny_240",
-    "timm:halonet26t 128", "timm:lambda_resnet26t 128",
+    "timm:halonet26t 256", "timm:lambda_resnet26t 128",
 )  # fmt: skip
 
 
