@@ -23,6 +23,8 @@ def count_macs(module: nn.Module, example_inputs: Sequence[Tensor]) -> int:
     values, so a module and inputs on the `meta` device will do. torch counts a multiply-accumulate as two operations.
     """
     attention = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _sdpa_cpu}
+    # the counter looks for the gradient of what a module reads, and a view of a parameter has none here
+    detached = {name: tensor.detach() for name, tensor in (*module.named_parameters(), *module.named_buffers())}
     with FlopCounterMode(display=False, custom_mapping=attention) as counter:
-        module(*example_inputs)
+        torch.func.functional_call(module, detached, tuple(example_inputs))
     return int(counter.get_total_flops()) // 2

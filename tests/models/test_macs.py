@@ -20,6 +20,21 @@ class Einsum(nn.Module):
         return torch.einsum("bij,bjk->bik", a, b)
 
 
+class ClassToken(nn.Module):
+    """A module that reads a view of a parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token, self.layer = nn.Parameter(torch.zeros(1, 1, 5)), nn.Linear(5, 7)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(self.token.expand(len(x), -1, -1))
+
+
+def test_a_module_may_read_a_view_of_a_parameter() -> None:
+    assert count_macs(ClassToken(), (torch.zeros(3, 5),)) == 3 * 5 * 7
+
+
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_counts_are_those_made_by_hand(device: str) -> None:
     with torch.device(device):
