@@ -1,6 +1,6 @@
 """verify --layers: where an artifact and the float network part, operator by operator.
 
-steps.py          a file as operators that run one by one; tflite_steps.py and onnx_steps.py, chosen by formats.py
+formats/          a file as operators that run one by one
 artifacts.py      an artifact beside its float network
 reference.py      every tensor of the float network, of torch or of a float file
 recreate.py       the float network of an artifact, made again from its manifest

@@ -23,10 +23,10 @@ import numpy as np
 from edgedeploy.core.parity import Array
 from edgedeploy.core.results.layers import LayerError
 
+from .formats.steps import Step, StepFile
 from .matching import Arrangement, Matcher
 from .outcomes import Found, Outcome, decibel, outcomes, ratio_db
 from .reference import Reference
-from .steps import Step, StepFile
 
 # Two float tensors are the same from this correlation on, two of which one is quantized from the other one.
 LEAST_FLOAT, LEAST_QUANTIZED = 0.9999, 0.99

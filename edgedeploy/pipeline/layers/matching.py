@@ -17,8 +17,8 @@ import numpy as np
 
 from edgedeploy.core.parity import Array
 
+from .formats.steps import Step
 from .reference import Reference
-from .steps import Step
 
 SAMPLED = 4096  # values of a tensor that are looked at
 HOPS, HOPS_OF_STEP = (

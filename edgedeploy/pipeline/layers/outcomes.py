@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -13,9 +13,9 @@ from edgedeploy.core.errors import RunnerFailed
 from edgedeploy.core.parity import LARGEST, Array
 from edgedeploy.core.results.layers import LayerError
 
+from .formats.steps import Step, StepFile
 from .matching import MOVES, Arrangement, Matcher
 from .reference import Reference
-from .steps import Step, StepFile
 
 
 class Input(Protocol):
@@ -68,11 +68,36 @@ class Outcome:
     paired: Array
 
 
+@dataclass(frozen=True)
+class _Made:
+    """An output of a step by its name in the file: see `Outcome`."""
+
+    name: str
+    forced: Array
+    free: Array
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """What values an output can have.
+
+    Attributes:
+        stored: where it is quantized.
+        read: the same, or those of an input that the operator only moves.
+    """
+
+    stored: tuple[float, float] | None
+    read: tuple[float, float] | None
+
+
 def outcomes(file: StepFile, step: Step, matcher: Matcher, cases: Sequence[Sequence[Input]]) -> list[list[Outcome]]:
     """A step's outputs for each case of its inputs; the file's own values are the same in all. Raises RunnerFailed."""
     forced, free = _run(file, step, cases)
     return [
-        [_outcome(file, step, matcher, inputs, index, made[index], free[index]) for index in range(len(step.outputs))]
+        [
+            _outcome(file, step, matcher, inputs, _Made(name, *values))
+            for name, *values in zip(step.outputs, made, free, strict=True)
+        ]
         for inputs, made in zip(cases, forced, strict=True)
     ]
 
@@ -92,9 +117,8 @@ def _run(file: StepFile, step: Step, cases: Sequence[Sequence[Input]]) -> tuple[
         ) from error
 
 
-def _outcome(
-    file: StepFile, step: Step, matcher: Matcher, inputs: Sequence[Input], index: int, forced: Array, free: Array
-) -> Outcome:
+def _outcome(file: StepFile, step: Step, matcher: Matcher, inputs: Sequence[Input], made: _Made) -> Outcome:
+    forced, free = made.forced, made.free
     nearest = tuple(dict.fromkeys(found for tensor in inputs for found in tensor.nearest))
     before = tuple(dict.fromkeys(name for tensor in inputs for name in tensor.before))
     pair = matcher.find(forced, step, nearest, len(before))
@@ -103,38 +127,30 @@ def _outcome(
     arrangement = pair.arrangement
     value = matcher.arranged(arrangement, forced.shape)
     errors = [matcher.in_reference_form(array, arrangement) for array in (forced, free)]
-    limits = file.limits(step.outputs[index])
-    read = limits
-    if limits is None and MOVES.search(step.type) and not before and len(step.inputs) == 1:
-        read = file.limits(step.inputs[0])
-    layer = _layer(step, matcher.reference, arrangement.index, errors, limits, read, before)
+    stored = file.limits(made.name)
+    moves = stored is None and MOVES.search(step.type) and not before and len(step.inputs) == 1
+    limits = _Limits(stored, file.limits(step.inputs[0]) if moves else stored)
+    layer = replace(_layer(step, matcher.reference, arrangement.index, errors, limits), before=before)
     found = Found(arrangement, pair.alike, layer, _power(value), _power(forced.astype(np.float64) - value))
     return Outcome(forced, free, nearest, before, found, value)
 
 
-def _layer(
-    step: Step,
-    reference: Reference,
-    index: int,
-    found: Sequence[Array],
-    limits: tuple[float, float] | None,
-    read: tuple[float, float] | None,
-    before: tuple[str, ...],
-) -> LayerError:
+def _layer(step: Step, reference: Reference, index: int, found: Sequence[Array], limits: _Limits) -> LayerError:
     """The errors of an operator's output.
 
     Args:
         index: of the reference's tensor.
         found: what the operator makes of the reference's inputs, and of the file's own.
-        limits: of the output, where it is quantized.
-        read: of the output, or of an input that the operator only moves.
     """
     value = reference.values[index]
     exact, forced, free = (array.astype(np.float64) for array in (value, *found))
     power, own = float(np.mean(exact**2)), forced - exact
-    outside = 0.0 if limits is None else float(np.mean((exact < limits[0]) | (exact > limits[1])))
+    stored = limits.stored
+    outside = 0.0 if stored is None else float(np.mean((exact < stored[0]) | (exact > stored[1])))
     channels = tuple(axis for axis in range(exact.ndim) if axis != (1 if exact.ndim > 2 else exact.ndim - 1))
-    held = exact if read is None else np.clip(exact, *read)  # what is clipped is a matter of ranges, told apart
+    held = (
+        exact if limits.read is None else np.clip(exact, *limits.read)
+    )  # what is clipped is a matter of ranges, told apart
     worst = float(np.max(np.mean((forced - held) ** 2, axis=channels))) if exact.size else 0.0
     largest = float(np.max(np.abs(own))) / (float(exact.std()) or 1.0)
     return LayerError(
@@ -149,10 +165,9 @@ def _layer(
         total_sqnr_db=ratio_db(power, float(np.mean((free - exact) ** 2))),
         low=float(exact.min()),
         high=float(exact.max()),
-        limit_low=None if limits is None else limits[0],
-        limit_high=None if limits is None else limits[1],
+        limit_low=None if stored is None else stored[0],
+        limit_high=None if stored is None else stored[1],
         clipped=outside,
-        before=before,
     )
 
 

@@ -15,7 +15,7 @@ from edgedeploy.core.storage.json_records import decode, encode
 if TYPE_CHECKING:
     from torch import fx
 
-    from .steps import StepFile
+    from .formats.steps import StepFile
 
 INPUT = "input"
 

@@ -19,8 +19,8 @@ from edgedeploy.exporters.job import ExportJob, SharedWork
 from edgedeploy.models.rewrites import capture
 from edgedeploy.pipeline.layers.analysis import Analysis, analyse
 from edgedeploy.pipeline.layers.formats import open_steps
+from edgedeploy.pipeline.layers.formats.steps import RunStep, Step
 from edgedeploy.pipeline.layers.reference import INPUT, Reference, TensorFact, of_network
-from edgedeploy.pipeline.layers.steps import RunStep, Step
 
 SIZE = 16
 STEP = 1 / 32  # of the int8 tensors of Chain
