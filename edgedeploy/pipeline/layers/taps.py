@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,26 +67,32 @@ def first_in_taps(reference: Reference, positions: Sequence[int], outputs: Seque
     Where none has: in int8 the operator that adds most noise, else "".
     """
     ratios: dict[int, float] = {}
+    larger: dict[int, float] = {}  # of operators with a far larger error than all of their inputs, in σ
     found = dict(zip(positions, outputs, strict=True))
     for index, fact in enumerate(reference.facts):
         before = max((ratios.get(source, 0.0) for source in fact.sources), default=0.0)
         if index not in found:
             ratios[index] = before
             continue
-        output = found[index]
-        expected, actual = (array.astype(np.float64).ravel() for array in (reference.values[index], output))
+        expected, actual = (array.astype(np.float64).ravel() for array in (reference.values[index], found[index]))
         error = actual - expected
         ratios[index] = float(np.mean(error**2)) / max(float(np.mean(expected**2)), 1e-300)
         largest = float(np.max(np.abs(error), initial=0.0)) / (float(expected.std()) or 1.0)
         is_large = _db(ratios[index]) < NOISE_FLOOR_DB if quantized else not largest <= FLOAT_LIMIT
         if is_large and not ratios[index] <= before * 10 ** (OUTLIER_DB / 10):
-            where = f"{fact.type} at {fact.module or fact.name}"
+            larger[index] = largest
+    vanished = _vanished(reference, ratios, found) if quantized else set()
+    for index, largest in larger.items():
+        if index not in vanished:
+            where = f"{reference.facts[index].type} at {reference.facts[index].module or reference.facts[index].name}"
             return (
                 f"in a second file, with every tensor as an output, they part at {where}: "
                 f"SQNR {_db(ratios[index]):.1f} dB, largest error {largest:.2g} σ"
             )
     added = {
-        index: ratios[index] - sum(ratios[source] for source in set(reference.facts[index].sources)) for index in found
+        index: ratios[index] - sum(ratios[source] for source in set(reference.facts[index].sources))
+        for index in found
+        if index not in vanished
     }
     most = max(added, key=lambda index: added[index], default=None)
     if not quantized or most is None or added[most] <= 0:
@@ -96,6 +102,23 @@ def first_in_taps(reference: Reference, positions: Sequence[int], outputs: Seque
         "in a second file, with every tensor as an output, no operator stands out; most noise is added by "
         f"{fact.type} at {fact.module or fact.name}: SQNR {_db(ratios[most]):.1f} dB"
     )
+
+
+def _vanished(reference: Reference, ratios: Mapping[int, float], found: Container[int]) -> set[int]:
+    """The tensors with a large error that nothing which reads them has: those of a branch which hardly adds anything."""
+    readers: dict[int, list[int]] = {}
+    for reader, fact in enumerate(reference.facts):
+        for source in fact.sources:
+            readers.setdefault(source, []).append(reader)
+    small: set[int] = set()
+    vanished: set[int] = set()
+    for index in reversed(range(len(reference.facts))):
+        read = readers.get(index, [])
+        if index in found and _db(ratios[index]) >= NOISE_FLOOR_DB:
+            small.add(index)
+        elif read and math.isfinite(ratios[index]) and all(reader in small or reader in vanished for reader in read):
+            vanished.add(index)
+    return vanished
 
 
 def _db(ratio: float) -> float:

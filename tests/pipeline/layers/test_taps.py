@@ -75,3 +75,24 @@ def test_what_an_operator_changes_in_place_is_no_output() -> None:
     reference = of_network(module, [np.ones((1, 3, 4, 4), np.float32)])
     _, positions = with_every_tensor(module, reference)
     assert [reference.facts[position].type for position in positions] == ["aten.hardswish_.default"]
+
+
+def test_an_error_that_vanishes_in_what_reads_it_is_not_named() -> None:
+    class Branch(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.hardly, self.much = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.much(x).relu() + self.hardly(x) * 1e-4
+
+    example = torch.randn(1, 3, 8, 8)
+    module = capture(Branch().eval(), (example,))
+    reference = of_network(module, [example.numpy()])
+    copy, positions = with_every_tensor(module, reference)
+    with torch.no_grad():
+        outputs = [tensor.numpy().copy() for tensor in copy(example)]
+    small = [reference.facts[position].module for position in positions].index("hardly")
+    outputs[small] = outputs[small] * 3
+    outputs[small + 1] = outputs[small + 1] * 3  # times 1e-4
+    assert "hardly" not in first_in_taps(reference, positions, outputs, quantized=True)
