@@ -29,7 +29,8 @@ PACKAGE = Path(__file__).parent.parent  # edgedeploy/
 EXPORTING = (
     "core/*.py", "core/recipes/*.py", "core/recipes/*.toml", "data/*.py", "pipeline/export/*.py",
     "pipeline/verification.py", "models/layers.py", "models/loading/*.py", "models/adapters/*.py",
-    "models/preparation/*.py", "models/rewrites/*.py", "exporters/job.py", "exporters/targets.py", "exporters/recipes.py",
+    "models/preparation/*.py", "models/rewrites/*.py", "models/macs.py",
+    "exporters/job.py", "exporters/targets.py", "exporters/recipes.py",
     "exporters/ranges.py", "exporters/operators/*.py", "exporters/regions/*.py",
 )  # fmt: skip
 
