@@ -121,7 +121,7 @@ def exporter(output: Path, packages: Path | None, code: str, origin: Origin = UN
         seconds = round(time.monotonic() - start, 1)
         made = {}
         for target in targets:
-            error = answer.errors.get(target, "")
+            error = answer.errors.get(target, "").replace(f"{output}/", "").replace(f"{packages}/", "")
             note = answer.notes.get(target, "")
             fate = Fate(code, seconds, error, note=note, commit=origin.commit, machine=origin.machine)
             made[target] = fate if error else _with_figures(fate, Path(answer.artifacts[target]))
