@@ -18,7 +18,7 @@ from .layers import int8_layers
 from .optimize_rounding import optimize_rounding
 
 MAX_SAMPLES = 8
-# in this order: a bias takes back what is left of the mean error after the weights are rounded
+# in this order; weights that are rounded already leave nothing to a bias, so that with both only the first one acts
 _OF_WEIGHTS = {Preparation.OPTIMIZE_ROUNDING: optimize_rounding, Preparation.CORRECT_BIAS: correct_bias}
 
 
