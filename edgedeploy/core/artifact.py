@@ -201,12 +201,14 @@ class Artifact:
                 details=[f"{wanted[0]} inputs and {wanted[1]} outputs are described, it holds {sorted(counts)}"],
                 hint="export the model again",
             )
-        for specs, samples in ((self.manifest.inputs, golden.inputs), (self.manifest.outputs, golden.outputs)):
-            for spec, array in ((spec, array) for sample in samples for spec, array in zip(specs, sample, strict=True)):
-                if _shape_in_file(array, spec) != spec.shape:
+        specs = (*self.manifest.inputs, *self.manifest.outputs)
+        for inputs, outputs in zip(golden.inputs, golden.outputs, strict=True):
+            for spec, array in zip(specs, (*inputs, *outputs), strict=True):
+                shape = _shape_in_file(array, spec)
+                if shape != spec.shape:
                     raise ArtifactInvalid(
                         f"{path} does not fit the manifest",
-                        details=[f"{spec.name} is described as {spec.shape}, it holds {_shape_in_file(array, spec)}"],
+                        details=[f"{spec.name} is described as {spec.shape}, it holds {shape}"],
                         hint="export the model again",
                     )
         return golden

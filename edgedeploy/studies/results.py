@@ -30,8 +30,8 @@ EXPORTING = (
     "core/*.py", "core/recipes/*.py", "core/recipes/*.toml", "data/*.py", "pipeline/export/*.py",
     "pipeline/verification.py", "models/layers.py", "models/loading/*.py", "models/adapters/*.py",
     "models/preparation/*.py", "models/rewrites/*.py", "models/macs.py",
-    "exporters/job.py", "exporters/targets.py", "exporters/recipes.py",
-    "exporters/ranges.py", "exporters/operators/*.py", "exporters/regions/*.py",
+    "exporters/job.py", "exporters/targets.py", "exporters/recipes.py", "exporters/aten_regions.py",
+    "exporters/executorch_operators.py", "exporters/ranges.py", "exporters/operators/*.py", "exporters/regions/*.py",
 )  # fmt: skip
 
 

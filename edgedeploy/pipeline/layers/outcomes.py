@@ -148,9 +148,8 @@ def _layer(step: Step, reference: Reference, index: int, found: Sequence[Array],
     stored = limits.stored
     outside = 0.0 if stored is None else float(np.mean((exact < stored[0]) | (exact > stored[1])))
     channels = tuple(axis for axis in range(exact.ndim) if axis != (1 if exact.ndim > 2 else exact.ndim - 1))
-    held = (
-        exact if limits.read is None else np.clip(exact, *limits.read)
-    )  # what is clipped is a matter of ranges, told apart
+    # what is clipped is a matter of ranges, told apart
+    held = exact if limits.read is None else np.clip(exact, *limits.read)
     worst = float(np.max(np.mean((forced - held) ** 2, axis=channels))) if exact.size else 0.0
     largest = float(np.max(np.abs(own))) / (float(exact.std()) or 1.0)
     return LayerError(

@@ -84,9 +84,10 @@ def first_in_taps(reference: Reference, positions: Sequence[int], outputs: Seque
     vanished = _vanished(reference, ratios, found) if quantized else set()
     for index, largest in larger.items():
         if index not in vanished:
-            where = f"{reference.facts[index].type} at {reference.facts[index].module or reference.facts[index].name}"
+            fact = reference.facts[index]
             return (
-                f"in a second file, with every tensor as an output, they part at {where}: "
+                "in a second file, with every tensor as an output, they part at "
+                f"{fact.type} at {fact.module or fact.name}: "
                 f"SQNR {_db(ratios[index]):.1f} dB, largest error {largest:.2g} σ"
             )
     added = {

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgedeploy.core.errors import ExportFailed
-from edgedeploy.models.loading.user_code import ModuleTracker, describe_exception, user_line_in, user_line_of
+from edgedeploy.models.loading.user_code import ModuleTracker, describe_exception, user_line_of
 
-from .failing_operator import described
+from .failing_operator import described, user_line
 
 if TYPE_CHECKING:
     import torch
@@ -152,8 +152,7 @@ def _line_of(path: str, module: fx.GraphModule) -> list[str]:
 
     calls = (node for node in module.graph.nodes if node.op == "call_function" and path and module_path(node) == path)
     first = next(calls, None)
-    line = "" if first is None else user_line_in(first.meta.get("stack_trace") or "")
-    return [f"line: {line}"] if line else []
+    return [] if first is None else user_line(first)
 
 
 def _operators(text: str) -> list[str]:

@@ -114,13 +114,19 @@ def prefix(module: fx.GraphModule, last: fx.Node) -> fx.GraphModule:
 
 def described(node: fx.Node) -> list[str]:
     """The operator, its module and the user's line, for an error's details."""
-    from edgedeploy.models.loading.user_code import user_line_in
     from edgedeploy.models.rewrites.graph import module_path, operator_name
 
-    line = user_line_in(node.meta.get("stack_trace") or "")
     shapes = ", ".join("x".join(map(str, n.meta["val"].shape)) for n in node.all_input_nodes if "val" in n.meta)
     return [
         f"operator: {operator_name(node)} of {shapes}" if shapes else f"operator: {operator_name(node)}",
         f"module: {module_path(node) or 'the top level'}",
-        *([f"line: {line}"] if line else []),
+        *user_line(node),
     ]
+
+
+def user_line(node: fx.Node) -> list[str]:
+    """The user's line that a node came from, for an error's details; empty where it is not known."""
+    from edgedeploy.models.loading.user_code import user_line_in
+
+    line = user_line_in(node.meta.get("stack_trace") or "")
+    return [f"line: {line}"] if line else []
