@@ -12,14 +12,11 @@ from edgedeploy.core.recipe import Preparation, QuantRecipe, Region
 from edgedeploy.models.rewrites.graph import Graph, Inputs
 from edgedeploy.models.rewrites.rewrite import EXACT, Rewriter
 
-from .correct_bias import correct_bias
 from .equalize_channels import equalize_channels
 from .layers import int8_layers
-from .optimize_rounding import optimize_rounding
+from .round_weights import round_weights
 
 MAX_SAMPLES = 8
-# in this order; weights that are rounded already leave nothing to a bias, so that with both only the first one acts
-_OF_WEIGHTS = {Preparation.OPTIMIZE_ROUNDING: optimize_rounding, Preparation.CORRECT_BIAS: correct_bias}
 
 
 def prepared_for(
@@ -40,7 +37,6 @@ def prepared_for(
             module = equalize_channels(module, used)
             if not verifier.difference(module).within(EXACT, verifier.rounding_error):
                 raise RewriteMismatch("equalize_channels changed what the network computes", hint="leave it out")
-        for step, apply in _OF_WEIGHTS.items():
-            if step in recipe.prepare and used:
-                module = apply(module, used, int8_layers(Graph(module), recipe, regions or {}))
+        if used:
+            module = round_weights(module, used, int8_layers(Graph(module), recipe, regions or {}), recipe.prepare)
     return module

@@ -16,41 +16,30 @@ After Nagel et al., Data-Free Quantization Through Weight Equalization and Bias 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, fx
 
-from edgedeploy.models.rewrites.graph import Graph, Inputs, argument
-
-from .layers import CONVOLUTIONS, row_steps, set_argument, weight_of
-from .samples import layers_with_values, run
+from .layers import CONVOLUTIONS
+from .samples import Values, run
 
 
-def correct_bias(module: fx.GraphModule, samples: Sequence[Inputs], int8_layers: Collection[str]) -> fx.GraphModule:
-    """The network with corrected biases of those layers, named by their nodes, that read a ReLU's values."""
-    graph = Graph(module)
-    corrections: dict[fx.Node, Tensor] = {}
-    for node, values in layers_with_values(graph, samples):
-        if node.name in int8_layers and _of_relu(values[node.all_input_nodes[0]]):
-            rounded_weight = [_rounded_weight(weight_of(graph, node))] * len(samples)
-            rounded = run(node, {**values, node.args[1]: rounded_weight}, len(samples))
-            axis = 1 if node.target in CONVOLUTIONS else rounded[0].ndim - 1
-            corrections[node] = _mean(values[node], axis) - _mean(rounded, axis)
-    for node, correction in corrections.items():
-        bias = graph.constant(argument(node, 2))
-        corrected = correction if bias is None else bias + correction
-        set_argument(graph, node, 2, corrected.float(), "corrected_bias")
-    return graph.finish() if corrections else module
+def bias_correction(node: fx.Node, rounded_weight: Tensor, values: Mapping[fx.Node, Values]) -> Tensor:
+    """What a layer's bias takes for its rounded weight.
+
+    Args:
+        values: of the layer and of its inputs, one for each sample.
+    """
+    exact = values[node]
+    rounded = run(node, {**values, node.args[1]: [rounded_weight] * len(exact)}, len(exact))
+    axis = 1 if node.target in CONVOLUTIONS else rounded[0].ndim - 1
+    return _mean(exact, axis) - _mean(rounded, axis)
 
 
-def _of_relu(values: Sequence[Tensor]) -> bool:
+def reads_relu(values: Sequence[Tensor]) -> bool:
+    """Whether these are the values of a ReLU, or of another activation that is zero at its smallest."""
     return min(float(value.min()) for value in values) == 0
-
-
-def _rounded_weight(weight: Tensor) -> Tensor:
-    step = row_steps(weight.flatten(1)).view(-1, *[1] * (weight.ndim - 1))
-    return (weight / step).round() * step
 
 
 def _mean(values: Sequence[Tensor], axis: int) -> Tensor:

@@ -40,6 +40,12 @@ def row_steps(rows: Tensor) -> Tensor:
     return rows.abs().amax(-1, keepdim=True).clamp_min(1e-30) / 127
 
 
+def rounded_to_nearest(weight: Tensor) -> Tensor:
+    """A weight on its int8 grid."""
+    step = row_steps(weight.flatten(1)).view(-1, *[1] * (weight.ndim - 1))
+    return (weight / step).round() * step
+
+
 def int8_layers(graph: Graph, recipe: QuantRecipe, regions: Mapping[str, Region]) -> frozenset[str]:
     """The nodes of the layers whose weights are int8 by the recipe.
 

@@ -20,37 +20,30 @@ The error is that of Nagel et al., Up or Down? Adaptive Rounding for Post-Traini
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, fx
 from torch.nn import functional as F
 
-from edgedeploy.models.rewrites.graph import Graph, Inputs, argument
+from edgedeploy.models.rewrites.graph import argument
 
-from .layers import CONVOLUTIONS, groups_of, row_steps, set_argument, weight_of
-from .samples import layers_with_values
+from .layers import CONVOLUTIONS, groups_of, row_steps
 
 PASSES = 4
 MAX_POSITIONS = 4096  # of a map, evenly spread: more change C no more, and take memory
 DAMPING = 0.03  # of C's mean diagonal, added to it: images unlike the samples have another C
 
 
-def optimize_rounding(
-    module: fx.GraphModule, samples: Sequence[Inputs], int8_layers: Collection[str]
-) -> fx.GraphModule:
-    """The network with rounded weights of these layers, named by their nodes. A weight that two layers share stays."""
-    graph = Graph(module)
-    rounded: dict[fx.Node, Tensor] = {}
-    for node, values in layers_with_values(graph, samples):
-        if node.name in int8_layers and len(argument(node, 1).users) == 1:
-            weight = weight_of(graph, node)
-            rows = weight.flatten(1).unflatten(0, (groups_of(node), -1))
-            correlation = _correlation(node, weight, values[node.all_input_nodes[0]])
-            rounded[node] = _rounded(rows.float(), correlation).view(weight.shape).to(weight.dtype)
-    for node, weight in rounded.items():
-        set_argument(graph, node, 1, weight, "rounded_weight")
-    return graph.finish() if rounded else module
+def rounded_together(node: fx.Node, weight: Tensor, values: Sequence[Tensor]) -> Tensor:
+    """A layer's weight on its int8 grid.
+
+    Args:
+        values: of the layer's input, one for each sample.
+    """
+    rows = weight.flatten(1).unflatten(0, (groups_of(node), -1))
+    correlation = _correlation(node, weight, values)
+    return _rounded(rows.float(), correlation).view(weight.shape).to(weight.dtype)
 
 
 def _correlation(node: fx.Node, weight: Tensor, values: Sequence[Tensor]) -> Tensor:

@@ -120,3 +120,23 @@ def test_a_weight_of_two_layers_stays() -> None:
 
     module = captured(Twice())
     assert prepared_for(ROUNDED, module, [(images(0),)]) is module
+
+
+def test_with_both_preparations_a_bias_is_corrected_only_where_the_weight_is_shared() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.shared, self.own = nn.Conv2d(32, 32, 1), nn.Conv2d(32, 32, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.own(self.shared(self.shared(x).relu()).relu())
+
+    torch.manual_seed(0)
+    both = dataclasses.replace(ROUNDED, prepare=(Preparation.OPTIMIZE_ROUNDING, Preparation.CORRECT_BIAS))
+    graph = Graph(prepared_for(both, captured(Net()), [(images(0),)]))
+    changed = [(str(n.args[1]), str(n.args[2])) for n in graph.nodes() if is_layer(graph, n)]
+    assert [("rounded" in weight, "corrected" in bias) for weight, bias in changed] == [
+        (False, True),
+        (False, True),
+        (True, False),
+    ]
