@@ -48,6 +48,11 @@ def to_executorch(job: ExportJob) -> Lowered:
     return Lowered(inputs, outputs, operator_facts(lowered), graph_summary(lowered.graph), settings, warnings=warnings)
 
 
+def quantized_network(job: ExportJob) -> Any:
+    """The network between quantize and dequantize operators, as it is lowered: torch runs it with the file's ranges."""
+    return _quantize(job)[0]
+
+
 def _lower(job: ExportJob, module: Any, examples: tuple[Any, ...]) -> Any:
     """Writes the file; returns the GraphModule that is in it."""
     import executorch.exir

@@ -46,7 +46,7 @@ from .options import NUM_CALIB, ExportOptions
 if TYPE_CHECKING:
     from edgedeploy.core.provenance import RecipeSearch
     from edgedeploy.core.recipe import QuantRecipe
-    from edgedeploy.exporters.job import Lowered, SharedWork
+    from edgedeploy.exporters.job import ExportJob, Lowered, SharedWork
     from edgedeploy.exporters.targets import Target
     from edgedeploy.models.loading import Network
     from edgedeploy.models.rewrites import Rewriter, RewrittenModule
@@ -302,11 +302,11 @@ def adjust(prepared: PreparedNetwork, rewritten: RewrittenModule, recipe: QuantR
     return replace(rewritten, module=prepared_for(recipe, rewritten.module, samples, regions))
 
 
-def lower(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target, options: LowerOptions) -> LoweredFile:
-    """Writes the target's file. Raises ExportFailed in the user's words, whatever the converter raised."""
+def job_of(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target, options: LowerOptions) -> ExportJob:
+    """What the target's exporter is asked for."""
     import torch
 
-    from edgedeploy.exporters.job import ExportJob, FileRefused
+    from edgedeploy.exporters.job import ExportJob
     from edgedeploy.models.adapters.channels_last import channels_last_sample, with_channels_last_images
 
     calibrated = target.recipe.needs_calibration
@@ -317,7 +317,7 @@ def lower(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target,
         module = options.shared.once("channels last", module, lambda: with_channels_last_images(rewritten.module))
         example = channels_last_sample(example)
         calibration = Mapped(channels_last_sample, calibration)
-    job = ExportJob(
+    return ExportJob(
         module=module,
         example_inputs=tuple(torch.from_numpy(array) for array in example),
         input_names=tuple(spec.name for spec in prepared.network.inputs),
@@ -329,8 +329,15 @@ def lower(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target,
         integer_io=options.int8_io and calibrated,
         layout=layout,
     )
+
+
+def lower(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target, options: LowerOptions) -> LoweredFile:
+    """Writes the target's file. Raises ExportFailed in the user's words, whatever the converter raised."""
+    from edgedeploy.exporters.job import FileRefused
+
+    job = job_of(prepared, rewritten, target, options)
     try:
-        return LoweredFile(job.path, target.exporter()(job), calibrated)
+        return LoweredFile(job.path, target.exporter()(job), target.recipe.needs_calibration)
     except (EdgedeployError, OSError, KeyboardInterrupt):
         raise
     except FileRefused as refusal:

@@ -10,8 +10,9 @@ outcomes.py       what one operator makes of exact and of the file's inputs
 files.py          the same for two files of any origin
 child.py          asks worker.py, the child process in which the operators run
 
-ExecuTorch runs a delegate as a whole and gives none of the values inside, so its files cannot be compared like this. For an
-export that fails, taps.py lowers the network again with every tensor as an output.
+ExecuTorch runs a delegate as a whole and gives none of the values inside, so its files cannot be compared like this. An
+export compares the quantized network that it lowers instead; where the runtime is to blame, or in float, taps.py lowers the
+network again with every tensor as an output.
 """
 
 from __future__ import annotations
@@ -30,9 +31,13 @@ from .files import compare_files
 from .formats import RUNTIMES
 
 if TYPE_CHECKING:
+    from torch import fx
+
+    from edgedeploy.core.parity import Array
+
     from .reference import Reference
 
-__all__ = ["compare_files", "first_difference", "render_layers_page"]
+__all__ = ["compare_files", "first_difference", "first_difference_in_graph", "render_layers_page"]
 
 
 def first_difference(
@@ -46,6 +51,17 @@ def first_difference(
     except EdgedeployError as error:
         return f"operator by operator: {error.message}"
     return first_line(LayerReport("", "", runtime, answer.layers, answer.without_counterpart, answer.not_trusted))
+
+
+def first_difference_in_graph(reference: Reference, module: fx.GraphModule) -> tuple[str, tuple[Array, ...]]:
+    """Where a quantized network and the float network part first, in a line, and the quantized network's outputs."""
+    from .analysis import analyse
+    from .formats.quantized_graph import QuantizedGraph
+
+    graph = QuantizedGraph(module)
+    found = analyse(graph, reference, [False] * len(graph.inputs))
+    report = LayerReport("", "", "torch", found.layers, found.without_counterpart, found.not_trusted)
+    return first_line(report), found.outputs
 
 
 def render_layers_page(report: LayerReport) -> str:

@@ -40,7 +40,7 @@ OUTLIER_DB, NOISE_FLOOR_DB, BROKEN_DB, CLIPPED = 12.0, 20.0, 8.0, 0.02
 HARMLESS_DB, HARMLESS_FLOAT_DB = 45.0, 90.0
 # A pair is wrong where what reads it has so much less noise, in power, without it.
 LESS_NOISE = 0.1
-ADDITIVE = re.compile("add|sub", re.I)
+ADDITIVE = re.compile(r"(?:aten\.)?(?:add|sub)(?:\.\w+)?", re.I)
 
 
 @dataclass(frozen=True)
