@@ -24,6 +24,7 @@ from edgedeploy.core.spec import TensorSpec
 from .aten_regions import REGION_TYPES
 from .executorch_operators import graph_summary, operator_facts, operators_of
 from .executorch_quantizer import quantizer
+from .executorch_quantizer.concatenations import join_operands, join_similar_ranges, separate_operands
 from .executorch_quantizer.tables import table_partitioner
 from .job import ExportJob, Lowered, example_outputs, tensor_specs
 from .ranges import RangeEstimator
@@ -78,23 +79,31 @@ def _quantize(job: ExportJob) -> tuple[Any, dict[str, Any], tuple[str, ...]]:
         assignment = assign(operators_of(captured.graph), job.recipe, REGION_TYPES)
         in_float = set(assignment.in_float)
         annotator.set_filter_function(lambda node: node.name not in in_float)
+        separate_operands(captured)
         prepared = prepare_pt2e(captured, annotator)
-        _set_observers(prepared, assignment, job.recipe.rules[0].observer)
+        estimating = _set_observers(prepared, assignment, job.recipe.rules[0].observer)
     with job.shared.quietly(), torch.no_grad():
         for sample in job.calibration:
             prepared(*(torch.tensor(array) for array in sample))
+        for observer in estimating:
+            observer.settle()
+        join_similar_ranges(prepared)
     with job.shared.quietly():
         converted = convert_pt2e(prepared)
+    join_operands(converted)
     settings = {"quantizer": "XNNPACKQuantizer", "per_channel": True, "observer": "MinMaxObserver"}
     return converted, settings, assignment.unmatched
 
 
-def _set_observers(prepared: Any, assignment: Assignment, default: Observer) -> None:
-    """Puts an observer of ranges.py where a rule asks for one. A shared observer follows the first of its values."""
+def _set_observers(prepared: Any, assignment: Assignment, default: Observer) -> list[Any]:
+    """Puts an estimator of ranges.py where a rule asks for one, and returns these observers, which settle in the end.
+
+    A shared observer follows the first of its values.
+    """
     from torchao.quantization.pt2e import MinMaxObserver
 
     class RangeObserver(MinMaxObserver):
-        """Keeps the range of an estimator as minimum and maximum, which the scale is computed from."""
+        """Asks an estimator for the minimum and maximum that the scale is computed from."""
 
         estimator: RangeEstimator
 
@@ -102,12 +111,13 @@ def _set_observers(prepared: Any, assignment: Assignment, default: Observer) -> 
             self.estimator.update(values.detach().numpy())
             return values
 
-        def calculate_qparams(self) -> Any:
+        def settle(self) -> None:
             found = self.estimator.range()
             self.min_val.fill_(found.low)
             self.max_val.fill_(found.high)
-            return super().calculate_qparams()
+            self.__class__ = MinMaxObserver
 
+    estimating = []
     for node in prepared.graph.nodes:
         observer: Any = prepared.get_submodule(node.target) if node.op == "call_module" else None
         if type(observer) is not MinMaxObserver:
@@ -117,6 +127,8 @@ def _set_observers(prepared: Any, assignment: Assignment, default: Observer) -> 
         if wanted is not Observer.MIN_MAX:
             observer.__class__ = RangeObserver
             observer.estimator = RangeEstimator(wanted)
+            estimating.append(observer)
+    return estimating
 
 
 def _integer_io(
