@@ -56,7 +56,7 @@ def join_similar_ranges(prepared: Any) -> None:
 
 
 def join_operands(converted: Any) -> None:
-    """Removes the copies, and a conversion to integers and back behind an equal one.
+    """Removes the copies, and a conversion to integers behind or beside an equal one.
 
     Args:
         converted: a network between quantize and dequantize operators.
@@ -70,14 +70,14 @@ def join_operands(converted: Any) -> None:
             for copy in [found for found in map(_copy_before, node.all_input_nodes) if found is not None]:
                 copy.replace_all_uses_with(copy.args[0])
                 graph.erase_node(copy)
-    for node in list(graph.nodes):
-        if node.target != quantize or node.args[0].target != dequantize or node.args[1:] != node.args[0].args[1:]:
-            continue
-        for back in list(node.users):
-            if back.target == dequantize:
-                back.replace_all_uses_with(node.args[0])
-                graph.erase_node(back)
-        if not node.users:
+    for node in [n for n in graph.nodes if n.target == quantize]:
+        value, *settings = node.args
+        if value.target == dequantize and list(value.args[1:]) == settings:
+            same = value.args[0]
+        else:
+            same = next(user for user in value.users if user.target == quantize and list(user.args[1:]) == settings)
+        if same is not node:
+            node.replace_all_uses_with(same)
             graph.erase_node(node)
     converted.recompile()
 
@@ -96,7 +96,9 @@ def _operands(prepared: Any) -> Iterator[tuple[Any, Any]]:
             continue
         for argument in node.all_input_nodes:
             concatenation, copy = observer_of(argument), _copy_before(argument)
-            operand = None if copy is None else observer_of(copy.args[0])
+            source = None if copy is None else copy.args[0]
+            candidates = [] if source is None else [source, *source.users]  # behind it, or before another reader of it
+            operand = next((found for found in map(observer_of, candidates) if found is not None), None)
             if None not in (operand, concatenation) and operand is not concatenation:
                 yield operand, concatenation
 
