@@ -6,11 +6,10 @@ import math
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from edgedeploy.core.errors import MissingExtra
 from edgedeploy.core.results.layers import LayerError, LayerReport, first_line
 
 from .html import STYLE
-from .plots import ALARM, FIRST, MUTED, SECOND, TEXT, new_axes, page_svg
+from .plots import ALARM, FIRST, MUTED, SECOND, TEXT, load_matplotlib, new_axes, page_svg
 
 COLUMNS = (
     *("operator", "own, dB", "worst channel, dB", "largest, σ", "inherited, dB", "total, dB"),
@@ -51,10 +50,7 @@ def _lines(report: LayerReport) -> Iterator[str]:
 
 
 def _plot(layers: Sequence[LayerError]) -> str:
-    try:
-        import matplotlib
-    except ImportError:
-        raise MissingExtra("reports", "matplotlib", "the page of --layers") from None
+    matplotlib = load_matplotlib("the page of --layers")
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "edgedeploy", "font.size": 9}):
         figure, axes = new_axes(3.2, width=6.4)
         numbers = list(range(len(layers)))

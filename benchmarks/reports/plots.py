@@ -7,10 +7,11 @@ SVG are CSS variables, so that one plot is right in light and in dark.
 from __future__ import annotations
 
 import io
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from edgedeploy.core.errors import MissingExtra
 from edgedeploy.core.measurement import Measurement
 from edgedeploy.core.results.history import Series
 from edgedeploy.core.results.report import Report
+from edgedeploy.core.storage.cache import cache_folder
 
 from .figures import row_name
 
@@ -41,12 +43,29 @@ class Plot:
     svg: str
 
 
-def draw_plots(report: Report) -> list[Plot]:
-    """All plots that the report has data for. Raises MissingExtra without matplotlib."""
+def load_matplotlib(purpose: str) -> Any:
+    """matplotlib, whose lists of fonts lie in this project's cache folder and not in the user's settings.
+
+    Raises MissingExtra without it.
+    """
+    folder = os.environ.get("MPLCONFIGDIR")
+    os.environ["MPLCONFIGDIR"] = folder or str(cache_folder("matplotlib"))
     try:
         import matplotlib
+
+        matplotlib.get_configdir()  # it remembers its folders
+        matplotlib.get_cachedir()
     except ImportError:
-        raise MissingExtra("reports", "matplotlib", "an HTML report") from None
+        raise MissingExtra("reports", "matplotlib", purpose) from None
+    finally:
+        if folder is None:
+            del os.environ["MPLCONFIGDIR"]
+    return matplotlib
+
+
+def draw_plots(report: Report) -> list[Plot]:
+    """All plots that the report has data for. Raises MissingExtra without matplotlib."""
+    matplotlib = load_matplotlib("an HTML report")
     plots: list[Plot] = []
     # Text stays text, so that it can be found and selected; nothing depends on the time or on chance.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "edgedeploy", "font.size": 9}):

@@ -8,6 +8,7 @@ import glob
 import hashlib
 import os
 import secrets
+import select
 import shutil
 import stat
 import sys
@@ -22,7 +23,7 @@ from . import folders
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 NO_SPACE = (*DISK_FULL, errno.EFBIG)
 MAX_READ_BYTES = 512 * 2**20
-PIPE_WAIT_S = 10.0
+PIPE_WAIT_S, READ_WAIT_S = 10.0, 25.0  # for a reader, and for what a writer gives first
 OwnNames = Callable[[Path], Collection[str]]  # of an older folder: the names of what may be replaced
 STAGED, OLD = ".tmp", ".old"  # endings of a folder that is being filled, and of one that is being replaced
 
@@ -34,13 +35,29 @@ def sha256_of(path: Path) -> str:
 
 
 def read_limited(path: Path, limit: int = MAX_READ_BYTES) -> bytes:
-    """The content of a file that a person named. Raises OSError, also for a file or device with more than `limit` bytes."""
-    with path.open("rb") as file:
+    """The content of a file that a person named.
+
+    Raises OSError, also for a file or device with more than `limit` bytes, and for a pipe that nothing is written to.
+    """
+    with os.fdopen(_open_for_reading(path), "rb") as file:
         if os.fstat(file.fileno()).st_size <= limit:
             data = file.read(limit + 1)
             if len(data) <= limit:
                 return data
     raise OSError(errno.EFBIG, f"it has more than {limit / 2**20:.0f} MiB", str(path))
+
+
+def _open_for_reading(path: Path) -> int:
+    """A descriptor of what is there. A pipe without a writer is waited for a while and not for ever."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        waiting = select.poll()
+        waiting.register(descriptor, select.POLLIN)
+        if not waiting.poll(READ_WAIT_S * 1000):
+            os.close(descriptor)
+            raise OSError(errno.ETIMEDOUT, f"nothing was written to this pipe for {READ_WAIT_S:.0f} s", str(path))
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def explain_os_error(error: OSError) -> OutputFailed:

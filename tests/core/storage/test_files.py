@@ -161,6 +161,16 @@ def test_a_device_without_end_and_a_sparse_giant_are_not_read_into_memory(tmp_pa
     assert files.read_limited(tmp_path / "small") == b"x"
 
 
+def test_a_pipe_is_read_to_its_end_and_not_waited_for_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["sh", "-c", f"(echo one; sleep 0.2; echo two) > {pipe}"]):
+        assert files.read_limited(pipe) == b"one\ntwo\n"
+    monkeypatch.setattr(files, "READ_WAIT_S", 0.1)
+    with pytest.raises(OSError, match="nothing was written to this pipe"):
+        files.read_limited(pipe)
+
+
 def own(folder: Path) -> set[str]:
     return {"model"}
 
