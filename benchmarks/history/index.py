@@ -50,14 +50,22 @@ def open_index(store: HistoryStore) -> sqlite3.Connection:
     path = cache_folder("history") / f"{name}.sqlite"
     with output_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return _updated(path, files)
+    except sqlite3.OperationalError:  # it cannot be written: a full disk, a limit of the shell, another process's lock
+        return _updated(":memory:", files)
+    except sqlite3.DatabaseError:  # a damaged index costs its rebuilding
+        path.unlink(missing_ok=True)
+        return _updated(path, files)
+
+
+def _updated(path: Path | str, files: Sequence[Path]) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=60)
     try:
         _update(connection, files)
-    except sqlite3.DatabaseError:  # a damaged index costs its rebuilding
+    except BaseException:
         connection.close()
-        path.unlink(missing_ok=True)
-        connection = sqlite3.connect(path, timeout=60)
-        _update(connection, files)
+        raise
     return connection
 
 

@@ -85,6 +85,18 @@ def test_the_index_follows_files_that_git_rewrites(store: HistoryStore) -> None:
     assert query(store, "select count(*) from measurements")[1] == [(2,)]
 
 
+def test_an_index_that_cannot_be_written_is_made_in_memory(
+    store: HistoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.add([timed(0)])
+    monkeypatch.setattr(index, "cache_folder", lambda kind: tmp_path / kind)
+    open_index(store).close()
+    (path,) = (tmp_path / "history").glob("*.sqlite")
+    path.unlink()
+    path.mkdir()
+    assert query(store, "select count(*) from measurements")[1] == [(1,)]
+
+
 def test_a_query_cannot_change_anything_and_its_error_names_the_columns(store: HistoryStore) -> None:
     store.add([timed(1)])
     elsewhere = f"attach database '{store.folder / 'other.db'}' as other"
