@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Sequence
 
@@ -37,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ending, faults = judge(attempt, folder / "material", sandbox)
             shutil.rmtree(sandbox)
             codes[str(ending.code)] += 1
+            if sum(codes.values()) % 50 == 0:
+                print(f"{sum(codes.values())} of {options.tries}", file=sys.stderr, flush=True)
             if faults:
                 bad += 1
                 print(f"{number}: {_line(attempt)}: {attempt.what}; exit code {ending.code}, {ending.seconds:.1f} s")

@@ -23,6 +23,8 @@ from .tries import Try
 SILENCE_S, LONGEST_S = 30.0, 300.0
 BUG = 70  # the exit code for an unexpected exception
 LARGEST_HASHED = 2**24
+# a cache folder by its default, the keys of adb's server, and what torch makes when it is imported
+OF_OTHERS = ("home/.cache", "home/.android", "tmp/torchinductor_")
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def faults(attempt: Try, ending: Ending, before: dict[str, str], after: dict[str
     for path in sorted(before.keys() | after.keys()):
         if before.get(path) == after.get(path) or path.startswith(("cache/", "work/some/cache")):
             continue
-        if path.startswith(("home/.cache", "home/.android")) or (killed and path.startswith("tmp/")):
+        if path.startswith(OF_OTHERS) or (killed and path.startswith("tmp/")):
             continue
         if not path.startswith(allowed):  # of no prefix that is never true
             happened = "is gone" if path not in after else "was changed" if path in before else "is new"
