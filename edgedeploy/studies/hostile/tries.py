@@ -29,7 +29,7 @@ ENVIRONMENTS: dict[str, dict[str, str | None]] = {
     "a cache that is a file": {"XDG_CACHE_HOME": "nets/net.py"},
     "a relative cache": {"XDG_CACHE_HOME": "some/cache"},
     "no search path": {"PATH": None},
-    "the folder on Python's path": {"PYTHONPATH": "."},
+    "a folder on Python's path": {"PYTHONPATH": "nets"},
     "warnings as errors": {"PYTHONWARNINGS": "error"},
     "no terminal": {"TERM": None},
     "a dumb terminal with colours": {"TERM": "dumb", "FORCE_COLOR": "1"},
