@@ -32,6 +32,7 @@ class FileGraph:
 
     tensors: tuple[FileTensor, ...]
     operators: tuple[FileOperator, ...]
+    outputs: tuple[int, ...] = ()
 
 
 def operator_name(code: int) -> str:
@@ -81,6 +82,7 @@ def read_graph(model: bytes) -> FileGraph:
             )
             for op in operators
         ),
+        tuple(graph.Outputs(index) for index in range(graph.OutputsLength())),
     )
 
 

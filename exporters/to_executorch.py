@@ -25,6 +25,7 @@ from .aten_regions import REGION_TYPES
 from .executorch_operators import graph_summary, operator_facts, operators_of
 from .executorch_quantizer import quantizer
 from .executorch_quantizer.concatenations import join_operands, join_similar_ranges, separate_operands
+from .executorch_quantizer.outputs import linear_outputs
 from .executorch_quantizer.tables import table_partitioner
 from .job import ExportJob, Lowered, example_outputs, tensor_specs
 from .ranges import RangeEstimator
@@ -72,14 +73,17 @@ def _quantize(job: ExportJob) -> tuple[Any, dict[str, Any], tuple[str, ...]]:
     import torch
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-    annotator = quantizer()
+    float_outputs = job.recipe.float_outputs and not job.integer_io
+    annotator = quantizer(float_outputs=float_outputs)
     with job.shared.quietly():
         program = torch.export.export(job.module, job.example_inputs, strict=False)
         captured = program.module(check_guards=False)
         assignment = assign(operators_of(captured.graph), job.recipe, REGION_TYPES)
-        in_float = set(assignment.in_float)
+        in_float = {str(key) for key in assignment.in_float}
         annotator.set_filter_function(lambda node: node.name not in in_float)
         separate_operands(captured)
+        if float_outputs:
+            linear_outputs(captured, in_float)
         prepared = prepare_pt2e(captured, annotator)
         estimating = _set_observers(prepared, assignment, job.recipe.rules[0].observer)
     with job.shared.quietly(), torch.no_grad():

@@ -26,6 +26,7 @@ from edgedeploy.core.spec import TensorSpec
 from .job import ExportJob, Lowered, as_contiguous, example_outputs, tensor_specs
 from .onnx_operators import exported_paths, node_paths, operator_facts, operators_of
 from .onnx_passes.float_logits import float_logits
+from .onnx_passes.float_outputs import float_outputs
 from .onnx_passes.float_parameters import restore_float_parameters
 from .onnx_passes.gelu_to_gate import gelu_to_gate
 from .onnx_passes.own_biases import own_biases
@@ -195,6 +196,8 @@ def _quantize(
     if quantization.format is NumberFormat.STATIC_INT8:
         record["gelu_error_steps"] = gelu_to_gate(quantized)
         record["float_logits"] = float_logits(quantized)
+    if job.recipe.float_outputs and not job.integer_io:
+        record["float_outputs"] = float_outputs(quantized)
     return quantized, record
 
 

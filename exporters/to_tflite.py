@@ -26,6 +26,7 @@ from edgedeploy.core.spec import TensorSpec
 from edgedeploy.core.storage.arrays import Mapped
 
 from .job import ExportJob, FileRefused, Lowered, as_contiguous
+from .operators.output_layers import output_layers
 from .ranges import RangeEstimator
 from .recipes import Assignment, Quantization, assign, quantization_of
 from .regions import (
@@ -109,8 +110,23 @@ def to_tflite(job: ExportJob) -> Lowered:
         job.path.write_bytes(source.path.read_bytes())
         return _describe(job, None)
     assignment = assign(operators_of(source.graph, source.modules), job.recipe, REGION_TYPES)
+    if job.recipe.float_outputs and not job.integer_io:
+        assignment = _with_float_outputs(source, assignment)
     settings = _quantize(job, source, quantization, assignment)
     return dataclasses.replace(_describe(job, settings), warnings=assignment.unmatched)
+
+
+def _with_float_outputs(source: FloatFile, assignment: Assignment) -> Assignment:
+    """Layers that give the network's output quantize their input in each run, and give float numbers."""
+    graph, rules = source.graph, dict(assignment.rules)
+    operators = operators_of(graph, source.modules)
+    for found in output_layers(
+        operators, graph.outputs, lambda value: graph.tensors[value].shape, ("FULLY_CONNECTED", "CONV_2D"), ("RESHAPE",)
+    ):
+        if rules[found.layer].format is NumberFormat.STATIC_INT8:
+            rules[found.layer] = RecipeRule(NumberFormat.DYNAMIC_INT8)
+            rules.update(dict.fromkeys(found.views, RecipeRule(NumberFormat.FLOAT32)))
+    return dataclasses.replace(assignment, rules=rules)
 
 
 def _float_file(job: ExportJob) -> FloatFile:

@@ -153,11 +153,14 @@ class QuantRecipe:
         name: of a built-in one, see the module's docstring; of a file, as it says.
         rules: in order; the last one that matches decides. The first has no scope.
         prepare: what is done to the float network before.
+        float_outputs: int8 layers that give one vector for each image as the network's output, such as its logits, give
+            float numbers.
     """
 
     name: str
     rules: tuple[RecipeRule, ...]
     prepare: tuple[Preparation, ...] = ()
+    float_outputs: bool = False
 
     def __post_init__(self) -> None:
         if not self.rules or self.rules[0].scope != EVERYTHING:

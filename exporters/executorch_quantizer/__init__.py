@@ -6,13 +6,17 @@ import dataclasses
 from typing import Any
 
 from .clamps import clamps_as_relu
+from .outputs import annotate_float_outputs
 from .tables import annotate_tables
 
 
-def quantizer() -> Any:
+def quantizer(*, float_outputs: bool = False) -> Any:
     """XNNPACK's quantizer, one scale per output channel, with minimum and maximum of activations.
 
     Clamps behind layers are ReLUs to it (clamps.py), and it knows more operators (tables.py).
+
+    Args:
+        float_outputs: see QuantRecipe (outputs.py).
     """
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
         XNNPACKQuantizer,
@@ -25,6 +29,8 @@ def quantizer() -> Any:
             with clamps_as_relu(model.graph):
                 model = super().annotate(model)
             annotate_tables(model, self)
+            if float_outputs:
+                annotate_float_outputs(model, get_symmetric_quantization_config(is_per_channel=True, is_dynamic=True))
             return model
 
     config = get_symmetric_quantization_config(is_per_channel=True)

@@ -5,6 +5,7 @@
     format = "static_int8"        # of everything that no rule is about; beside a base: instead of the base's
     observer = "min_max"          # of everything that no rule is about
     prepare = ["equalize_channels", "correct_bias"]
+    float_outputs = true          # logits are not rounded; without it: as the base says
     exclude = ["backbone.stages.3", "head"]   # modules that stay in float32
 
     [[rules]]                     # the last one that matches an operator decides
@@ -49,6 +50,7 @@ class _File:
     format: str = ""
     observer: str = ""
     prepare: tuple[str, ...] = ()
+    float_outputs: bool | None = None
     exclude: tuple[str, ...] = ()
     rules: tuple[_Rule, ...] = field(default=())
 
@@ -70,7 +72,7 @@ def parse_recipe(text: str, *, where: str, base_of: Callable[[str], QuantRecipe]
         raise RecipeInvalid(f"{where} is not a recipe: {error}", hint="docs/recipes.md shows the form") from None
     if file.base:
         base = base_of(file.base)
-        rules, prepare = base.rules, base.prepare
+        rules, prepare, float_outputs = base.rules, base.prepare, base.float_outputs
         if file.format:
             of_file = _member(NumberFormat, "number format", file.format, where)
             rules = (dataclasses.replace(rules[0], format=of_file), *rules[1:])
@@ -78,7 +80,7 @@ def parse_recipe(text: str, *, where: str, base_of: Callable[[str], QuantRecipe]
             observer = _member(Observer, "observer", file.observer, where)
             rules = tuple(dataclasses.replace(rule, observer=observer) for rule in rules)
     elif file.format:
-        rules, prepare = (_rule(_Rule(format=file.format, observer=file.observer), where),), ()
+        rules, prepare, float_outputs = (_rule(_Rule(format=file.format, observer=file.observer), where),), (), False
     else:
         raise RecipeInvalid(
             f"{where} needs `base` or `format`",
@@ -87,7 +89,12 @@ def parse_recipe(text: str, *, where: str, base_of: Callable[[str], QuantRecipe]
         )
     further = [_rule(rule, where) for rule in file.rules]
     added = tuple(_member(Preparation, "preparation", name, where) for name in file.prepare)
-    recipe = QuantRecipe(file.name or Path(where).stem, (*rules, *further), tuple(dict.fromkeys((*prepare, *added))))
+    recipe = QuantRecipe(
+        file.name or Path(where).stem,
+        (*rules, *further),
+        tuple(dict.fromkeys((*prepare, *added))),
+        float_outputs if file.float_outputs is None else file.float_outputs,
+    )
     return recipe.excluding(*file.exclude)
 
 
@@ -97,6 +104,8 @@ def format_recipe(recipe: QuantRecipe) -> str:
     lines = [f"name = {json.dumps(recipe.name)}", *_format_lines(first)]
     if recipe.prepare:
         lines.append(f"prepare = {json.dumps([step.value for step in recipe.prepare])}")
+    if recipe.float_outputs:
+        lines.append("float_outputs = true")
     for rule in rest:
         scope = {"module": rule.scope.module, "operator": rule.scope.operator}
         if rule.scope.region is not None:

@@ -56,7 +56,7 @@ class QuantizedGraph:
     def limits(self, tensor: str) -> tuple[float, float] | None:
         """See StepFile."""
         quantize = _quantize_of(self._by_name[tensor])
-        if quantize is None or "per_tensor" not in str(quantize.target):
+        if quantize is None or str(quantize.target) != f"{CONVERSION}quantize_per_tensor.default":
             return None
         args: tuple[Any, ...] = quantize.args
         _, scale, zero_point, lowest, highest, *_ = args
@@ -111,6 +111,9 @@ def _dependents(nodes: Sequence[fx.Node]) -> set[fx.Node]:
 
 
 def _is_conversion(node: fx.Node) -> bool:
+    """Quantize and dequantize, and what computes a scale for them."""
+    if node.target is operator.getitem:
+        return _is_conversion(node.all_input_nodes[0])
     return node.op == "call_function" and str(node.target).startswith(CONVERSION)
 
 

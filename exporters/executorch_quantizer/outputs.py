@@ -1,0 +1,93 @@
+"""Float logits in ExecuTorch's int8 files.
+
+The layer that gives them quantizes its input in each run, by the range that it has then: the delegate has a kernel for int8
+weights and such an input, whose results are float. The layer is linear: ExecuTorch's passes fail at a convolution whose
+input is quantized like that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from operator import attrgetter
+from typing import Any
+
+from edgedeploy.exporters.executorch_operators import operators_of
+from edgedeploy.exporters.operators.output_layers import OutputLayer, output_layers
+
+LINEAR, CONVOLUTION = "aten.linear.default", "aten.conv2d.default"
+VIEWS = ("aten.reshape.default", "aten.view.default", "aten.flatten.using_ints", "aten.squeeze.dims")
+
+
+def linear_outputs(captured: Any, in_float: Collection[str]) -> None:
+    """Makes pointwise convolutions of one pixel that give a network's output linear layers.
+
+    Args:
+        captured: a captured network, which is changed.
+        in_float: names of the operators that are not quantized.
+    """
+    nodes = {node.name: node for node in captured.graph.nodes}
+    for found in _found(captured):
+        layer = nodes[str(found.layer)]
+        if str(layer.target) == CONVOLUTION and layer.name not in in_float and _is_pointwise(layer):
+            _make_linear(captured, layer, nodes[str(found.views[0])])
+    captured.graph.eliminate_dead_code()
+    captured.recompile()
+
+
+def annotate_float_outputs(model: Any, dynamic: Any) -> None:
+    """Makes the annotated linear layers dynamic that give a network's output.
+
+    Args:
+        model: a captured network that XNNPACKQuantizer has annotated.
+        dynamic: the quantizer's configuration for such layers.
+    """
+    from torchao.quantization.pt2e.quantizer import get_input_act_qspec
+    from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
+
+    nodes = {node.name: node for node in model.graph.nodes}
+    for found in _found(model):
+        layer = nodes[str(found.layer)]
+        annotation = layer.meta.get(Q_ANNOTATION_KEY)
+        if str(layer.target) != LINEAR or annotation is None or annotation.output_qspec is None:
+            continue
+        annotation.input_qspec_map[layer.args[0]] = get_input_act_qspec(dynamic)
+        annotation.output_qspec = None
+        for name in found.views:
+            nodes[str(name)].meta.pop(Q_ANNOTATION_KEY, None)
+
+
+def _found(model: Any) -> list[OutputLayer]:
+    values = {node.name: node.meta.get("val") for node in model.graph.nodes}
+    outputs = [node.name for node in next(reversed(model.graph.nodes)).all_input_nodes]
+    return output_layers(
+        operators_of(model.graph), outputs, lambda name: values[name].shape, (LINEAR, CONVOLUTION), VIEWS
+    )
+
+
+def _is_pointwise(layer: Any) -> bool:
+    x, weight, *_ = layer.all_input_nodes
+    one_pixel = tuple(x.meta["val"].shape[2:]) == tuple(layer.meta["val"].shape[2:]) == (1, 1)
+    return (
+        weight.op == "get_attr"
+        and one_pixel
+        and tuple(weight.meta["val"].shape[1:]) == (*x.meta["val"].shape[1:2], 1, 1)
+    )
+
+
+def _make_linear(captured: Any, layer: Any, output: Any) -> None:
+    import torch
+
+    x, weight = layer.args[:2]
+    bias = layer.args[2] if len(layer.args) > 2 else None
+    graph, matrix = captured.graph, f"{layer.name}_matrix"
+    captured.register_buffer(matrix, attrgetter(weight.target)(captured).detach().flatten(1))
+    with graph.inserting_before(output):
+        made = [
+            graph.call_function(torch.ops.aten.flatten.using_ints, (x, 1)),
+            graph.get_attr(matrix),
+        ]
+        made.append(graph.call_function(torch.ops.aten.linear.default, (*made, bias)))
+    values = (x.meta["val"].flatten(1), weight.meta["val"].flatten(1), output.meta["val"])
+    for node, value in zip(made, values, strict=True):
+        node.meta = {**layer.meta, "val": value}
+    output.replace_all_uses_with(made[-1])
