@@ -18,7 +18,7 @@ TAKEN = frozenset(
         *("mean", "minimum", "mm", "mul", "neg", "permute_copy", "pow", "prelu", "rsqrt", "relu", "tanh"),
         *("_to_dim_order_copy", "sigmoid", "sin", "cos", "slice_copy", "_softmax", "sqrt", "sub"),
         *("unsqueeze_copy", "upsample_bilinear2d", "view_copy", "quantize_per_tensor", "dequantize_per_tensor"),
-        "dequantize_per_channel",
+        *("dequantize_per_channel", "choose_qparams"),
     )
 )
 # operators that are taken under a condition, and what it is
@@ -31,7 +31,10 @@ CONDITIONS: dict[str, tuple[RefusalKind, str]] = {
     "max_pool2d": ("option", "taken only where the stride does not exceed the window"),
     "addmm": ("constant", "taken only with constant weights"),
     "mm": ("constant", "taken only with constant weights"),
-    "linear": ("constant", "taken only with constant weights, in int8 with a quantized output that is read once"),
+    "linear": (
+        "constant",
+        "taken only with constant weights, in int8 with a quantized output that is read once or a dynamic input",
+    ),
     "convolution": ("rank", "taken in one and two dimensions with constant weights, in int8 with a quantized output"),
     "add": ("dtype", "taken for floats of one type, with alpha 1"),
     "sub": ("dtype", "taken for floats of one type, with alpha 1"),
