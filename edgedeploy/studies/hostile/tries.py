@@ -8,7 +8,7 @@ import random
 import resource
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,8 @@ def _bad_value(line: Line, rng: random.Random) -> Try:
     kind = rng.choice(("replaced", "inserted", "left out"))
     if kind == "replaced" and place < len(arguments):
         what = f"{arguments[place]!r} is {value[:40]!r}"
+        if arguments[place] in line.writes:  # then the user names another file
+            line = replace(line, writes=(*line.writes, value))
         arguments[place] = value
     elif kind == "left out" and place < len(arguments):
         what = f"{arguments.pop(place)!r} is left out"
