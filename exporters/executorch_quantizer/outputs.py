@@ -7,7 +7,7 @@ input is quantized like that.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from operator import attrgetter
 from typing import Any
 
@@ -52,8 +52,18 @@ def annotate_float_outputs(model: Any, dynamic: Any) -> None:
             continue
         annotation.input_qspec_map[layer.args[0]] = get_input_act_qspec(dynamic)
         annotation.output_qspec = None
-        for name in found.views:
-            nodes[str(name)].meta.pop(Q_ANNOTATION_KEY, None)
+        for node in (*(nodes[str(name)] for name in found.views), *_before(layer)):
+            node.meta.pop(Q_ANNOTATION_KEY, None)
+
+
+def _before(layer: Any) -> Iterator[Any]:
+    """The views before an output layer and the operator that computes what they show: nothing else needs it in int8."""
+    node = layer.args[0]
+    while node.op == "call_function" and len(node.users) == 1 and str(node.target) not in (LINEAR, CONVOLUTION):
+        yield node
+        if str(node.target) not in VIEWS:
+            return
+        node = node.args[0]
 
 
 def _found(model: Any) -> list[OutputLayer]:

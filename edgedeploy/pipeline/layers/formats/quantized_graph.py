@@ -56,7 +56,7 @@ class QuantizedGraph:
     def limits(self, tensor: str) -> tuple[float, float] | None:
         """See StepFile."""
         quantize = _quantize_of(self._by_name[tensor])
-        if quantize is None or str(quantize.target) != f"{CONVERSION}quantize_per_tensor.default":
+        if quantize is None:
             return None
         args: tuple[Any, ...] = quantize.args
         _, scale, zero_point, lowest, highest, *_ = args
@@ -125,7 +125,8 @@ def _base(node: fx.Node) -> fx.Node:
 
 
 def _quantize_of(node: fx.Node) -> fx.Node | None:
-    return next((user for user in node.users if _is_conversion(user)), None)
+    """Its conversion to integers with a fixed scale; with one for each run it belongs to what reads it."""
+    return next((user for user in node.users if str(user.target) == f"{CONVERSION}quantize_per_tensor.default"), None)
 
 
 def _rounded(node: fx.Node) -> fx.Node:
