@@ -6,7 +6,7 @@ JOBS ?= 2
 export ORT_DISABLE_TELEMETRY := 1
 
 .PHONY: help setup setup-arm demo docs lint test test-all gate gate-update studies overhead zoo strangers accuracy versus \
-        leave-one-out explain-study clean
+        leave-one-out explain-study hostile clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -72,6 +72,9 @@ leave-one-out: setup setup-arm  ## what each rewrite gains alone, into benchmark
 
 explain-study: setup  ## what explain predicts against what the runtimes report, for all artifacts below ./artifacts
 	$(BIN)/python -m edgedeploy.studies.delegates
+
+hostile: setup  ## 500 commands under bad input, bad surroundings and signals
+	$(BIN)/python -m edgedeploy.studies.hostile --tries 500
 
 clean:  ## everything that make made
 	rm -rf $(VENV) build dist artifacts results *.egg-info .pytest_cache .mypy_cache .ruff_cache
