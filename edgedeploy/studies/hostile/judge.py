@@ -18,13 +18,13 @@ from typing import IO, Any
 from edgedeploy.core.child_processes import module_command
 
 from .material import MARK, environment_of
-from .tries import Try
+from .tries import SANDBOX, Try
 
 SILENCE_S, LONGEST_S = 30.0, 300.0
 BUG = 70  # the exit code for an unexpected exception
 LARGEST_HASHED = 2**24
-# a cache folder by its default, the keys of adb's server, and what torch makes when it is imported
-OF_OTHERS = ("home/.cache", "home/.android", "tmp/torchinductor_")
+CACHES = ("cache/", "home/.cache", "work/some/cache", "nowhere")  # of all environments
+OF_OTHERS = ("home/.android", "tmp/torchinductor_")  # the keys of adb's server; torch's, when it is imported
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,11 @@ def faults(attempt: Try, ending: Ending, before: dict[str, str], after: dict[str
     allowed = tuple(f"work/{name}" for name in attempt.line.writes)
     killed = sent is signal.SIGKILL or ending.code is None
     for path in sorted(before.keys() | after.keys()):
-        if before.get(path) == after.get(path) or path.startswith(("cache/", "work/some/cache")):
+        if before.get(path) == after.get(path) or path.startswith(CACHES):
             continue
         if path.startswith(OF_OTHERS) or (killed and path.startswith("tmp/")):
             continue
-        if not path.startswith(allowed):  # of no prefix that is never true
+        if not path.startswith(allowed):
             happened = "is gone" if path not in after else "was changed" if path in before else "is new"
             yield f"{path} {happened}"
     if f"work/{MARK}" in after:
@@ -111,14 +111,14 @@ def _run(attempt: Try, folder: Path, sandbox: Path) -> Ending:
     for name, value in attempt.environment.items():
         environment.pop(name, None)
         if value is not None:
-            environment[name] = value
+            environment[name] = value.replace(SANDBOX, str(sandbox))
     start = time.monotonic()
     with contextlib.ExitStack() as stack:
         outputs: list[IO[bytes]] = [
             stack.enter_context((sandbox / name).open("w+b")) for name in ("stdout.txt", "stderr.txt")
         ]
         process: subprocess.Popen[bytes] = subprocess.Popen(
-            module_command("edgedeploy", *_arguments(attempt)),
+            module_command("edgedeploy", *attempt.arguments),
             cwd=folder,
             env=environment,
             start_new_session=True,
@@ -133,10 +133,6 @@ def _run(attempt: Try, folder: Path, sandbox: Path) -> Ending:
             texts.append(file.read().decode(errors="replace"))
             Path(file.name).unlink()
     return Ending(code, "\n".join(texts), time.monotonic() - start)
-
-
-def _arguments(attempt: Try) -> list[str]:
-    return [argument.replace("\0", "") for argument in attempt.arguments]
 
 
 def _streams(attempt: Try, outputs: list[IO[bytes]], stack: contextlib.ExitStack) -> dict[str, Any]:

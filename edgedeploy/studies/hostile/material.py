@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from edgedeploy.core.child_processes import child_environment, module_command
+from edgedeploy.core.child_processes import SEARCH_PATH, child_environment, module_command
 
 # Modules of these names lie in the user's folder. None of ours may import them: each leaves a file when it is.
 TRAPS = ("platform", "ctypes", "json", "torch", "numpy", "random")
@@ -47,17 +46,17 @@ def make(folder: Path) -> None:
         for index in range(2):
             pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(folder / "images" / label / f"{index}.png")
-    run_command(
+    _run(
         folder, "export", "nets/net.py:small", "--input", "1x3x32x32", "--target", "onnx-fp32,tflite-fp32", "-o", "art"
     )
     for name in ("base", "head"):
-        run_command(folder, "bench", "art", *SHORT_BENCH, "--json", f"{name}.json")
-        run_command(folder, "history", "add", f"{name}.json", "--revision", name)
+        _run(folder, "bench", "art", *SHORT_BENCH, "--json", f"{name}.json")
+        _run(folder, "history", "add", f"{name}.json", "--revision", name)
     for name in TRAPS:
-        (folder / f"{name}.py").write_text(f"open({str(MARK)!r}, 'a').write(__name__)\n")
+        (folder / f"{name}.py").write_text(f"open({MARK!r}, 'a').write(__name__)\n")
 
 
-def run_command(folder: Path, *arguments: str) -> None:
+def _run(folder: Path, *arguments: str) -> None:
     """Runs one of our commands in a folder."""
     environment = {**child_environment(), "XDG_CACHE_HOME": str(folder.parent / "cache"), "LC_ALL": "C.UTF-8"}
     command = module_command("edgedeploy", *arguments)
@@ -66,10 +65,9 @@ def run_command(folder: Path, *arguments: str) -> None:
 
 def environment_of(sandbox: Path) -> dict[str, str]:
     """What a tried command sees: nothing of this user's but the search path."""
-    kept = {name: os.environ[name] for name in ("PATH",) if name in os.environ}
+    kept = ("PATH", SEARCH_PATH, "ORT_DISABLE_TELEMETRY")
     return {
-        **kept,
-        **{name: value for name, value in child_environment().items() if name.startswith(("EDGEDEPLOY", "ORT_"))},
+        **{name: value for name, value in child_environment().items() if name in kept},
         "HOME": str(sandbox / "home"),
         "XDG_CACHE_HOME": str(sandbox / "cache"),
         "TMPDIR": str(sandbox / "tmp"),

@@ -20,12 +20,13 @@ VALUES = (
     "missing/file", "images", "nets/net.py", "a" * 5000, "%s%n", "-", "--", "--help", "None", "null", "1x", "1x3x0x32",
     "1x3x-1x32", "x", "🙂", "\udc80", "*",
 )  # fmt: skip
+SANDBOX = "<sandbox>"  # in a variable's value: the try's own folder, so that nothing outside of it is written to
 ENVIRONMENTS: dict[str, dict[str, str | None]] = {
     "C locale": {"LC_ALL": "C", "PYTHONUTF8": "0"},
     "an encoding of bytes": {"PYTHONIOENCODING": "ascii"},
     "a narrow terminal": {"COLUMNS": "10"},
-    "no home": {"HOME": None, "XDG_CACHE_HOME": None},
-    "a home that is not there": {"HOME": "/nonexistent/home", "XDG_CACHE_HOME": None},
+    "no home": {"HOME": None},  # without a cache folder either it would be the real user's
+    "a home that is not there": {"HOME": f"{SANDBOX}/nowhere/home", "XDG_CACHE_HOME": None},
     "a cache that is a file": {"XDG_CACHE_HOME": "nets/net.py"},
     "a relative cache": {"XDG_CACHE_HOME": "some/cache"},
     "no search path": {"PATH": None},
