@@ -9,7 +9,7 @@ from html import escape
 from edgedeploy.core.results.layers import LayerError, LayerReport, first_line
 
 from .html import STYLE
-from .plots import ALARM, FIRST, MUTED, SECOND, TEXT, load_matplotlib, new_axes, page_svg
+from .plots import ALARM, FIRST, MUTED, SECOND, TEXT, drawing, new_axes, page_svg
 
 COLUMNS = (
     *("operator", "own, dB", "worst channel, dB", "largest, σ", "inherited, dB", "total, dB"),
@@ -50,8 +50,7 @@ def _lines(report: LayerReport) -> Iterator[str]:
 
 
 def _plot(layers: Sequence[LayerError]) -> str:
-    matplotlib = load_matplotlib("the page of --layers")
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "edgedeploy", "font.size": 9}):
+    with drawing("the page of --layers"):
         figure, axes = new_axes(3.2, width=6.4)
         numbers = list(range(len(layers)))
         for label, colour, style, values in (

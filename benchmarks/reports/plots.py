@@ -6,12 +6,13 @@ SVG are CSS variables, so that one plot is right in light and in dark.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -43,13 +44,14 @@ class Plot:
     svg: str
 
 
-def load_matplotlib(purpose: str) -> Any:
-    """matplotlib, whose lists of fonts lie in this project's cache folder and not in the user's settings.
+@contextlib.contextmanager
+def drawing(purpose: str) -> Iterator[None]:
+    """A block that draws with matplotlib: text stays text, so that it can be found and selected; nothing depends on chance.
 
-    Raises MissingExtra without it.
+    Its lists of fonts lie in this project's cache folder, unless the user names one. Raises MissingExtra without it.
     """
     folder = os.environ.get("MPLCONFIGDIR")
-    os.environ["MPLCONFIGDIR"] = folder or str(cache_folder("matplotlib"))
+    os.environ.setdefault("MPLCONFIGDIR", str(cache_folder("matplotlib")))
     try:
         import matplotlib
 
@@ -60,15 +62,14 @@ def load_matplotlib(purpose: str) -> Any:
     finally:
         if folder is None:
             del os.environ["MPLCONFIGDIR"]
-    return matplotlib
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "edgedeploy", "font.size": 9}):
+        yield
 
 
 def draw_plots(report: Report) -> list[Plot]:
     """All plots that the report has data for. Raises MissingExtra without matplotlib."""
-    matplotlib = load_matplotlib("an HTML report")
     plots: list[Plot] = []
-    # Text stays text, so that it can be found and selected; nothing depends on the time or on chance.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "edgedeploy", "font.size": 9}):
+    with drawing("an HTML report"):
         timed = [row for row in report.rows if row.samples_ns and not row.device.emulated]
         if timed:
             plots.append(_distributions(timed, report))
