@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from edgedeploy.core.backends import BACKENDS, load_object
 from edgedeploy.core.recipe import NumberFormat, QuantRecipe, RecipeRule, Scope
@@ -51,6 +52,29 @@ class SmallNetwork(nn.Module):
         return self.head(x)
 
 
+def export_job(
+    module: fx.GraphModule,
+    example: Tensor,
+    path: Path,
+    recipe: QuantRecipe = FP32,
+    calibration: Sequence[Tensor] = (),
+    *,
+    integer_io: bool = False,
+) -> ExportJob:
+    """A captured network of one input and one output, for an exporter; its file lies alone in a folder."""
+    return ExportJob(
+        module=module,
+        example_inputs=(example,),
+        input_names=("image",),
+        output_names=("logits",),
+        recipe=recipe,
+        calibration=[(sample.numpy(),) for sample in calibration],
+        path=path,
+        shared=SharedWork(path.parent, path.parent / "log"),
+        integer_io=integer_io,
+    )
+
+
 class SmallExports:
     """Exports of one network, SmallNetwork by default; float models are converted once for each backend."""
 
@@ -65,17 +89,9 @@ class SmallExports:
         """What the backend's exporter returned, and the file."""
         path = self.folder / f"{recipe}-{BACKENDS[backend].file}"
         rng = np.random.default_rng(0)
-        samples = [(rng.standard_normal((1, 3, 16, 16), dtype=np.float32),) for _ in range(2)]
-        job = ExportJob(
-            module=self.module,
-            example_inputs=(self.example,),
-            input_names=("image",),
-            output_names=("logits",),
-            recipe=recipe,
-            calibration=samples if recipe.needs_calibration else [],
-            path=path,
-            shared=self.shared,
-        )
+        samples = [torch.from_numpy(rng.standard_normal((1, 3, 16, 16), dtype=np.float32)) for _ in range(2)]
+        calibration = samples if recipe.needs_calibration else ()
+        job = replace(export_job(self.module, self.example, path, recipe, calibration), shared=self.shared)
         return load_object(BACKENDS[backend].exporter)(job), path
 
 

@@ -16,8 +16,9 @@ from edgedeploy.core.backends import BACKENDS, load_object
 from edgedeploy.core.recipe import NumberFormat, QuantRecipe, Scope
 from edgedeploy.core.recipe import RecipeRule as Rule
 from edgedeploy.core.recipes import STATIC_INT8
-from edgedeploy.exporters.job import ExportJob, Lowered, SharedWork
+from edgedeploy.exporters.job import Lowered
 from edgedeploy.models.rewrites import capture
+from tests.exporters.small_network import export_job
 
 CLASSES = 300
 
@@ -48,17 +49,9 @@ class Export:
         self.backend, self.folder = BACKENDS[backend], folder
 
     def lower(self, recipe: QuantRecipe = STATIC_INT8, *, integer_io: bool = False) -> Lowered:
-        job = ExportJob(
-            module=self.module,
-            example_inputs=(self.example,),
-            input_names=("image",),
-            output_names=("logits",),
-            recipe=recipe,
-            calibration=[(image(1.0, 1),), (image(10.0, 2),)],
-            path=self.folder / self.backend.file,
-            shared=SharedWork(self.folder, self.folder / "log"),
-            integer_io=integer_io,
-        )
+        images = [torch.from_numpy(image(1.0, 1)), torch.from_numpy(image(10.0, 2))]
+        path = self.folder / self.backend.file
+        job = export_job(self.module, self.example, path, recipe, images, integer_io=integer_io)
         lowered: Lowered = load_object(self.backend.exporter)(job)
         return lowered
 

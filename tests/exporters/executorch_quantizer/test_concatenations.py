@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from edgedeploy.core.recipes import STATIC_INT8
-from edgedeploy.exporters.job import ExportJob, SharedWork
+from edgedeploy.exporters.job import ExportJob
 from edgedeploy.exporters.to_executorch import quantized_network, to_executorch
 from edgedeploy.models.rewrites import capture
+from tests.exporters.small_network import export_job
 
 aten = torch.ops.aten
 
@@ -34,16 +35,7 @@ class Branches(nn.Module):
 def job(folder: Path, factor: float) -> ExportJob:
     torch.manual_seed(0)
     x = torch.randn(1, 4, 8, 8)
-    return ExportJob(
-        module=capture(Branches(factor).eval(), (x,)),
-        example_inputs=(x,),
-        input_names=("x",),
-        output_names=("y",),
-        recipe=STATIC_INT8,
-        calibration=[(x.numpy(),)],
-        path=folder / "model.pte",
-        shared=SharedWork(folder, folder / "log"),
-    )
+    return export_job(capture(Branches(factor).eval(), (x,)), x, folder / "model.pte", STATIC_INT8, [x])
 
 
 def scales(network: torch.fx.GraphModule) -> tuple[float, float, int]:

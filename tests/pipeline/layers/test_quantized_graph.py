@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, fx, nn
 
 from edgedeploy.core.recipes import STATIC_INT8
-from edgedeploy.exporters.job import ExportJob, SharedWork
 from edgedeploy.exporters.to_executorch import quantized_network
 from edgedeploy.models.rewrites import capture
 from edgedeploy.pipeline.layers import first_difference_in_graph
 from edgedeploy.pipeline.layers.formats.quantized_graph import QuantizedGraph
 from edgedeploy.pipeline.layers.reference import Reference, of_network
+from tests.exporters.small_network import export_job
 
 
 class Network(nn.Module):
@@ -33,16 +33,7 @@ def quantized(tmp_path: Path) -> tuple[fx.GraphModule, Reference]:
     torch.manual_seed(0)
     x = torch.randn(1, 4, 8, 8)
     module = capture(Network().eval(), (x,))
-    job = ExportJob(
-        module=module,
-        example_inputs=(x,),
-        input_names=("x",),
-        output_names=("y",),
-        recipe=STATIC_INT8,
-        calibration=[(x.numpy(),)],
-        path=tmp_path / "model.pte",
-        shared=SharedWork(tmp_path, tmp_path / "log"),
-    )
+    job = export_job(module, x, tmp_path / "model.pte", STATIC_INT8, [x])
     return quantized_network(job), of_network(module, [x.numpy()])
 
 
