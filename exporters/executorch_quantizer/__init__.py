@@ -8,6 +8,7 @@ from typing import Any
 from .clamps import clamps_as_relu
 from .outputs import annotate_float_outputs
 from .tables import annotate_tables
+from .weight_scales import SMALLEST_SCALE
 
 
 def quantizer(*, float_outputs: bool = False) -> Any:
@@ -22,7 +23,7 @@ def quantizer(*, float_outputs: bool = False) -> Any:
         XNNPACKQuantizer,
         get_symmetric_quantization_config,
     )
-    from torchao.quantization.pt2e import MinMaxObserver
+    from torchao.quantization.pt2e import MinMaxObserver, PerChannelMinMaxObserver
 
     class Quantizer(XNNPACKQuantizer):
         def annotate(self, model: Any) -> Any:
@@ -34,9 +35,15 @@ def quantizer(*, float_outputs: bool = False) -> Any:
             return model
 
     config = get_symmetric_quantization_config(is_per_channel=True)
-    constructor = MinMaxObserver.with_args(eps=2**-12)
-    activation = {
-        side: dataclasses.replace(getattr(config, side), observer_or_fake_quant_ctr=constructor)
-        for side in ("input_activation", "output_activation")
+    observers = {
+        "input_activation": MinMaxObserver,
+        "output_activation": MinMaxObserver,
+        "weight": PerChannelMinMaxObserver,
     }
-    return Quantizer().set_global(dataclasses.replace(config, **activation))
+    specs = {
+        side: dataclasses.replace(
+            getattr(config, side), observer_or_fake_quant_ctr=observer.with_args(eps=SMALLEST_SCALE)
+        )
+        for side, observer in observers.items()
+    }
+    return Quantizer().set_global(dataclasses.replace(config, **specs))
