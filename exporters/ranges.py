@@ -12,6 +12,7 @@ memory does not depend on the number of samples.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from edgedeploy.core.recipe import Observer
 
 BINS = 2048  # for each sign: 16 for each step of int8
+MOST_COUNTED = 2**15  # values of one array; evenly spread ones of a larger one, for the time
 PERCENTILE = 99.99
 SHRINKS = [number / 100 for number in range(10, 101)]  # of the full range, which are tried
 Floats = NDArray[np.float64]
@@ -54,14 +56,15 @@ class RangeEstimator:
         self._low = self._high = 0.0
 
     def update(self, values: NDArray[Any]) -> None:
-        """Counts the values, all finite."""
-        flat = np.asarray(values, np.float64).ravel()
+        """Counts the values, all finite. Smallest and largest are of all values, the histogram of up to MOST_COUNTED."""
+        flat = np.asarray(values).ravel()
         if not flat.size:
             return
         self._low, self._high = min(self._low, float(flat.min())), max(self._high, float(flat.max()))
         self._widen(max(-self._low, self._high))
         if self._width:
-            bins = np.floor(flat / self._width).astype(np.int64) + BINS
+            counted = flat[:: _stride(flat.size)]
+            bins = np.floor(counted * (1 / self._width)).astype(np.int64) + BINS
             self._counts += np.bincount(np.clip(bins, 0, 2 * BINS - 1), minlength=2 * BINS)
 
     def range(self) -> Range:
@@ -136,3 +139,11 @@ class RangeEstimator:
         real[-1] += self._counts[kept[-1] + 1 :].sum()
         p, q = real / real.sum(), quantized[levels] / quantized[levels].sum()
         return float(np.sum(p * np.log(p / q)))
+
+
+def _stride(size: int) -> int:
+    """The distance of counted values. It has no factor in common with any side, so that all channels are counted."""
+    stride = -(-size // MOST_COUNTED)
+    while math.gcd(stride, size) > 1:
+        stride += 1
+    return stride

@@ -97,7 +97,10 @@ def _quantize(job: ExportJob) -> tuple[Any, dict[str, Any], tuple[str, ...]]:
     with job.shared.quietly():
         converted = convert_pt2e(prepared)
     join_operands(converted)
-    settings = {"quantizer": "XNNPACKQuantizer", "per_channel": True, "observer": "MinMaxObserver"}
+    settings = {
+        "quantizer": "XNNPACKQuantizer",
+        "per_channel": True,
+    }
     return converted, settings, assignment.unmatched
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from edgedeploy.core.backends import BACKENDS
 from edgedeploy.core.errors import ExportFailed
 from edgedeploy.core.provenance import GraphSummary
-from edgedeploy.core.recipe import NumberFormat, Observer
+from edgedeploy.core.recipe import NumberFormat
 from edgedeploy.core.spec import TensorSpec
 
 from .job import ExportJob, Lowered, as_contiguous, example_outputs, tensor_specs
@@ -95,12 +95,12 @@ class FloatModel:
     modules: Mapping[str, str]
 
 
-class _SampleReader:
-    """Calibration samples as onnxruntime's CalibrationDataReader, which asks for no more than `get_next`."""
+class _FirstSample:
+    """A calibration sample as onnxruntime's CalibrationDataReader: it finds what has a range; ours are taken instead."""
 
     def __init__(self, job: ExportJob) -> None:
         self._input_names = job.input_names
-        self._samples = iter(job.calibration)
+        self._samples = iter(job.calibration[:1])
 
     def get_next(self) -> dict[str, Any] | None:
         """The next sample by input name; None after the last one."""
@@ -178,19 +178,19 @@ def _quantize(
     source, target = job.shared.scratch / "float.onnx", job.shared.scratch / "int8.onnx"
     source.write_bytes(model.SerializeToString())
     with job.shared.quietly():
-        overrides = whole_ranges(model) | _ranges(job, model, assignment)
+        overrides = _ranges(job, model, assignment) | whole_ranges(model)
         overrides |= {name: [{"symmetric": True}] for name in _one_scale(model)}
         quantize_static(
             str(source),
             str(target),
-            _SampleReader(job),
+            _FirstSample(job),
             **settings,
             calibrate_method=CalibrationMethod.MinMax,
             nodes_to_exclude=in_float,
             extra_options={"TensorQuantOverrides": overrides} if overrides else None,
         )
     record: dict[str, Any] = {name: str(value) for name, value in settings.items()}
-    record |= {"calibrate_method": "MinMax", "float_nodes": in_float}
+    record["float_nodes"] = in_float
     quantized = onnx.load(str(target))
     restore_float_parameters(quantized, model)
     if quantization.format is NumberFormat.STATIC_INT8:
@@ -220,36 +220,32 @@ def _one_scale(model: Any) -> tuple[str, ...]:
 
 
 def _ranges(job: ExportJob, model: Any, assignment: Assignment) -> dict[str, list[dict[str, Any]]]:
-    """The ranges of values with an observer of ours, as onnxruntime's TensorQuantOverrides."""
+    """The ranges of the values that become integers, as onnxruntime's TensorQuantOverrides."""
     import onnx
     import onnxruntime
 
+    watched = onnx.shape_inference.infer_shapes(model)
+    values = (*watched.graph.value_info, *watched.graph.output, *watched.graph.input)
+    floats = {value.name for value in values if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
     rules = {value: assignment.rules[node.name] for node in model.graph.node for value in node.output}
-    first = job.recipe.rules[0]  # of the network's inputs
-    rules.update({value.name: first for value in model.graph.input})
+    inputs = {value.name: job.recipe.rules[0] for value in model.graph.input}
     observed = {
         value: RangeEstimator(rule.observer)
-        for value, rule in rules.items()
-        if rule.format.is_static and rule.observer is not Observer.MIN_MAX
+        for value, rule in (rules | inputs).items()
+        if rule.format.is_static and value in floats
     }
-    if not observed:
-        return {}
-    watched = onnx.ModelProto()
-    watched.CopyFrom(onnx.shape_inference.infer_shapes(model))
-    types = {value.name: value.type.tensor_type.elem_type for value in watched.graph.value_info}
-    outputs, inputs = ({value.name for value in side} for side in (watched.graph.output, watched.graph.input))
-    further = [v for v in observed if v not in outputs | inputs and types.get(v) == onnx.TensorProto.FLOAT]
+    further = [v for v in observed if v not in inputs and v not in {value.name for value in watched.graph.output}]
     watched.graph.output.extend(onnx.helper.make_tensor_value_info(v, onnx.TensorProto.FLOAT, None) for v in further)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(watched.SerializeToString(), options, ["CPUExecutionProvider"])
-    names = [*further, *(value for value in observed if value in outputs)]
+    names = [value for value in observed if value not in inputs]
     for sample in job.calibration:
         given = dict(zip(job.input_names, as_contiguous(sample), strict=True))
         for name, array in (*zip(names, session.run(names, given), strict=True), *given.items()):
             if name in observed:
                 observed[name].update(array)
-    found = {name: observed[name].range() for name in (*names, *inputs) if name in observed}
+    found = {name: estimator.range() for name, estimator in observed.items()}
     return {name: [{"rmin": np.float32(r.low), "rmax": np.float32(r.high)}] for name, r in found.items()}
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from edgedeploy.core.backends import BACKENDS
 from edgedeploy.core.provenance import GraphSummary
-from edgedeploy.core.recipe import NumberFormat, Observer, RecipeRule
+from edgedeploy.core.recipe import NumberFormat, RecipeRule
 from edgedeploy.core.spec import TensorSpec
 from edgedeploy.core.storage.arrays import Mapped
 
@@ -236,13 +236,10 @@ def _ranges(job: ExportJob, source: FloatFile, rules: Any, assignment: Assignmen
     worker = calibrator.Calibrator(
         source.path.read_bytes(), num_threads=os.cpu_count() or 1, qsv_update_func=qsv_utils.min_max_update
     )
-    worker.calibrate({SIGNATURE: samples}, manager)
+    worker.calibrate({SIGNATURE: samples[:1]}, manager)  # which ranges it needs; their ends come from all samples
     ranges = dict(worker.get_model_qsvs())
     estimators = _estimators(job, source, samples, assignment)
-    observed = {
-        name: estimator.range() for name, estimator in estimators.items() if estimator.observer is not Observer.MIN_MAX
-    }
-    for name, found in observed.items():
+    for name, found in ((name, estimator.range()) for name, estimator in estimators.items()):
         if "min" in ranges.get(name, {}):
             low, high = (
                 np.full_like(ranges[name][end], value) for end, value in (("min", found.low), ("max", found.high))
@@ -250,28 +247,24 @@ def _ranges(job: ExportJob, source: FloatFile, rules: Any, assignment: Assignmen
             ranges[name] = {**ranges[name], "min": low, "max": high}
     if NumberFormat.STATIC_INT8 not in {rule.format for rule in assignment.rules.values()}:
         return ranges
-    estimates = {name: estimator.symmetric_range() for name, estimator in estimators.items() if name not in observed}
+    of_products = (source.graph.tensors[value].name for value in symmetric_operands(source.graph))
+    estimates = {name: estimators[name].symmetric_range() for name in of_products if name in estimators}
     return adjusted_ranges(source.graph, ranges, estimates, largest_constants(source.path.read_bytes()))
 
 
 def _estimators(
     job: ExportJob, source: FloatFile, samples: Sequence[dict[str, Any]], assignment: Assignment
 ) -> dict[str, RangeEstimator]:
-    """What was seen of tensors with an observer of ours, and of those that are symmetric in int8, by the tensor's name."""
+    """What was seen of each tensor whose range is fixed, by the tensor's name."""
     from ai_edge_litert.interpreter import Interpreter
 
     rules = {value: rule for op, rule in _operators_of(source.graph, assignment) for value in op.outputs}
-    interpreter = Interpreter(str(source.path), experimental_preserve_all_tensors=True)
+    interpreter = Interpreter(str(source.path), experimental_preserve_all_tensors=True, num_threads=os.cpu_count() or 1)
     rules.update({int(tensor["index"]): job.recipe.rules[0] for tensor in interpreter.get_input_details()})
-    of_products = symmetric_operands(source.graph)
     estimators = {
         value: RangeEstimator(rule.observer, rule.format.activation_bits)
         for value, rule in rules.items()
-        if rule.format.is_static
-        and (
-            rule.observer is not Observer.MIN_MAX or (value in of_products and rule.format is NumberFormat.STATIC_INT8)
-        )
-        and source.graph.tensors[value].dtype == "float32"
+        if rule.format.is_static and source.graph.tensors[value].dtype == "float32"
     }
     if estimators:
         run = interpreter.get_signature_runner(SIGNATURE)

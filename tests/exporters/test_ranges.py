@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgedeploy.core.recipe import Observer
-from edgedeploy.exporters.ranges import Range, RangeEstimator, symmetric
+from edgedeploy.exporters.ranges import MOST_COUNTED, Range, RangeEstimator, symmetric
 
 RNG = np.random.default_rng(0)
 NORMAL = RNG.standard_normal(100_000).astype(np.float32)
@@ -15,7 +15,8 @@ WITH_OUTLIER = np.append(NORMAL, np.float32(60))
 def estimated(observer: Observer, *batches: NDArray[np.float32]) -> Range:
     estimator = RangeEstimator(observer)
     for batch in batches:
-        estimator.update(batch)
+        for part in np.array_split(batch, 1 + batch.size // MOST_COUNTED):
+            estimator.update(part)
     return estimator.range()
 
 
@@ -41,6 +42,15 @@ def test_the_percentile_is_that_of_the_values() -> None:
     found = estimated(Observer.PERCENTILE, NORMAL)
     expected = np.percentile(NORMAL, [0.005, 99.995])
     np.testing.assert_allclose([found.low, found.high], expected, atol=0.02)
+
+
+@pytest.mark.parametrize("channels", [2, 3, 16])
+def test_of_a_large_array_every_channel_is_counted(channels: int) -> None:
+    values = RNG.standard_normal((2**18 // channels, channels)).astype(np.float32)
+    values[:, -1] *= 50
+    estimator = RangeEstimator(Observer.PERCENTILE)
+    estimator.update(values)
+    assert estimator.range().high > 100
 
 
 @pytest.mark.parametrize("other", [0.25, 0.5, 1.0])
