@@ -3,9 +3,8 @@
     float:  torch.export -> to_edge_transform_and_lower(XnnpackPartitioner) -> .pte
     int8:   prepare_pt2e -> calibrate -> convert_pt2e -> the same
 
-Activations are observed by their minimum and maximum, or by the observers of ranges.py where the recipe asks for them.
-XNNPACK's quantizer brings histogram observers; on these networks they cost seconds per calibration image (they run once per
-operator on the whole map) for the same SQNR.
+Activations are observed as the recipe says (ranges.py). XNNPACK's quantizer brings histogram observers; on these networks
+they cost seconds per calibration image (they run once per operator on the whole map) for the same SQNR.
 
 Rules of a recipe match the operators of the captured network, such as "aten.conv2d.default"; the lowered program has other
 ones for some of them ("aten.convolution.default").
@@ -23,6 +22,7 @@ from edgedeploy.core.spec import TensorSpec
 
 from .aten_regions import REGION_TYPES
 from .executorch_operators import graph_summary, operator_facts, operators_of
+from .executorch_passes import tracing_only_changes
 from .executorch_quantizer import quantizer
 from .executorch_quantizer.concatenations import join_operands, join_similar_ranges, separate_operands
 from .executorch_quantizer.outputs import linear_outputs
@@ -63,7 +63,8 @@ def _lower(job: ExportJob, module: Any, examples: tuple[Any, ...]) -> Any:
 
     with job.shared.quietly():
         program = torch.export.export(module, examples, strict=False)
-        edge = executorch.exir.to_edge_transform_and_lower(program, partitioner=[table_partitioner()])
+        with tracing_only_changes():
+            edge = executorch.exir.to_edge_transform_and_lower(program, partitioner=[table_partitioner()])
     with job.shared.quietly():
         job.path.write_bytes(edge.to_executorch().buffer)
     return edge.exported_program().graph_module

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edgedeploy.core.parity import compare
 from edgedeploy.core.recipes import STATIC_INT8
 from edgedeploy.exporters.to_executorch import to_executorch
 from edgedeploy.models.rewrites import capture
@@ -25,7 +24,7 @@ class LargeInside(nn.Module):
             self.first.weight.mul_(factor)
             self.second.weight.div_(factor)
             self.second.weight[2] = 0.0
-            self.second.bias[2] = 3.0
+            self.second.bias = nn.Parameter(torch.tensor([0.0, 0.0, 3.0, 0.0]))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.second(self.first(x).relu())
@@ -46,7 +45,8 @@ def of_the_file(factor: float, folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def test_weights_far_below_the_quantizers_smallest_scale_stay_exact(tmp_path: Path) -> None:
     reference, output = of_the_file(1e6, tmp_path)
-    assert compare(reference[:, :2], output[:, :2]).sqnr_db > 30
+    signal, noise = reference[:, :2], output[:, :2] - reference[:, :2]
+    assert np.square(noise).mean() < 1e-3 * np.square(signal).mean()
 
 
 def test_a_channel_without_weights_keeps_its_bias(tmp_path: Path) -> None:
