@@ -26,8 +26,8 @@ from .executorch_passes import tracing_only_changes
 from .executorch_quantizer import quantizer
 from .executorch_quantizer.concatenations import join_operands, join_similar_ranges, separate_operands
 from .executorch_quantizer.outputs import linear_outputs
+from .executorch_quantizer.scale_limits import keep_limits
 from .executorch_quantizer.tables import table_partitioner
-from .executorch_quantizer.weight_scales import leave_room_for_biases
 from .job import ExportJob, Lowered, example_outputs, tensor_specs
 from .ranges import RangeEstimator
 from .recipes import Assignment, assign, quantization_of
@@ -94,7 +94,7 @@ def _quantize(job: ExportJob) -> tuple[Any, dict[str, Any], tuple[str, ...]]:
         for observer in estimating:
             observer.settle()
         join_similar_ranges(prepared)
-        leave_room_for_biases(prepared)
+        keep_limits(prepared)
     with job.shared.quietly():
         converted = convert_pt2e(prepared)
     join_operands(converted)

@@ -7,8 +7,8 @@ from typing import Any
 
 from .clamps import clamps_as_relu
 from .outputs import annotate_float_outputs
+from .scale_limits import SMALLEST_ACTIVATION_SCALE, SMALLEST_WEIGHT_SCALE
 from .tables import annotate_tables
-from .weight_scales import SMALLEST_SCALE
 
 
 def quantizer(*, float_outputs: bool = False) -> Any:
@@ -35,15 +35,14 @@ def quantizer(*, float_outputs: bool = False) -> Any:
             return model
 
     config = get_symmetric_quantization_config(is_per_channel=True)
+    activation = MinMaxObserver.with_args(eps=SMALLEST_ACTIVATION_SCALE)
     observers = {
-        "input_activation": MinMaxObserver,
-        "output_activation": MinMaxObserver,
-        "weight": PerChannelMinMaxObserver,
+        "input_activation": activation,
+        "output_activation": activation,
+        "weight": PerChannelMinMaxObserver.with_args(eps=SMALLEST_WEIGHT_SCALE),
     }
     specs = {
-        side: dataclasses.replace(
-            getattr(config, side), observer_or_fake_quant_ctr=observer.with_args(eps=SMALLEST_SCALE)
-        )
+        side: dataclasses.replace(getattr(config, side), observer_or_fake_quant_ctr=observer)
         for side, observer in observers.items()
     }
     return Quantizer().set_global(dataclasses.replace(config, **specs))

@@ -1,10 +1,11 @@
-"""Scales of very small weights in ExecuTorch's int8 files."""
+"""Scales that ExecuTorch's quantizer or delegate would not take as they are."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -30,12 +31,27 @@ class LargeInside(nn.Module):
         return self.second(self.first(x).relu())
 
 
-def of_the_file(factor: float, folder: Path) -> tuple[np.ndarray, np.ndarray]:
+class ZerosInside(nn.Module):
+    """A layer whose results are all 0, though neither its large inputs nor its weights are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.large = nn.Conv2d(4, 4, 1)
+        self.zeros = nn.Conv2d(4, 4, 3, padding=1, bias=False)
+        with torch.no_grad():
+            self.large.weight.mul_(1e5)
+            self.zeros.weight[..., 1, 1] = 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.large(x)
+        return y + self.zeros(y)
+
+
+def of_the_file(network: nn.Module, x: Tensor, folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """The outputs of the float network and of its int8 file."""
     from executorch.runtime import Runtime
 
-    torch.manual_seed(0)
-    network, x = LargeInside(factor).eval(), torch.randn(1, 4, 16, 16)
+    network = network.eval()
     job = export_job(capture(network, (x,)), x, folder / "model.pte", STATIC_INT8, [x])
     to_executorch(job)
     (output,) = Runtime.get().load_program(job.path).load_method("forward").execute([x])
@@ -43,12 +59,24 @@ def of_the_file(factor: float, folder: Path) -> tuple[np.ndarray, np.ndarray]:
         return network(x).numpy(), output.numpy()
 
 
-def test_weights_far_below_the_quantizers_smallest_scale_stay_exact(tmp_path: Path) -> None:
-    reference, output = of_the_file(1e6, tmp_path)
+@pytest.fixture
+def image() -> Tensor:
+    torch.manual_seed(0)
+    return torch.randn(1, 4, 16, 16)
+
+
+def test_weights_far_below_the_quantizers_smallest_scale_stay_exact(image: Tensor, tmp_path: Path) -> None:
+    reference, output = of_the_file(LargeInside(1e6), image, tmp_path)
     signal, noise = reference[:, :2], output[:, :2] - reference[:, :2]
     assert np.square(noise).mean() < 1e-3 * np.square(signal).mean()
 
 
-def test_a_channel_without_weights_keeps_its_bias(tmp_path: Path) -> None:
-    reference, output = of_the_file(1.0, tmp_path)
+def test_a_channel_without_weights_keeps_its_bias(image: Tensor, tmp_path: Path) -> None:
+    reference, output = of_the_file(LargeInside(1.0), image, tmp_path)
     assert np.abs(output[:, 2] - reference[:, 2]).max() < 0.05
+
+
+def test_a_layer_whose_results_are_all_0_runs(image: Tensor, tmp_path: Path) -> None:
+    pixel = image[..., :1, :1].clone()  # a 3x3 kernel meets only padding but for its centre
+    reference, output = of_the_file(ZerosInside(), pixel, tmp_path)
+    assert np.abs(output - reference).max() < 0.02 * np.abs(reference).max()
