@@ -22,7 +22,7 @@ from edgedeploy.core.measurement import Measurement
 from edgedeploy.core.results.comparison import Comparison, Difference, RowComparison, RowKey, RowVerdict
 from edgedeploy.core.results.verdict import Doubt
 
-from .budgets import Budget, check_budgets
+from .budgets import Budget, check_budgets, idle_budgets
 from .causes import find_causes
 from .gates import Gates, check_gates
 from .rows import by_key, context_differences
@@ -98,6 +98,7 @@ def compare_measurements(
         only_in_base=tuple(str(key) for key in old if key not in new),
         only_in_head=tuple(str(key) for key in new if key not in old),
         budgets=check_budgets(list(new.values()), options.budgets),
+        idle_budgets=idle_budgets(list(new.values()), options.budgets),
         noise={str(key): model.measurements for key, model in options.noise.items() if key in new},
     )
 

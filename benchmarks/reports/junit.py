@@ -6,6 +6,7 @@ import re
 import xml.etree.ElementTree as ET
 
 from edgedeploy.core.measurement import Measurement
+from edgedeploy.core.results.comparison import GateResult
 from edgedeploy.core.results.report import Report
 
 from .figures import figure_text, row_name, verdict_text
@@ -25,7 +26,7 @@ def render_junit(report: Report) -> str:
         suite.extend(cases)
     budgets = report.comparison.budgets if report.comparison else ()
     if budgets:
-        cases = [_budget(budget.metric, budget.text, budget.passed) for budget in budgets]
+        cases = [_budget(budget) for budget in budgets]
         _suite(root, "budgets", cases).extend(cases)
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
@@ -52,10 +53,12 @@ def _case(report: Report, row: Measurement, device: str) -> ET.Element:
     return case
 
 
-def _budget(name: str, text: str, passed: bool) -> ET.Element:
-    case = ET.Element("testcase", classname="budgets", name=_clean(name))
-    if not passed:
-        ET.SubElement(case, "failure", message=_clean(f"over the budget: {text}"))
+def _budget(budget: GateResult) -> ET.Element:
+    case = ET.Element("testcase", classname="budgets", name=_clean(budget.metric))
+    if not budget.judged:
+        ET.SubElement(case, "skipped", message=_clean(budget.text))
+    elif not budget.passed:
+        ET.SubElement(case, "failure", message=_clean(f"over the budget: {budget.text}"))
     return case
 
 

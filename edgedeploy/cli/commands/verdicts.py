@@ -36,7 +36,8 @@ def compare(
         bool, typer.Option("--force", help="Compare also what was measured on other devices or conditions, marked.")
     ] = False,
     require_trust: Annotated[
-        bool, typer.Option("--require-trust", help="Exit with 4 if a row could not be compared.")
+        bool,
+        typer.Option("--require-trust", help="Exit with 4 if a row could not be compared, or a budget not judged."),
     ] = False,
     store: StoreOption = Path("history"),
     as_json: JsonOption = False,

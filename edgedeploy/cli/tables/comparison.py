@@ -23,7 +23,9 @@ def render_comparison(found: Comparison, layout: Layout = PLAIN) -> str:
     lines += [
         f"budget {budget.metric}: {budget.text}{'' if budget.passed else ': over the budget'}"
         for budget in found.budgets
+        if budget.judged
     ]
+    lines += found.unknown_budgets()
     lines += [f"version of {name}: {change}" for name, change in found.versions.items()]
     return render(
         f"{found.headline}; times in ms, instructions in millions", table, *lines, _rates(found), layout=layout

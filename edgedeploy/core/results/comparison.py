@@ -61,12 +61,28 @@ class GateResult:
 
     Attributes:
         metric: "size", "load", "peak memory", "SQNR", or a budget's text.
-        text: both figures and the change, in words.
+        passed: False where the figure is worse than allowed.
+        text: both figures and the change, in words; why there is no figure, where it was not `judged`.
+        judged: False for a budget whose figure was not measured: it is neither kept nor exceeded.
     """
 
     metric: str
     passed: bool
     text: str
+    judged: bool = True
+
+
+@dataclass(frozen=True)
+class IdleBudget:
+    """A budget that no row of head is about: a name that is mistyped, or something that was not measured this time.
+
+    Attributes:
+        artifact_measured: its model and target are in head, on another device or with other figures.
+    """
+
+    budget: str
+    reason: str
+    artifact_measured: bool = True
 
 
 @dataclass(frozen=True)
@@ -106,6 +122,7 @@ class Comparison:
         margin: a change within this is "same".
         only_in_base, only_in_head: rows without a partner.
         budgets: the limits of edgedeploy.toml that a row of head is held to.
+        idle_budgets: those that no row of head is about.
         versions: packages whose version differs: name to "old -> new".
         noise: how many measurements the noise model of each row was learned from.
     """
@@ -119,6 +136,7 @@ class Comparison:
     only_in_base: tuple[str, ...] = ()
     only_in_head: tuple[str, ...] = ()
     budgets: tuple[GateResult, ...] = ()
+    idle_budgets: tuple[IdleBudget, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     noise: Mapping[str, int] = field(default_factory=dict)
 
@@ -132,7 +150,10 @@ class Comparison:
         found = list(self.regressions())
         counts = [f"{self.count(verdict)} {verdict}" for verdict in ("slower", "faster", "same", "unknown")]
         outcome = f"{len(found)} regression{'s' if len(found) != 1 else ''}" if found else "no regression found"
-        return f"{outcome}: {len(self.rows)} rows, {', '.join(text for text in counts if not text.startswith('0 '))}"
+        unknown = len(list(self.unknown_budgets()))
+        budgets = f"; {unknown} budget{'s' if unknown != 1 else ''} unknown" if unknown else ""
+        shown = ", ".join(text for text in counts if not text.startswith("0 "))
+        return f"{outcome}: {len(self.rows)} rows, {shown}{budgets}"
 
     def regressions(self) -> Iterator[str]:
         """One line for each regression: which row, how much, how sure."""
@@ -141,6 +162,11 @@ class Comparison:
                 yield f"{row.key}: {describe(row.difference)}"
             yield from (f"{row.key}: {gate.metric} {gate.text}" for gate in row.gates if not gate.passed)
         yield from (f"budget {budget.metric}: {budget.text}" for budget in self.budgets if not budget.passed)
+
+    def unknown_budgets(self) -> Iterator[str]:
+        """One line for each budget that is neither kept nor exceeded, with the reason."""
+        yield from (f"budget {budget.metric}: {budget.text}" for budget in self.budgets if not budget.judged)
+        yield from (f"budget {found.budget}: unknown, {found.reason}" for found in self.idle_budgets)
 
 
 def describe(found: Difference) -> str:

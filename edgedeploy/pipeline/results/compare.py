@@ -65,14 +65,31 @@ def compare(
 
 
 def check_comparison(found: Comparison, *, require_trust: bool = False) -> None:
-    """Raises Regression where something became worse; NotTrustworthy where a row is unknown or missing, if asked for."""
+    """Raises Regression where something became worse.
+
+    With `require_trust` raises NotTrustworthy where a row is unknown or missing, where a budget's figure was not measured
+    on a row that it is about, and where no budget is about anything that was measured. A budget of another device or of
+    figures that this run did not measure is no error: one edgedeploy.toml serves several runs.
+    """
     regressions = list(found.regressions())
     if regressions:
         raise Regression(f"{len(regressions)} regression{'s' if len(regressions) > 1 else ''}", details=regressions)
     unknown = [f"{row.key}: {row.reason}" for row in found.rows if row.verdict == "unknown"]
     unknown += [f"{row}: not in {found.head}" for row in found.only_in_base]
-    if require_trust and unknown:
+    if not require_trust:
+        return
+    if unknown:
         raise NotTrustworthy(f"{len(unknown)} rows could not be compared", details=unknown)
+    not_judged = [f"{budget.metric}: {budget.text}" for budget in found.budgets if not budget.judged]
+    if not_judged:
+        raise NotTrustworthy(f"{len(not_judged)} budgets could not be judged", details=not_judged)
+    astray = found.idle_budgets and not any(budget.artifact_measured for budget in found.idle_budgets)
+    if astray and not found.budgets:
+        raise NotTrustworthy(
+            f"no budget of edgedeploy.toml is about what was measured in {found.head}",
+            details=[f"{budget.budget}: {budget.reason}" for budget in found.idle_budgets],
+            hint='write the model and the target as `edgedeploy bench` has them: "MODEL/TARGET" = "p90 <= 35 ms"',
+        )
 
 
 def _check(metric: str, false_alarm_rate: float, margin: float) -> None:

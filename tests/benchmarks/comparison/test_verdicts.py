@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from edgedeploy.benchmarks.comparison import ComparisonOptions, compare_measurements
-from edgedeploy.benchmarks.comparison.budgets import parse_budgets
 from edgedeploy.benchmarks.statistics.comparison import significant
-from edgedeploy.core.errors import ContextsDiffer, EdgedeployError, UsageError
+from edgedeploy.core.errors import ContextsDiffer, UsageError
 from edgedeploy.core.measurement import InstructionCount, LaunchFigures, Measurement, OperatorTime, Profile
 from edgedeploy.core.parity import Parity
 from edgedeploy.core.results.comparison import Comparison
@@ -85,29 +84,6 @@ def test_size_load_memory_and_accuracy_are_gated(change: dict[str, Any], metric:
     found = compared(timed(1, parity=PARITY), timed(1, **{"parity": PARITY, **change})).rows[0]
     assert [gate.metric for gate in found.gates if not gate.passed] == [metric]
     assert [found.verdict, found.regressed] == ["same", True]
-
-
-def test_budgets_hold_for_the_rows_that_they_name() -> None:
-    table = {
-        "net/onnx-fp32 on pixel7": ["p90 <= 9 ms", "median >= 1 us"],
-        "net/onnx-fp32 on pixel6": "p90 <= 1 ms",
-        "net/onnx-fp32": "size <= 4 MiB",
-    }
-    found = compared(timed(1), timed(2), budgets=parse_budgets(table)).budgets
-    assert [(budget.metric, budget.passed) for budget in found] == [
-        ("net/onnx-fp32 on pixel7: p90 <= 9 ms", False),
-        ("net/onnx-fp32 on pixel7: median >= 0.001 ms", True),
-        ("net/onnx-fp32: size <= 4 MiB", True),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("name", "rule", "message"),
-    [("net", "p90 <= 1 ms", "cannot be read"), ("a/b", "p90 < 1", "cannot be read"), ("a/b", "p09 <= 1 ms", "'p90'")],
-)
-def test_a_budget_that_cannot_be_read_is_an_error_with_an_example(name: str, rule: str, message: str) -> None:
-    with pytest.raises(EdgedeployError, match=message):
-        parse_budgets({name: rule})
 
 
 def test_the_causes_are_the_operators_that_grew_rewrites_and_versions() -> None:
