@@ -19,13 +19,14 @@ import numpy as np
 from edgedeploy.benchmarks.comparison.rows import context_of
 from edgedeploy.benchmarks.statistics.launches import levels, split_launches
 from edgedeploy.core.errors import UsageError
+from edgedeploy.core.results.source import DIRTY
 from edgedeploy.core.storage.cache import cache_folder
 from edgedeploy.core.storage.files import output_errors
 
 from .records import HistoryRecord
 from .store import DamagedLine, HistoryStore, read_line
 
-VERSION = 2
+VERSION = 3
 QUERY_LIMIT_S = 30.0
 READING = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE)
 COLUMNS = (
@@ -37,7 +38,7 @@ SCHEMA = f"""
 create table if not exists files (file text primary key, bytes integer, lines integer, beginning text);
 create table if not exists damaged (file text, line integer, reason text);
 create table if not exists measurements ({", ".join(COLUMNS)});
-create unique index if not exists by_id on measurements (id);
+create unique index if not exists by_id on measurements (id, revision);
 create index if not exists by_row on measurements (model, target, threads, counted, device, context);
 create index if not exists by_revision on measurements (revision);
 """
@@ -167,11 +168,15 @@ def _values(record: HistoryRecord, file: str, offset: int) -> tuple[Any, ...]:
 
 
 def records_of_revision(store: HistoryStore, revision: str) -> Iterator[HistoryRecord]:
-    """The records of a revision, given by the beginning of its name; of each row and device the newest."""
+    """The records of a revision, given by the beginning of its name, the newest last.
+
+    What was measured with changes to that revision is another one: only a name that ends with the mark of it finds it.
+    """
     connection = open_index(store)
-    wanted = "revision >= ? and revision < ?"
+    start, dirty = revision.removesuffix(DIRTY), revision.endswith(DIRTY)
+    wanted = f"revision >= ? and revision < ? and (revision like '%{DIRTY}') = ?"
     sql = f"select file, offset from measurements where {wanted} order by added_at, offset"
-    places = connection.execute(sql, (revision, revision + "\uffff")).fetchall()
+    places = connection.execute(sql, (start, start + "\uffff", dirty)).fetchall()
     connection.close()
     for file, offset in places:
         with (store.folder / file).open("rb") as opened:

@@ -20,8 +20,9 @@ class HistoryRecord:
     """A measurement in the history.
 
     Attributes:
-        id: of the measurement; the same one that was added twice counts once.
-        revision: of the code that was measured, as git names it, or "".
+        id: of the measurement; the same one that was added twice under one revision is there once, and one that was added
+            under two revisions is one point of its row.
+        revision: of the code that was measured, as git names it, with "-dirty" behind it where files differed; or "".
         added_at: UTC, ISO 8601.
         measurement: without its profiles, with at most SAMPLES_OF_LAUNCH samples of each launch.
     """

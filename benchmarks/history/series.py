@@ -20,7 +20,7 @@ from edgedeploy.core.results.history import HistoryPoint, LevelChange, Series
 
 from .records import device_file
 
-COLUMNS = "file, device, model, target, threads, counted, revision, started_at, level, trustworthy, context"
+COLUMNS = "id, file, device, model, target, threads, counted, revision, started_at, level, trustworthy, context"
 ORDER = "file, model, target, threads, counted, started_at, rowid"
 
 
@@ -41,8 +41,11 @@ def series_of(connection: sqlite3.Connection, artifacts: Collection[tuple[str, s
 
 def _all_series(rows: Iterable[tuple[Any, ...]]) -> list[Series]:
     groups: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
-    for row in rows:
-        groups.setdefault(row[:6], []).append(row[6:])
+    seen: set[str] = set()  # one measurement that was added under two revisions is one point
+    for identity, *row in rows:
+        if identity not in seen:
+            seen.add(identity)
+            groups.setdefault(tuple(row[:6]), []).append(tuple(row[6:]))
     return [_series(key, found) for key, found in groups.items()]
 
 
@@ -88,8 +91,8 @@ def _context_changes(before: str, after: str) -> tuple[str, ...]:
 def noise_models(connection: sqlite3.Connection, rows: Sequence[Measurement]) -> Mapping[RowKey, NoiseModel]:
     """For each row the noise model of its repeated measurements: one artifact, one device, one context, many times."""
     sql = (
-        "select artifact_sha256, context, launch_levels from measurements where file = ? and model = ? and target = ? "
-        "and threads = ? and counted = 0 and trustworthy is not 0 and artifact_sha256 <> ''"
+        "select distinct id, artifact_sha256, context, launch_levels from measurements where file = ? and model = ? "
+        "and target = ? and threads = ? and counted = 0 and trustworthy is not 0 and artifact_sha256 <> ''"
     )
     models: dict[RowKey, NoiseModel] = {}
     for row in rows:
@@ -97,7 +100,7 @@ def noise_models(connection: sqlite3.Connection, rows: Sequence[Measurement]) ->
             continue
         wanted = context_of(row)
         artifacts: dict[str, list[Samples]] = {}
-        for sha256, context, levels in connection.execute(
+        for _, sha256, context, levels in connection.execute(
             sql, (device_file(row.device), row.model, row.target, row.threads)
         ):
             if json.loads(context) == wanted:

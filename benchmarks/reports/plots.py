@@ -20,6 +20,7 @@ from edgedeploy.core.errors import MissingExtra
 from edgedeploy.core.measurement import Measurement
 from edgedeploy.core.results.history import Series
 from edgedeploy.core.results.report import Report
+from edgedeploy.core.results.source import short_revision
 from edgedeploy.core.storage.cache import cache_folder
 
 from .figures import row_name
@@ -223,7 +224,9 @@ def _course(series: Series) -> Plot:
     axes.set_ylim(low - room, high + room)
     axes.set_xlabel("measurement")
     axes.set_ylabel("M instructions" if series.key.counted else "median, ms")
-    changes = ", ".join(f"{change.change:+.1%} at {change.revision[:12] or change.index}" for change in series.changes)
+    changes = ", ".join(
+        f"{change.change:+.1%} at {short_revision(change.revision) or change.index}" for change in series.changes
+    )
     title = f"{series.key} on {series.device}"
     text = f"Change points: {changes}." if changes else "No change point."
     text += "" if trusted.all() else " Crosses were not trustworthy."

@@ -127,10 +127,11 @@ def bench(
     from edgedeploy.cli.progress import RichReporter
     from edgedeploy.cli.tables.protocols.paired import render_pairs
     from edgedeploy.core.errors import UsageError
-    from edgedeploy.core.measurement import ResultFile
+    from edgedeploy.core.results.source import SourcedResults
     from edgedeploy.pipeline.bench import bench as run
     from edgedeploy.pipeline.measuring.interleaved import bench_interleaved
     from edgedeploy.pipeline.measuring.recorded import recorded_line
+    from edgedeploy.pipeline.measuring.revisions import source_here
 
     to_stdout = is_stdout(json_file)
     rows: dict[int, Measurement] = {}
@@ -157,6 +158,7 @@ def bench(
     line = recorded_line(device)
     if line is not None:
         artifact, interleave, seed = artifact or [*line.artifacts], line.interleave, line.seed
+    source = source_here(device) if to_stdout else None
     try:
         with unwinding():
             if interleave:
@@ -176,7 +178,7 @@ def bench(
     finally:  # the rows that were measured are printed, whatever came after them
         measured = [rows[index] for index in sorted(rows)]
         if to_stdout:
-            print_json(ResultFile.of(measured, pairs))
+            print_json(SourcedResults.made(measured, pairs, source))
         elif measured:
             _print_tables(measured, top)
             if pairs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -26,17 +27,22 @@ def add(
     ],
     store: StoreOption = Path("history"),
     revision: Annotated[
-        str | None, typer.Option(metavar="REV", help="What was measured. Default: the commit that git has here.")
+        str | None, typer.Option(metavar="REV", help="What was measured. Default: the commit that bench recorded.")
     ] = None,
 ) -> None:
     """Append measurements to the history.
 
     Nothing that is there is read or changed; several processes may append at once.
     """
+    from edgedeploy.core.results.source import short_revision
     from edgedeploy.pipeline.results.history import add_to_history
 
     added = add_to_history(results, store=store, revision=revision)
-    print(f"{added.count} measurements of {added.revision[:12] or 'no revision'} added to {', '.join(added.files)}")
+    named = ", ".join(short_revision(revision) or "no revision" for revision in added.revisions)
+    print(f"{added.count} measurements of {named} added to {', '.join(added.files)}")
+    if "" in added.revisions:
+        print("note: a file has no revision: bench ran outside of a git repository, or was older than", file=sys.stderr)
+        print("      this record of it; name what was measured with --revision", file=sys.stderr)
 
 
 @history.command("list")

@@ -196,3 +196,6 @@ def test_the_noise_of_a_row_is_learned_from_its_repeated_measurements(store: His
     assert model.measurements == 30
     assert model.session_sd == pytest.approx(0.03, abs=0.01)
     assert model.launch_sd < 0.01
+    for path in store.files():  # the same measurements again, under another name
+        store.add([found.measurement for found in store.records(path) if isinstance(found, HistoryRecord)], "again")
+    assert list(noise_models(open_index(store), [timed(99)]).values()) == [model]
