@@ -11,6 +11,8 @@ from edgedeploy.core.device import DeviceInfo
 from edgedeploy.core.measurement import Measurement
 from edgedeploy.core.storage.json_records import encode_line
 
+from .figures import Figures, figures_of
+
 SCHEMA_VERSION = 1
 SAMPLES_OF_LAUNCH = 50  # kept in their order, equally spaced: enough for every later comparison
 
@@ -34,7 +36,14 @@ class HistoryRecord:
     measurement: Measurement
 
 
-def make_record(row: Measurement, revision: str, added_at: str) -> HistoryRecord:
+@dataclass(frozen=True)
+class WrittenRecord(HistoryRecord):
+    """A record as it is written: with what the index has of it, which is not read back as part of the record."""
+
+    figures: Figures
+
+
+def make_record(row: Measurement, revision: str, added_at: str) -> WrittenRecord:
     """The record of a measurement."""
     identity = hashlib.sha256(encode_line(row).encode()).hexdigest()[:16]
     kept = thinned(row.sample_launches, SAMPLES_OF_LAUNCH)
@@ -50,7 +59,7 @@ def make_record(row: Measurement, revision: str, added_at: str) -> HistoryRecord
         instruction_profile=None,
         state_during=(),
     )
-    return HistoryRecord(identity, revision, added_at, slim)
+    return WrittenRecord(identity, revision, added_at, slim, figures_of(slim))
 
 
 def thinned(launches: Sequence[int], most: int) -> list[int]:
