@@ -93,8 +93,8 @@ def test_the_causes_are_the_operators_that_grew_rewrites_and_versions() -> None:
     base = timed(1, profile=profile(5000, 5000), rewrites={"fuse": 4}, made_with={"onnx": "1.19"})
     head = timed(2, 1.2, profile=profile(5010, 7000, 900), rewrites={}, made_with={"onnx": "1.20"})
     assert compared(base, head).rows[0].causes == (
-        "operator op2 (Conv) is new: +9e-05 ms, +9.0% of the inference",
-        "operator op1 (Conv) changed: +0.0002 ms, +20.0% of the inference",
+        "operator op2 (Conv) is new: +9e-05 ms, +9.00% of the inference",
+        "operator op1 (Conv) changed: +0.0002 ms, +20.00% of the inference",
         "rewrite fuse was applied 4 times in base, 0 times in head",
         "made with onnx 1.19 in base, 1.20 in head",
     )
