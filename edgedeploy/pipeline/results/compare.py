@@ -78,11 +78,11 @@ def check_comparison(found: Comparison, *, require_trust: bool = False) -> None:
     unknown += [f"{row}: not in {found.head}" for row in found.only_in_base]
     if not require_trust:
         return
-    if unknown:
-        raise NotTrustworthy(f"{len(unknown)} rows could not be compared", details=unknown)
-    not_judged = [f"{budget.metric}: {budget.text}" for budget in found.budgets if not budget.judged]
-    if not_judged:
-        raise NotTrustworthy(f"{len(not_judged)} budgets could not be judged", details=not_judged)
+    not_judged = [f"budget {budget.metric}: {budget.text}" for budget in found.budgets if not budget.judged]
+    counts = ((unknown, "rows could not be compared"), (not_judged, "budgets could not be judged"))
+    if unknown or not_judged:
+        message = ", ".join(f"{len(lines)} {what}" for lines, what in counts if lines)
+        raise NotTrustworthy(message, details=[*unknown, *not_judged])
     astray = found.idle_budgets and not any(budget.artifact_measured for budget in found.idle_budgets)
     if astray and not found.budgets:
         raise NotTrustworthy(
