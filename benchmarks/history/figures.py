@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgedeploy.benchmarks.statistics.launches import levels, split_launches
+from edgedeploy.benchmarks.statistics.launches import levels
+from edgedeploy.benchmarks.statistics.trust import launches_of
 from edgedeploy.core.measurement import Measurement
 from edgedeploy.core.storage.json_records import encode_line
 
-FIGURES_VERSION = 1  # goes up with every change of what these are: lines of other versions are computed anew
+FIGURES_VERSION = 2  # goes up with every change of what these are: lines of other versions are computed anew
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Figures:
         counted: instructions were measured, not time.
         level: the natural logarithm of the median in ns, the mean over the launches, or of the number of instructions; None
             without either.
-        launch_levels: the same of each launch.
+        launch_levels, launch_p90_levels: the same of each launch, and of its 90th percentile.
     """
 
     version: int
@@ -42,6 +43,7 @@ class Figures:
     counted: bool
     level: float | None
     launch_levels: tuple[float, ...]
+    launch_p90_levels: tuple[float, ...]
     median_ns: int | None
     p90_ns: int | None
     instructions: int | None
@@ -56,7 +58,8 @@ class Figures:
 
 def figures_of(row: Measurement) -> Figures:
     """The figures of a measurement, as the history keeps it."""
-    medians = levels(split_launches(row.samples_ns, row.sample_launches)) if row.samples_ns else np.empty(0)
+    launches = launches_of(row) if row.samples_ns else []
+    medians, p90s = (levels(launches, quantile) if launches else np.empty(0) for quantile in (0.5, 0.9))
     level = float(medians.mean()) if len(medians) else None
     times = row.latency_ns
     return Figures(
@@ -70,6 +73,7 @@ def figures_of(row: Measurement) -> Figures:
         counted=row.instructions is not None,
         level=float(np.log(row.instructions.total)) if row.instructions else level,
         launch_levels=tuple(medians.tolist()),
+        launch_p90_levels=tuple(p90s.tolist()),
         median_ns=times.median if times else None,
         p90_ns=times.p90 if times else None,
         instructions=row.instructions.total if row.instructions else None,

@@ -25,7 +25,7 @@ from .lines import COLUMNS, index_row
 from .records import HistoryRecord
 from .store import DamagedLine, HistoryStore
 
-VERSION = 3
+VERSION = 4
 QUERY_LIMIT_S = 30.0
 READING = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE)
 TABLES = f"""

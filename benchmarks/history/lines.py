@@ -27,6 +27,7 @@ class _Figures(msgspec.Struct, gc=False):
     version: int
     crc32: int
     launch_levels: msgspec.Raw
+    launch_p90_levels: msgspec.Raw
     started_at: str
     device: str
     model: str
@@ -90,5 +91,5 @@ def _computed(line: bytes, file: str, number: int, offset: int) -> tuple[Any, ..
 
 
 def _values(figures: _Figures) -> tuple[Any, ...]:
-    _, _, launch_levels, *values = msgspec.structs.astuple(figures)
-    return (str(launch_levels, "utf-8"), *values)
+    _, _, medians, p90s, *values = msgspec.structs.astuple(figures)
+    return (str(medians, "utf-8"), str(p90s, "utf-8"), *values)

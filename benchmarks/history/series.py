@@ -12,7 +12,8 @@ import numpy as np
 
 from edgedeploy.benchmarks.comparison.rows import context_of, key_of
 from edgedeploy.benchmarks.statistics.changepoints import WINDOW, change_points
-from edgedeploy.benchmarks.statistics.noise import NoiseModel, learn_noise
+from edgedeploy.benchmarks.statistics.launches import Samples
+from edgedeploy.benchmarks.statistics.noise import TAIL, RowNoise, learn_noise
 from edgedeploy.core.measurement import Measurement
 from edgedeploy.core.results.comparison import RowKey
 from edgedeploy.core.results.history import HistoryPoint, LevelChange, Series
@@ -97,23 +98,25 @@ class _Contexts:
         return tuple(f"{name}: {old[name]} -> {new[name]}" for name in new if name in old and old[name] != new[name])
 
 
-def noise_models(index: HistoryIndex, rows: Sequence[Measurement]) -> Mapping[RowKey, NoiseModel]:
-    """For each row the noise model of its repeated measurements: one artifact, one device, one context, many times."""
+def noise_models(index: HistoryIndex, rows: Sequence[Measurement]) -> Mapping[RowKey, RowNoise]:
+    """For each row the noise models of its repeated measurements: one artifact, one device, one context, many times."""
     return {key_of(row): _noise_of(index, row) for row in rows if row.instructions is None}
 
 
-def _noise_of(index: HistoryIndex, row: Measurement) -> NoiseModel:
+def _noise_of(index: HistoryIndex, row: Measurement) -> RowNoise:
     sql = (
-        "select artifact_sha256, offset, launch_levels from measurements where file = ? and model = ? and target = ? "
-        "and threads = ? and counted = 0 and trustworthy is not 0 and artifact_sha256 <> '' group by id"
+        "select artifact_sha256, offset, launch_levels, launch_p90_levels from measurements where file = ? and model = ? "
+        "and target = ? and threads = ? and counted = 0 and trustworthy is not 0 and artifact_sha256 <> '' group by id"
     )
     file, wanted = device_file(row.device), context_of(row)
-    found: dict[str, list[tuple[int, str]]] = {}
-    for sha256, offset, levels in index.execute(sql, (file, row.model, row.target, row.threads)):
-        found.setdefault(sha256, []).append((offset, levels))
+    found: dict[str, list[tuple[int, str, str]]] = {}
+    for sha256, *run in index.execute(sql, (file, row.model, row.target, row.threads)):
+        found.setdefault(sha256, []).append(tuple(run))
     repeated = [runs for runs in found.values() if len(runs) > 1]
-    artifacts = [
-        [np.array(json.loads(levels)) for offset, levels in runs if index.context_at(file, offset) == wanted]
-        for runs in repeated
-    ]
-    return learn_noise(artifacts)
+    alike = [[run for run in runs if index.context_at(file, run[0]) == wanted] for runs in repeated]
+    medians, p90s = ([[_levels(run[column]) for run in runs] for runs in alike] for column in (1, 2))
+    return RowNoise(learn_noise(medians), learn_noise(p90s, TAIL))
+
+
+def _levels(text: str) -> Samples:
+    return np.array(json.loads(text))

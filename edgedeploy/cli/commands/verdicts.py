@@ -22,7 +22,12 @@ def compare(
         ),
     ],
     head: Annotated[str, typer.Argument(metavar="HEAD", help="The same, of the version that is judged.")],
-    metric: Annotated[str, typer.Option(metavar="FIGURE", help="Compare this figure: median or p90.")] = "median",
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIGURE", help="Compare this figure: median or p90. Default: median; p90 for --protocol mlperf."
+        ),
+    ] = None,
     margin: Annotated[
         float, typer.Option(metavar="PERCENT", help="A change that is surely within this is called the same.")
     ] = 5.0,

@@ -15,7 +15,7 @@ from edgedeploy.core.results.result_files import read_results
 from .history import STORE, results_of_revision
 
 if TYPE_CHECKING:
-    from edgedeploy.benchmarks.statistics.noise import NoiseModel
+    from edgedeploy.benchmarks.statistics.noise import RowNoise
 
 Results = str | Path | ResultFile | Sequence[Measurement]
 
@@ -23,7 +23,7 @@ Results = str | Path | ResultFile | Sequence[Measurement]
 class CompareKeywords(TypedDict, total=False):
     """Fields of benchmarks.comparison.ComparisonOptions as keyword arguments."""
 
-    metric: str
+    metric: str | None
     false_alarm_rate: float
     margin: float
     force: bool
@@ -92,8 +92,8 @@ def check_comparison(found: Comparison, *, require_trust: bool = False) -> None:
         )
 
 
-def _check(metric: str, false_alarm_rate: float, margin: float) -> None:
-    if metric not in ("median", "p90"):
+def _check(metric: str | None, false_alarm_rate: float, margin: float) -> None:
+    if metric not in (None, "median", "p90"):
         raise UsageError(f"--metric is median or p90, not '{metric}'")
     if not 0 < false_alarm_rate < 0.5:
         raise UsageError("the false-alarm rate must be between 0 and 0.5", hint="--false-alarm-rate 0.005")
@@ -112,7 +112,7 @@ def load_results(results: Results, store: str | Path = STORE) -> ResultFile:
     return read_results(Path(results))
 
 
-def _noise(rows: Sequence[Measurement], store: Path) -> Mapping[RowKey, NoiseModel]:
+def _noise(rows: Sequence[Measurement], store: Path) -> Mapping[RowKey, RowNoise]:
     from edgedeploy.benchmarks.history import HistoryStore
     from edgedeploy.benchmarks.history.index import open_index
     from edgedeploy.benchmarks.history.series import noise_models

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from edgedeploy.benchmarks.comparison import ComparisonOptions, compare_measurements
+from edgedeploy.benchmarks.comparison.rows import key_of
 from edgedeploy.benchmarks.statistics.comparison import significant
+from edgedeploy.benchmarks.statistics.noise import NoiseModel, RowNoise
 from edgedeploy.core.errors import ContextsDiffer, UsageError
 from edgedeploy.core.measurement import InstructionCount, LaunchFigures, Measurement, OperatorTime, Profile
 from edgedeploy.core.parity import Parity
 from edgedeploy.core.results.comparison import Comparison
-from tests.benchmarks.statistics.traces import quiet, row
+from tests.benchmarks.statistics.traces import MEDIAN_NS, quiet, row
 from tests.cli.rows import measurement
 
 PARITY = Parity(0.1, 0.1, 0.01, 34.0, 1.0, None, 10)
@@ -41,6 +43,31 @@ def test_a_row_is_what_the_change_of_its_samples_makes_it(factor: float, verdict
     assert found.difference is not None
     assert found.difference.low < factor - 1 < found.difference.high
     assert found.regressed == (verdict == "slower")
+
+
+def test_files_of_mlperf_are_compared_by_their_p90_of_every_inference() -> None:
+    rng = np.random.default_rng(1)
+    base, head = (row(6 * factor * quiet(rng, 1024), protocol="mlperf") for factor in (1.0, 1.5))
+    found = compared(base, head).rows[0]
+    assert found.difference is not None
+    assert base.latency_ns is not None
+    assert (found.verdict, found.difference.metric) == ("slower", "p90")
+    assert found.difference.base == pytest.approx(base.latency_ns.p90, abs=1)
+    assert compared(base, head, metric="median").rows[0].difference != found.difference
+
+
+def test_a_tail_that_grew_alone_is_unknown_until_the_history_knows_how_much_it_differs() -> None:
+    def longer_tail(seed: int) -> Measurement:
+        rng = np.random.default_rng(seed)
+        launches = [quiet(rng) for _ in range(3)]
+        return row(*(launch + 8 * np.maximum(0, launch - 1.01 * MEDIAN_NS) for launch in launches))
+
+    base, head = timed(1), longer_tail(2)
+    steady = NoiseModel(launch_sd=0.003, session_sd=0.003, measurements=30)
+    known = {key_of(base): RowNoise(steady, steady)}
+    options: tuple[dict[str, Any], ...] = ({}, {"noise": known})
+    found = [compared(base, head, metric="p90", **chosen).rows[0].verdict for chosen in options]
+    assert found == ["unknown", "slower"]
 
 
 def test_the_same_file_is_the_same() -> None:

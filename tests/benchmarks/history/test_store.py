@@ -169,10 +169,13 @@ def test_the_noise_of_a_row_is_learned_from_its_repeated_measurements(store: His
     rng = np.random.default_rng(0)
     for seed in range(30):
         store.add([timed(seed, 1 + rng.normal(0, 0.03), artifact_sha256="a")])
-    (model,) = noise_models(open_index(store), [timed(99)]).values()
+    (both,) = noise_models(open_index(store), [timed(99)]).values()
+    model = both.median
+    assert both.p90.measurements == 30
+    assert both.p90.session_sd == pytest.approx(0.03, abs=0.01)
     assert model.measurements == 30
     assert model.session_sd == pytest.approx(0.03, abs=0.01)
     assert model.launch_sd < 0.01
     for path in store.files():  # the same measurements again, under another name
         store.add([found.measurement for found in store.records(path) if isinstance(found, HistoryRecord)], "again")
-    assert list(noise_models(open_index(store), [timed(99)]).values()) == [model]
+    assert list(noise_models(open_index(store), [timed(99)]).values()) == [both]
