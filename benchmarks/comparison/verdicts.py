@@ -25,7 +25,7 @@ from edgedeploy.core.results.verdict import Doubt
 from .budgets import Budget, check_budgets, idle_budgets
 from .causes import find_causes
 from .gates import Gates, check_gates
-from .rows import by_key, context_differences
+from .rows import context_differences, match_rows
 
 MARGIN = 0.05
 
@@ -71,14 +71,14 @@ def compare_measurements(
 
     Raises ContextsDiffer without `force`, UsageError where no row is in both.
     """
-    old, new = by_key(base, names[0]), by_key(head, names[1])
-    pairs = [_Pair(key, old[key], new[key], context_differences(old[key], new[key])) for key in old if key in new]
+    matched = match_rows(base, head, names)
+    pairs = [_Pair(key, *both, context_differences(*both)) for key, both in matched.pairs.items()]
     if not pairs:
         raise UsageError(
             f"{names[0]} and {names[1]} have no row in common",
             details=[
-                f"{name} has {', '.join(map(str, rows)) or 'no rows'}"
-                for name, rows in zip(names, (old, new), strict=True)
+                f"{name} has {', '.join(str(matched.named(key)) for key in keys) or 'no rows'}"
+                for name, keys in zip(names, (matched.only_in_base, matched.only_in_head), strict=True)
             ],
             hint="a row is model, target, threads, and whether instructions or time was measured",
         )
@@ -92,17 +92,19 @@ def compare_measurements(
     return Comparison(
         base=names[0],
         head=names[1],
-        rows=tuple(_row(pair, pair.key in alarms, rate, options) for pair in measured),
+        rows=tuple(
+            replace(_row(pair, pair.key in alarms, rate, options), key=matched.named(pair.key)) for pair in measured
+        ),
         false_alarm_rate=options.false_alarm_rate,
         margin=options.margin,
-        only_in_base=tuple(str(key) for key in old if key not in new),
-        only_in_head=tuple(str(key) for key in new if key not in old),
-        budgets=check_budgets(list(new.values()), options.budgets),
-        idle_budgets=idle_budgets(list(new.values()), options.budgets),
+        only_in_base=tuple(str(matched.named(key)) for key in matched.only_in_base),
+        only_in_head=tuple(str(matched.named(key)) for key in matched.only_in_head),
+        budgets=check_budgets(head, options.budgets),
+        idle_budgets=idle_budgets(head, options.budgets),
         noise={
-            str(key): noise.of(_metric(new[key], options)).measurements
-            for key, noise in options.noise.items()
-            if key in new
+            str(matched.named(pair.key)): options.noise[pair.key].of(_metric(pair.head, options)).measurements
+            for pair in pairs
+            if pair.key in options.noise
         },
     )
 

@@ -109,7 +109,7 @@ def _noise_of(index: HistoryIndex, row: Measurement) -> RowNoise:
         "and target = ? and threads = ? and counted = 0 and trustworthy is not 0 and artifact_sha256 <> '' group by id"
     )
     file, wanted = device_file(row.device), context_of(row)
-    found: dict[str, list[tuple[int, str, str]]] = {}
+    found: dict[str, list[tuple[Any, ...]]] = {}
     for sha256, *run in index.execute(sql, (file, row.model, row.target, row.threads)):
         found.setdefault(sha256, []).append(tuple(run))
     repeated = [runs for runs in found.values() if len(runs) > 1]

@@ -12,6 +12,17 @@ def row_name(row: Measurement) -> str:
     return f"{row.model}/{row.target}{f' ×{row.threads}' if row.threads > 1 else ''}{counted}"
 
 
+def row_label(report: Report, row: Measurement) -> str:
+    """The row's name, with its device where the report has several."""
+    device = report.device_of(row)
+    return f"{row_name(row)}{f' on {device}' if device else ''}"
+
+
+def row_on_device(report: Report, row: Measurement) -> str:
+    """The row's name and its device, for what keeps rows of several reports."""
+    return f"{row_name(row)} on {report.device_of(row) or row.device.display_name or row.device.name}"
+
+
 def figure(row: Measurement) -> float | None:
     """The row's main figure: instructions, else the median in ns; None where there is none."""
     if row.instructions is not None:

@@ -9,7 +9,7 @@ from edgedeploy.core.device import hottest_c
 from edgedeploy.core.measurement import Measurement
 from edgedeploy.core.results.report import Report
 
-from .figures import figure_text, interval_text, row_name, sqnr_text, verdict_text
+from .figures import figure_text, interval_text, row_label, sqnr_text, verdict_text
 from .plots import draw_plots
 
 COLUMNS = ("row", "verdict", "figure", "95 %, ms", "p90, ms", "load, ms", "peak MiB", "MiB", "SQNR dB")
@@ -65,7 +65,7 @@ def _lines(report: Report) -> Iterator[str]:
     if doubted:
         yield "<h2>What was not trusted</h2>"
         yield from _list(
-            f"{row_name(row)}: {doubt.reason}; try: {doubt.advice}"
+            f"{row_label(report, row)}: {doubt.reason}; try: {doubt.advice}"
             for row in doubted
             for doubt in (row.verdict.doubts if row.verdict else ())
         )
@@ -100,7 +100,7 @@ def _table(report: Report) -> Iterator[str]:
 def _cells(report: Report, row: Measurement) -> tuple[str, ...]:
     times = None if row.device.emulated else row.latency_ns
     return (
-        row_name(row),
+        row_label(report, row),
         verdict_text(report, row),
         figure_text(row),
         interval_text(row) if times else "",

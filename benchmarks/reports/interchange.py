@@ -10,7 +10,7 @@ from typing import Any
 from edgedeploy.core.measurement import Measurement
 from edgedeploy.core.results.report import Report
 
-from .figures import figure, row_name
+from .figures import figure, row_on_device
 
 
 def render_github_action_benchmark(report: Report) -> str:
@@ -22,7 +22,7 @@ def render_github_action_benchmark(report: Report) -> str:
             continue
         interval = row.statistics.median_interval_ns if row.statistics else None
         entry: dict[str, Any] = {
-            "name": f"{row_name(row)} on {row.device.display_name}",
+            "name": row_on_device(report, row),
             "unit": "instructions" if row.instructions else "ms",
             "value": value if row.instructions else value / 1e6,
             "extra": f"{row.runtime} {row.runtime_version}; {row.verdict or 'counted'}",
@@ -37,7 +37,7 @@ def render_bencher(report: Report) -> str:
     """Bencher Metric Format: for each row its measures, by the names of Bencher's own where there are some."""
     metrics: dict[str, dict[str, dict[str, float]]] = {}
     for row in report.rows:
-        metrics[f"{row_name(row)} on {row.device.display_name}"] = _measures(row)
+        metrics[row_on_device(report, row)] = _measures(row)
     return json.dumps(metrics, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -63,7 +63,7 @@ def render_otava(report: Report) -> str:
         for row in report.rows:
             value = figure(row)
             if value is not None:
-                table.setdefault((row.started_at, ""), {})[f"{row_name(row)} on {row.device.display_name}"] = value
+                table.setdefault((row.started_at, ""), {})[row_on_device(report, row)] = value
     names = list(dict.fromkeys(name for values in table.values() for name in values))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -19,7 +19,7 @@ def render_junit(report: Report) -> str:
     root = ET.Element("testsuites", name="edgedeploy")
     suites: dict[str, list[Measurement]] = {}
     for row in report.rows:
-        suites.setdefault(row.device.display_name or row.device.name, []).append(row)
+        suites.setdefault(report.device_of(row) or row.device.display_name or row.device.name, []).append(row)
     for device, rows in suites.items():
         cases = [_case(report, row, device) for row in rows]
         suite = _suite(root, device, cases)

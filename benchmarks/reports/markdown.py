@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from edgedeploy.core.results.report import Report
 
-from .figures import figure_text, interval_text, row_name, sqnr_text, verdict_text
+from .figures import figure_text, interval_text, row_label, sqnr_text, verdict_text
 
 COLUMNS = ("row", "figure", "95 % interval, ms", "p90, ms", "MiB", "SQNR dB", "verdict")
 
@@ -29,7 +29,7 @@ def _lines(report: Report) -> Iterator[str]:
     for measured in report.rows:
         times = measured.latency_ns
         cells = (
-            row_name(measured),
+            row_label(report, measured),
             figure_text(measured),
             interval_text(measured),
             f"{times.p90 / 1e6:.2f}" if times and not measured.device.emulated else "",

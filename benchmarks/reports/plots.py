@@ -23,7 +23,7 @@ from edgedeploy.core.results.report import Report
 from edgedeploy.core.results.source import short_revision
 from edgedeploy.core.storage.cache import cache_folder
 
-from .figures import row_name
+from .figures import row_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,8 +75,8 @@ def draw_plots(report: Report) -> list[Plot]:
         if timed:
             plots.append(_distributions(timed, report))
         if len([row for row in report.rows if _cost_and_accuracy(row)]) > 1:
-            plots.append(_pareto(report.rows))
-        plots += [_under_load(row) for row in report.rows if row.sustained and len(row.sustained.curve) > 1]
+            plots.append(_pareto(report))
+        plots += [_under_load(row, report) for row in report.rows if row.sustained and len(row.sustained.curve) > 1]
         plots += [_course(series) for series in report.series[:SHOWN_SERIES] if len(series.points) > 1]
         plots += [plot for row in report.rows if (plot := _operators(row, report)) is not None]
     return plots
@@ -121,18 +121,19 @@ def page_svg(figure: Figure, label: str) -> str:
 def _distributions(rows: Sequence[Measurement], report: Report) -> Plot:
     """Quartiles, the 5th and 95th percentile, and the median of each row, above those of its base."""
     shown = rows[:SHOWN_ROWS]
-    base = {row_name(row): row for row in report.base_rows if row.samples_ns}
     figure, axes = new_axes(0.8 + 0.34 * len(shown))
+    with_base = False
     for position, row in enumerate(reversed(shown)):
-        older = base.get(row_name(row))
-        if older is not None:
+        older = report.base_of(row)
+        if older is not None and older.samples_ns:
+            with_base = True
             _box(axes, older, position - 0.2, SECOND)
         _box(axes, row, position + (0.15 if older else 0.0), FIRST)
-    axes.set_yticks(range(len(shown)), [row_name(row) for row in reversed(shown)])
+    axes.set_yticks(range(len(shown)), [row_label(report, row) for row in reversed(shown)])
     axes.set_xlabel("ms")
     axes.set_xlim(left=0)
     text = "Line: 5th to 95th percentile; box: quartiles; point: median of all samples."
-    text += " The second colour is the base." if base else ""
+    text += " The second colour is the base." if with_base else ""
     return Plot("Latency", text, page_svg(figure, "latency"))
 
 
@@ -153,9 +154,9 @@ def _cost_and_accuracy(row: Measurement) -> tuple[float, float] | None:
     return row.latency_ns.median / 1e6, row.parity.sqnr_db
 
 
-def _pareto(rows: Sequence[Measurement]) -> Plot:
+def _pareto(report: Report) -> Plot:
     """Accuracy against cost, and the rows that no other one beats in both."""
-    found = [(*point, row) for row in rows if (point := _cost_and_accuracy(row))]
+    found = [(*point, row) for row in report.rows if (point := _cost_and_accuracy(row))]
     counted = any(row.instructions is not None for *_, row in found)
     front = sorted(
         (cost, accuracy)
@@ -167,7 +168,7 @@ def _pareto(rows: Sequence[Measurement]) -> Plot:
     for number, (cost, accuracy, row) in enumerate(sorted(found, key=lambda point: point[:2])):
         axes.plot([cost], [accuracy], "o", color=FIRST, markersize=5)
         axes.annotate(
-            row_name(row),
+            row_label(report, row),
             (cost, accuracy),
             xytext=(4, -10 if number % 2 else 4),  # neighbours' names on different sides
             textcoords="offset points",
@@ -181,7 +182,7 @@ def _pareto(rows: Sequence[Measurement]) -> Plot:
     return Plot("Accuracy against cost", text, page_svg(figure, "pareto"))
 
 
-def _under_load(row: Measurement) -> Plot:
+def _under_load(row: Measurement, report: Report) -> Plot:
     """A row of protocol "sustained": median and 90th percentile over the time, and when it throttled."""
     course = row.sustained
     assert course is not None
@@ -201,7 +202,7 @@ def _under_load(row: Measurement) -> Plot:
         text += f" Slower by a tenth from {course.throttled_after_s:.0f} s on."
     if hot:
         text += f" {hot[0]:.0f} to {max(hot):.0f} °C."
-    title = f"{row_name(row)} under continuous load"
+    title = f"{row_label(report, row)} under continuous load"
     return Plot(title, text, page_svg(figure, f"load-{title}"))
 
 
@@ -238,7 +239,8 @@ def _operators(row: Measurement, report: Report) -> Plot | None:
     costs = _costs(row)
     if not costs:
         return None
-    older = next((_costs(base) for base in report.base_rows if row_name(base) == row_name(row)), {})
+    base = report.base_of(row)
+    older = _costs(base) if base else {}
     names = sorted(costs, key=lambda name: -costs[name])[:SHOWN_OPERATORS][::-1]
     figure, axes = new_axes(0.8 + 0.26 * len(names))
     positions = np.arange(len(names))
@@ -248,7 +250,7 @@ def _operators(row: Measurement, report: Report) -> Plot | None:
     axes.set_yticks(positions, names)
     axes.set_xlabel("M instructions" if row.instruction_profile else "ms of one inference")
     text = "The most expensive types of operators." + (" The second colour is the base." if older else "")
-    return Plot(f"Operators of {row_name(row)}", text, page_svg(figure, f"operators-{row_name(row)}"))
+    return Plot(f"Operators of {row_label(report, row)}", text, page_svg(figure, f"operators-{row_label(report, row)}"))
 
 
 def _costs(row: Measurement) -> dict[str, float]:

@@ -11,9 +11,12 @@ from .text import new_table, render
 
 def render_comparison(found: Comparison, layout: Layout = PLAIN) -> str:
     """The verdicts, then what must be known of each row, then how sure all of it is."""
-    table = new_table("model", "target", "figure", ">base", ">head", ">change", ">95 % interval", ">min Δ%", "verdict")
+    devices = any(row.key.device for row in found.rows)
+    columns = ["model", "target", *(["device"] if devices else [])]
+    table = new_table(*columns, "figure", ">base", ">head", ">change", ">95 % interval", ">min Δ%", "verdict")
     for row in found.rows:
-        table.add_row(row.key.model, f"{row.key.target}{_threads(row)}", *_cells(row.difference), row.verdict)
+        names = [row.key.model, f"{row.key.target}{_threads(row)}", *([row.key.device] if devices else [])]
+        table.add_row(*names, *_cells(row.difference), row.verdict)
     lines = [line for row in found.rows for line in _lines(row)]
     lines += [
         f"{name} has {row}, the other has not"

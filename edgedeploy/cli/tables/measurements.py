@@ -8,6 +8,7 @@ from rich.table import Table
 
 from edgedeploy.core.device import hottest_c
 from edgedeploy.core.measurement import InstructionCount, Measurement, Profile
+from edgedeploy.core.results.comparison import identity_of
 
 from .layout import PLAIN, Layout
 from .text import mebibytes, milliseconds, new_table, percent_of_interval, render, sqnr_cell
@@ -18,9 +19,14 @@ SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def render_measurements(rows: Sequence[Measurement], layout: Layout = PLAIN) -> str:
-    """Times, or where instructions were counted those and no time at all; notes are footnotes. "" without rows."""
-    if not rows:
-        return ""
+    """Times, or where instructions were counted those and no time at all; notes are footnotes. A table for each device."""
+    groups: dict[tuple[str, bool], list[Measurement]] = {}
+    for row in rows:
+        groups.setdefault((identity_of(row.device), row.instructions is not None), []).append(row)
+    return "\n".join(_of_one_device(group, layout) for group in groups.values())
+
+
+def _of_one_device(rows: Sequence[Measurement], layout: Layout) -> str:
     counted = rows[0].instructions is not None
     with_host = any(row.host_agreement for row in rows)
     columns = COUNT_COLUMNS if counted else TIME_COLUMNS

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+from edgedeploy.core.device import DeviceInfo
 
 from .sustained import PeriodChange
 
@@ -18,16 +20,35 @@ class RowKey:
 
     Attributes:
         counted: executed instructions, not time.
+        device: what people call the device, where rows of several are compared; else "".
     """
 
     model: str
     target: str
     threads: int
     counted: bool = False
+    device: str = ""
 
     def __str__(self) -> str:
         how = "Arm instructions" if self.counted else f"{self.threads} thread{'s' if self.threads > 1 else ''}"
-        return f"{self.model}/{self.target}, {how}"
+        return f"{self.model}/{self.target}, {how}{f' on {self.device}' if self.device else ''}"
+
+
+def identity_of(device: DeviceInfo) -> str:
+    """What makes it the same device in two runs: its serial number where it has one, else what it is."""
+    return device.name if device.kind == "qemu" else f"{device.kind} {device.serial or device.display_name}"
+
+
+def device_labels(devices: Iterable[DeviceInfo]) -> dict[str, str]:
+    """By identity, what people call each device, with what `--device` takes where two have one name; {} for one device."""
+    found = {identity_of(device): device for device in devices}
+    if len(found) < 2:
+        return {}
+    names = [device.display_name or device.name for device in found.values()]
+    return {
+        identity: name if names.count(name) == 1 else f"{name} ({device.name})"
+        for (identity, device), name in zip(found.items(), names, strict=True)
+    }
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ from edgedeploy.benchmarks.comparison import ComparisonOptions, compare_measurem
 from edgedeploy.benchmarks.comparison.rows import key_of
 from edgedeploy.benchmarks.statistics.comparison import significant
 from edgedeploy.benchmarks.statistics.noise import NoiseModel, RowNoise
+from edgedeploy.core.device import DeviceInfo
 from edgedeploy.core.errors import ContextsDiffer, UsageError
 from edgedeploy.core.measurement import InstructionCount, LaunchFigures, Measurement, OperatorTime, Profile
 from edgedeploy.core.parity import Parity
-from edgedeploy.core.results.comparison import Comparison
+from edgedeploy.core.results.comparison import Comparison, device_labels
 from tests.benchmarks.statistics.traces import MEDIAN_NS, quiet, row
-from tests.cli.rows import measurement
+from tests.cli.rows import PHONE, measurement
 
 PARITY = Parity(0.1, 0.1, 0.01, 34.0, 1.0, None, 10)
 
@@ -135,6 +136,37 @@ def test_other_devices_and_conditions_are_refused_or_marked() -> None:
         "runtime: onnxruntime 1.31.1 -> onnxruntime 1.32.0",
         "cores: all -> f0",
     )
+
+
+BOARD = DeviceInfo("ssh", "ssh:board", model="Board", abis=("arm64-v8a",))
+
+
+def test_rows_of_several_devices_are_compared_device_by_device_and_name_it() -> None:
+    base, head = ([timed(1), timed(2, factor, device=BOARD)] for factor in (1.0, 1.2))
+    found = compare_measurements(base, head[::-1], ComparisonOptions(), ("base", "head"))
+    assert [(str(row.key), row.verdict) for row in found.rows] == [
+        ("net/onnx-fp32, 1 thread on Google Pixel 7", "same"),
+        ("net/onnx-fp32, 1 thread on Board", "slower"),
+    ]
+    assert [row.key.device for row in compared(base[0], base[0]).rows] == [""]
+    alone = compare_measurements(base, base[:1], ComparisonOptions(), ("base", "head"))
+    assert alone.only_in_base == ("net/onnx-fp32, 1 thread on Board",)
+
+
+def test_a_row_that_each_has_on_another_device_is_refused_or_forced_beside_those_that_match() -> None:
+    base = [timed(1), timed(2, device=BOARD)]
+    head = [timed(1), timed(2, device=replace(BOARD, name="ssh:other", model="Other"))]
+    with pytest.raises(ContextsDiffer, match="device: ssh Board -> ssh Other"):
+        compare_measurements(base, head, ComparisonOptions(), ("base", "head"))
+    found = compare_measurements(base, head, ComparisonOptions(force=True), ("base", "head"))
+    assert [row.key.device for row in found.rows] == ["Google Pixel 7", "Other"]
+
+
+def test_a_phone_is_the_same_one_by_its_serial_number_however_it_is_reached() -> None:
+    usb, network = (replace(PHONE, serial="R5CT", name=f"adb:{name}") for name in ("R5CT", "10.0.0.7:5555"))
+    assert compared(timed(1, device=usb), timed(1, device=network)).rows[0].context == ()
+    twins = device_labels([usb, replace(usb, serial="R6", name="adb:R6")])
+    assert list(twins.values()) == ["Google Pixel 7 (adb:R5CT)", "Google Pixel 7 (adb:R6)"]
 
 
 def test_rows_without_a_partner_are_listed_and_nothing_in_common_is_an_error() -> None:

@@ -17,6 +17,7 @@ from edgedeploy.benchmarks.comparison import ComparisonOptions, compare_measurem
 from edgedeploy.benchmarks.comparison.budgets import parse_budgets
 from edgedeploy.benchmarks.reports import FORMATS
 from edgedeploy.benchmarks.statistics.sustained import describe_sustained
+from edgedeploy.core.device import DeviceInfo
 from edgedeploy.core.measurement import Measurement, OperatorTime, Profile
 from edgedeploy.core.parity import Parity
 from edgedeploy.core.results.comparison import RowKey
@@ -93,6 +94,18 @@ def test_other_dashboards_get_their_own_formats(report: Report) -> None:
     lines = FORMATS["otava"](report).splitlines()
     assert lines[0] == 'time,commit,"net/a, 1 thread on Pixel 7"'
     assert (len(lines), lines[1]) == (21, "2026-01-01,rev0,10000000.0")
+
+
+def test_every_format_names_the_device_where_there_are_several() -> None:
+    board = DeviceInfo("ssh", "ssh:board", model="Board", abis=("arm64-v8a",))
+    several = Report((timed(1), timed(2, device=board)))
+    for name, render in FORMATS.items():
+        text = render(several)
+        assert "Board" in text, name
+        assert "Pixel 7" in text, name
+    for name in ("markdown", "html"):
+        assert "net/onnx-fp32 on Board" in FORMATS[name](several)
+        assert "net/onnx-fp32 on" not in FORMATS[name](Report((timed(1),)))
 
 
 def test_every_format_works_without_a_comparison_and_without_history() -> None:
