@@ -66,7 +66,7 @@ def _by_key(rows: Iterable[Measurement], what: str) -> dict[RowKey, Measurement]
         if key in found:
             raise UsageError(
                 f"{what} has two rows of {replace(key, device=row.device.display_name)}",
-                hint="compare files of one bench each",
+                hint="compare files of one bench each; what was measured in turns is compared already: edgedeploy report",
             )
         found[key] = row
     return found

@@ -13,14 +13,17 @@ def row_name(row: Measurement) -> str:
 
 
 def row_label(report: Report, row: Measurement) -> str:
-    """The row's name, with its device where the report has several."""
-    device = report.device_of(row)
-    return f"{row_name(row)}{f' on {device}' if device else ''}"
+    """The row's name, with its side where it was measured in turns, and its device where the report has several."""
+    side, device = report.side_of(row), report.device_of(row)
+    return f"{row_name(row)}{f' ({side})' if side else ''}{f' on {device}' if device else ''}"
 
 
 def row_on_device(report: Report, row: Measurement) -> str:
-    """The row's name and its device, for what keeps rows of several reports."""
-    return f"{row_name(row)} on {report.device_of(row) or row.device.display_name or row.device.name}"
+    """The row's name and its device, for what keeps rows of several reports; of two in turns the base is marked, so that
+    the head goes on with the course of its name.
+    """
+    side = " (base)" if report.side_of(row) == "base" else ""
+    return f"{row_name(row)}{side} on {report.device_of(row) or row.device.display_name or row.device.name}"
 
 
 def figure(row: Measurement) -> float | None:
@@ -45,7 +48,10 @@ def interval_text(row: Measurement) -> str:
 
 
 def verdict_text(report: Report, row: Measurement) -> str:
-    """The row's verdict, with its reason."""
+    """The row's verdict, with its reason; of two in turns, which are judged together, that of the head."""
+    pair = report.pair_of(row)
+    if pair is not None:
+        return f"{pair.verdict} {pair.figure('median').change:+.2%}" if report.side_of(row) == "head" else ""
     compared = report.compared(row)
     if compared is not None:
         change = f" {compared.difference.change:+.2%}" if compared.difference else ""
@@ -53,6 +59,13 @@ def verdict_text(report: Report, row: Measurement) -> str:
         parts = [f"{compared.verdict}{change}", compared.reason, failed]
         return "; ".join(part for part in parts if part)
     return str(row.verdict) if row.verdict else ""
+
+
+def rate_text(report: Report) -> str:
+    """How often equal artifacts are called slower or faster; "" where nothing was compared."""
+    rates = [report.comparison.false_alarm_rate] if report.comparison else []
+    rates += [pair.false_alarm_rate for pair in report.pairs]
+    return f"Of {1 / max(rates):.0f} comparisons of equal artifacts 1 has a false alarm" if rates else ""
 
 
 def sqnr_text(row: Measurement) -> str:

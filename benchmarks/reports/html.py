@@ -9,25 +9,26 @@ from edgedeploy.core.device import hottest_c
 from edgedeploy.core.measurement import Measurement
 from edgedeploy.core.results.report import Report
 
-from .figures import figure_text, interval_text, row_label, sqnr_text, verdict_text
+from .figures import figure_text, interval_text, rate_text, row_label, sqnr_text, verdict_text
 from .plots import draw_plots
 
 COLUMNS = ("row", "verdict", "figure", "95 %, ms", "p90, ms", "load, ms", "peak MiB", "MiB", "SQNR dB")
 STYLE = """
 :root { color-scheme: light dark; --page: #fff; --text: #1b1f24; --muted: #6a737d; --line: #d8dee4; --first: #0b62c4;
-  --second: #c2571a; --alarm: #b3261e; --good: #1a7f37; }
+  --second: #c2571a; --alarm: #b3261e; --good: #1a7f37; --doubt: #8a5a00; }
 @media (prefers-color-scheme: dark) { :root { --page: #14171b; --text: #e6e9ed; --muted: #9aa4af; --line: #343b43;
-  --first: #6cb0ff; --second: #ffa15c; --alarm: #ff8a80; --good: #5bd075; } }
+  --first: #6cb0ff; --second: #ffa15c; --alarm: #ff8a80; --good: #5bd075; --doubt: #f0b429; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1rem; max-width: 70rem; background: var(--page); color: var(--text);
   font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.3rem; } h2 { font-size: 1.1rem; margin-top: 2rem; } h3 { font-size: 1rem; margin: 0 0 .25rem; }
-.failed h1 { color: var(--alarm); } .passed h1 { color: var(--good); }
+.failed h1 { color: var(--alarm); } .unsure h1 { color: var(--doubt); } .passed h1 { color: var(--good); }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .875rem; }
 th, td { padding: .3rem .6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
 th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; }
 td:nth-child(2) { white-space: normal; min-width: 12rem; }
 tr.slower td:nth-child(2) { color: var(--alarm); } tr.faster td:nth-child(2) { color: var(--good); }
+tr.unknown td:nth-child(2) { color: var(--doubt); }
 .plots { display: grid; gap: 1.5rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); }
 figure { margin: 0; min-width: 0; } figcaption, .muted { color: var(--muted); font-size: .875rem; }
 svg { display: block; width: 100%; height: auto; } svg text { font-family: system-ui, sans-serif; }
@@ -41,15 +42,15 @@ def render_html(report: Report) -> str:
 
 
 def _lines(report: Report) -> Iterator[str]:
-    failed = bool(report.comparison and list(report.comparison.regressions()))
     yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     yield f"<title>edgedeploy: {escape(report.headline)}</title>\n<style>{STYLE}</style>\n</head>"
-    yield f'<body class="{"failed" if failed else "passed"}">\n<h1>{escape(report.headline)}</h1>'
+    yield f'<body class="{report.status}">\n<h1>{escape(report.headline)}</h1>'
     if report.comparison:
         yield f'<p class="muted">{escape(report.comparison.base)} → {escape(report.comparison.head)}</p>'
         yield from _list(report.comparison.regressions())
-        yield from _causes(report)
+    yield from _list(pair.text for pair in report.pairs)
+    yield from _causes(report)
     yield "<h2>Measurements</h2>"
     yield from _table(report)
     plots = draw_plots(report)
@@ -61,7 +62,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield "</div>"
     yield "<h2>Conditions</h2>"
     yield from _list(dict.fromkeys(_conditions(row) for row in report.rows))
-    doubted = [row for row in report.rows if row.verdict and not row.verdict.trustworthy]
+    doubted = [row for row in report.rows if row.verdict and not row.verdict.trustworthy and not report.pair_of(row)]
     if doubted:
         yield "<h2>What was not trusted</h2>"
         yield from _list(
@@ -81,6 +82,7 @@ def _list(lines: Iterable[str]) -> Iterator[str]:
 def _causes(report: Report) -> Iterator[str]:
     rows = report.comparison.rows if report.comparison else ()
     causes = [f"{row.key}: {cause}" for row in rows if row.regressed for cause in row.causes]
+    causes += [f"{pair.head}: {cause}" for pair in report.pairs for cause in pair.causes]
     if causes:
         yield "<h2>Possible causes</h2>"
         yield from _list(causes)
@@ -91,10 +93,18 @@ def _table(report: Report) -> Iterator[str]:
     yield "".join(f'<th scope="col">{escape(column)}</th>' for column in COLUMNS) + "</tr></thead>\n<tbody>"
     for row in report.rows:
         compared = report.compared(row)
-        kind = "slower" if compared and compared.regressed else compared.verdict if compared else ""
+        kind = "slower" if compared and compared.regressed else compared.verdict if compared else _kind(report, row)
         cells = "".join(f"<td>{escape(cell)}</td>" for cell in _cells(report, row))
         yield f'<tr class="{kind}">{cells}</tr>'
     yield "</tbody></table></div>"
+
+
+def _kind(report: Report, row: Measurement) -> str:
+    """Of a row that is compared with none: its verdict in turns, or "unknown" where it is not trustworthy."""
+    pair = report.pair_of(row)
+    if pair is not None:
+        return pair.verdict.replace("not trustworthy", "unknown") if report.side_of(row) == "head" else ""
+    return "unknown" if row.verdict and not row.verdict.trustworthy else ""
 
 
 def _cells(report: Report, row: Measurement) -> tuple[str, ...]:
@@ -129,7 +139,5 @@ def _conditions(row: Measurement) -> str:
 def _footer(report: Report) -> str:
     times = sorted(row.started_at for row in report.rows if row.started_at)
     when = f"Measured {times[0]} to {times[-1]}. " if times else ""
-    if report.comparison is None:
-        return f"{when}Written by edgedeploy."
-    rate = 1 / report.comparison.false_alarm_rate
-    return f"{when}Of {rate:.0f} comparisons of equal artifacts 1 has a false alarm. Written by edgedeploy."
+    rate = rate_text(report)
+    return f"{when}{f'{rate}. ' if rate else ''}Written by edgedeploy."

@@ -40,10 +40,14 @@ def _suite(root: ET.Element, name: str, cases: list[ET.Element]) -> ET.Element:
 
 def _case(report: Report, row: Measurement, device: str) -> ET.Element:
     seconds = sum(row.samples_ns) / 1e9
-    case = ET.Element("testcase", classname=_clean(device), name=_clean(row_name(row)), time=f"{seconds:.3f}")
+    case = ET.Element("testcase", classname=_clean(device), name=_clean(_name(report, row)), time=f"{seconds:.3f}")
     compared = report.compared(row)
-    verdict = verdict_text(report, row)
-    if compared is not None and compared.regressed:
+    verdict, pair = verdict_text(report, row), report.pair_of(row)
+    if pair is not None:
+        kind = {"slower": "failure", "not trustworthy": "skipped"}.get(pair.verdict)
+        if kind and report.side_of(row) == "head":
+            ET.SubElement(case, kind, message=_clean(pair.text)).text = _clean("\n".join(pair.causes))
+    elif compared is not None and compared.regressed:
         ET.SubElement(case, "failure", message=_clean(verdict)).text = _clean("\n".join(compared.causes))
     elif compared is not None and compared.verdict == "unknown":
         ET.SubElement(case, "skipped", message=_clean(compared.reason))
@@ -51,6 +55,11 @@ def _case(report: Report, row: Measurement, device: str) -> ET.Element:
         ET.SubElement(case, "skipped", message=_clean(str(row.verdict)))
     ET.SubElement(case, "system-out").text = _clean(f"{figure_text(row)}; {verdict}")
     return case
+
+
+def _name(report: Report, row: Measurement) -> str:
+    side = report.side_of(row)
+    return f"{row_name(row)}{f' ({side})' if side else ''}"
 
 
 def _budget(budget: GateResult) -> ET.Element:

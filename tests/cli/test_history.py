@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from edgedeploy.core.results.source import Source
 from edgedeploy.pipeline.bench import Rows
 from edgedeploy.pipeline.measuring.revisions import source_here
 from tests.benchmarks.statistics.traces import quiet, row
+from tests.cli.tables.test_paired_and_sustained import PAIR
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +59,14 @@ def test_a_revision_of_the_history_can_be_compared_with() -> None:
     error = run("compare", "befroe", head)[1]
     assert isinstance(error, UnknownName)
     assert "'before'" in error.message
+
+
+def test_of_two_in_turns_the_head_is_added_and_a_base_of_another_name() -> None:
+    rng = np.random.default_rng(1)
+    for target, added in (("onnx-fp32", 1), ("onnx-int8", 2)):
+        rows = [row(quiet(rng), target=name, protocol="interleaved", artifact=name) for name in (target, "onnx-fp32")]
+        Path("pair.json").write_text(ResultFile.of(rows, [replace(PAIR, verdict="same")]).to_json())
+        assert run("history", "add", "pair.json", "--store", target)[0].startswith(f"{added} measurements")
 
 
 def git(*arguments: str) -> str:

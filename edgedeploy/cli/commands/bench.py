@@ -127,6 +127,7 @@ def bench(
     from edgedeploy.cli.progress import RichReporter
     from edgedeploy.cli.tables.protocols.paired import render_pairs
     from edgedeploy.core.errors import UsageError
+    from edgedeploy.core.results.report import sides_of
     from edgedeploy.core.results.source import SourcedResults
     from edgedeploy.pipeline.bench import bench as run
     from edgedeploy.pipeline.measuring.interleaved import bench_interleaved
@@ -180,18 +181,18 @@ def bench(
         if to_stdout:
             print_json(SourcedResults.made(measured, pairs, source))
         elif measured:
-            _print_tables(measured, top)
+            _print_tables(measured, top, sides_of(measured, pairs))
             if pairs:
                 print()
                 print_result(pairs, render_pairs, as_json=False)
 
 
-def _print_tables(rows: Sequence[Measurement], top: int) -> None:
+def _print_tables(rows: Sequence[Measurement], top: int, sides: Sequence[str]) -> None:
     from edgedeploy.cli.tables.instruction_profiles import render_instruction_profiles
     from edgedeploy.cli.tables.measurements import render_measurements, render_profiles
     from edgedeploy.cli.tables.protocols.sustained import render_sustained
 
-    print_result(rows, render_measurements, as_json=False)
+    print_result(rows, functools.partial(render_measurements, sides=sides), as_json=False)
     if any(row.sustained for row in rows):
         print()
         print_result(rows, render_sustained, as_json=False)

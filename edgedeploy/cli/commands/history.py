@@ -32,7 +32,8 @@ def add(
 ) -> None:
     """Append measurements to the history.
 
-    Nothing that is there is read or changed; several processes may append at once.
+    Nothing that is there is read or changed; several processes may append at once. Of two artifacts in turns that have
+    one name only the head is added: the base belongs to another revision.
     """
     from edgedeploy.core.results.source import short_revision
     from edgedeploy.pipeline.results.history import add_to_history

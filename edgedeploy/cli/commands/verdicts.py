@@ -100,6 +100,7 @@ def report(
     """
     from edgedeploy.cli.tables.comparison import render_comparison
     from edgedeploy.cli.tables.measurements import render_measurements
+    from edgedeploy.cli.tables.protocols.paired import render_pairs
     from edgedeploy.core.storage.files import write_atomically
     from edgedeploy.pipeline.destinations import check_destinations
     from edgedeploy.pipeline.results.report import TERMINAL, make_report, render_report
@@ -108,7 +109,10 @@ def report(
         check_destinations([output], inputs=[Path(file) for file in (*results, *([base] if base else []))])
     made = make_report(results, base, store=store, force=force)
     if format_name == TERMINAL:
-        text = render_measurements(made.rows) + (f"\n{render_comparison(made.comparison)}" if made.comparison else "")
+        parts = [render_measurements(made.rows, sides=made.sides)]
+        parts += [render_pairs(made.pairs)] if made.pairs else []
+        parts += [render_comparison(made.comparison)] if made.comparison else []
+        text = "\n".join(parts)
     else:
         text = render_report(made, format_name)
     if output is None:

@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
-from edgedeploy.core.measurement import Measurement
+from edgedeploy.core.measurement import Measurement, ResultFile
 
 from .comparison import Comparison, RowComparison, RowKey, device_labels, identity_of
 from .history import Series
+from .paired import INTERLEAVED, PairedComparison
+
+Status = Literal["failed", "unsure", "passed"]
+
+
+def sides_of(rows: Sequence[Measurement], pairs: Sequence[PairedComparison]) -> tuple[str, ...]:
+    """For each row of a result file "base" or "head", where it was measured in turns with the other one; else ""."""
+    turns = [index for index, row in enumerate(rows) if row.protocol == INTERLEAVED]
+    if len(turns) != 2 * len(pairs):
+        return ("",) * len(rows)
+    sides = {index: ("base", "head")[number % 2] for number, index in enumerate(turns)}
+    return tuple(sides.get(index, "") for index in range(len(rows)))
+
+
+def rows_of_head(file: ResultFile) -> list[Measurement]:
+    """The rows of a result file without the base of two that were measured in turns under one name: it belongs to another
+    revision.
+    """
+    sided = list(zip(file.measurements, sides_of(file.measurements, file.pairs), strict=True))
+    heads = {(row.model, row.target, row.threads) for row, side in sided if side == "head"}
+    return [row for row, side in sided if side != "base" or (row.model, row.target, row.threads) not in heads]
 
 
 @dataclass(frozen=True)
@@ -19,21 +43,54 @@ class Report:
         rows: the measurements that are reported.
         base_rows, comparison: of the comparison, if there is one.
         series: the history of the rows, where there is one.
+        pairs: what was found where two artifacts were measured in turns.
+        sides: for each row "base" or "head" of such a pair, else ""; () where there is none.
     """
 
     rows: tuple[Measurement, ...]
     base_rows: tuple[Measurement, ...] = ()
     comparison: Comparison | None = None
     series: tuple[Series, ...] = ()
+    pairs: tuple[PairedComparison, ...] = ()
+    sides: tuple[str, ...] = ()
 
     @property
     def headline(self) -> str:
         """The outcome in one line."""
-        if self.comparison:
-            return self.comparison.headline
-        doubted = sum(bool(row.verdict and not row.verdict.trustworthy) for row in self.rows)
-        trust = f"{doubted} not trustworthy" if doubted else "all trustworthy"
-        return f"{len(self.rows)} rows measured, {trust}"
+        parts = [self.comparison.headline] if self.comparison else []
+        if self.pairs:
+            counts = Counter(pair.verdict for pair in self.pairs)
+            found = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+            parts.append(f"{_count(len(self.pairs), 'comparison')} in turns: {found}")
+        alone = [row for row in self.rows if not self.side_of(row)]
+        if not self.comparison and (alone or not parts):
+            doubted = sum(bool(row.verdict and not row.verdict.trustworthy) for row in alone)
+            trust = f"{doubted} not trustworthy" if doubted else "all trustworthy"
+            parts.append(f"{_count(len(alone), 'row')} measured, {trust}")
+        return "; ".join(parts)
+
+    @property
+    def status(self) -> Status:
+        """Whether something became slower or worse ("failed"), or is unknown, missing or not trustworthy ("unsure")."""
+        found = self.comparison
+        if (found and list(found.regressions())) or any(pair.verdict == "slower" for pair in self.pairs):
+            return "failed"
+        if found:
+            unsure = bool(found.only_in_base) or found.count("unknown") > 0
+        else:
+            alone = [row for row in self.rows if not self.side_of(row)]
+            unsure = any(row.verdict and not row.verdict.trustworthy for row in alone)
+        return "unsure" if unsure or any(pair.verdict == "not trustworthy" for pair in self.pairs) else "passed"
+
+    def side_of(self, row: Measurement) -> str:
+        """ "base" or "head" of a pair that was measured in turns, else ""."""
+        return next((side for other, side in zip(self.rows, self.sides, strict=False) if other is row), "")
+
+    def pair_of(self, row: Measurement) -> PairedComparison | None:
+        """The comparison in turns that a row is one side of."""
+        turns = [other for other, side in zip(self.rows, self.sides, strict=False) if side]
+        index = next((number for number, other in enumerate(turns) if other is row), None)
+        return None if index is None else self.pairs[index // 2]
 
     def compared(self, row: Measurement) -> RowComparison | None:
         """The comparison of a row."""
@@ -59,3 +116,7 @@ class Report:
     @cached_property
     def _labels(self) -> dict[str, str]:
         return device_labels(row.device for row in (*self.base_rows, *self.rows))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

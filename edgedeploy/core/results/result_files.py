@@ -20,8 +20,13 @@ HINT = "a file that `edgedeploy bench --json FILE` wrote, or a folder of such fi
 
 def read_results(path: Path) -> ResultFile:
     """The measurements in a result file, or in all `*.json` below a folder. Raises ResultsInvalid."""
-    files = read_result_files(path)
-    return ResultFile(tuple(row for file in files for row in file.measurements), tool=files[-1].tool)
+    return joined(read_result_files(path))
+
+
+def joined(files: Sequence[ResultFile]) -> ResultFile:
+    """The measurements and comparisons of several files; the tool is that of the last one."""
+    rows = tuple(row for file in files for row in file.measurements)
+    return ResultFile(rows, tool=files[-1].tool, pairs=tuple(pair for file in files for pair in file.pairs))
 
 
 def read_result_files(path: Path) -> list[SourcedResults]:

@@ -11,6 +11,7 @@ from typing import Any
 from edgedeploy.core.errors import Regression, UnknownName
 from edgedeploy.core.measurement import Measurement, ResultFile
 from edgedeploy.core.results.history import Series
+from edgedeploy.core.results.report import rows_of_head
 from edgedeploy.core.results.result_files import read_result_files
 from edgedeploy.core.results.source import DIRTY, SourcedResults
 from edgedeploy.pipeline.measuring.revisions import git_revision
@@ -51,7 +52,7 @@ def add_to_history(results: Sequence[str | Path], *, store: str | Path = STORE, 
     opened, read = HistoryStore(Path(store)), [file for path in results for file in read_result_files(Path(path))]
     groups: dict[str, list[Measurement]] = {}
     for file in read:
-        groups.setdefault(revision_of(file) if revision is None else revision, []).extend(file.measurements)
+        groups.setdefault(revision_of(file) if revision is None else revision, []).extend(rows_of_head(file))
     files = dict.fromkeys(path for named, rows in groups.items() for path in opened.add(rows, named))
     return Added(sum(map(len, groups.values())), tuple(map(str, files)), tuple(groups))
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Unpack
 
 from edgedeploy.core.errors import UnknownName
-from edgedeploy.core.measurement import ResultFile
-from edgedeploy.core.results.report import Report
-from edgedeploy.core.results.result_files import read_results
+from edgedeploy.core.results.report import Report, sides_of
+from edgedeploy.core.results.result_files import joined, read_results
 
 from .compare import CompareKeywords, compare, load_results
 from .history import STORE, history_of
@@ -35,14 +34,15 @@ def make_report(
     Raises as `compare`.
     """
     files = [read_results(Path(path)) for path in results]
-    head = ResultFile(tuple(row for file in files for row in file.measurements), tool=files[-1].tool)
+    head = joined(files)
+    sides = tuple(side for file in files for side in sides_of(file.measurements, file.pairs))
     measured = sorted({(row.model, row.target) for row in head.measurements})
     mine = history_of(measured, store=store) if Path(store).is_dir() else ()
     if base is None:
-        return Report(head.measurements, series=mine)
+        return Report(head.measurements, series=mine, pairs=head.pairs, sides=sides)
     old = load_results(base, store)
     found = compare(old, head, names=(str(base), ", ".join(map(str, results))), store=store, **options)
-    return Report(head.measurements, old.measurements, found, mine)
+    return Report(head.measurements, old.measurements, found, mine, head.pairs, sides)
 
 
 def render_report(report: Report, format_name: str) -> str:

@@ -22,7 +22,8 @@ from edgedeploy.core.measurement import Measurement, OperatorTime, Profile
 from edgedeploy.core.parity import Parity
 from edgedeploy.core.results.comparison import RowKey
 from edgedeploy.core.results.history import HistoryPoint, LevelChange, Series
-from edgedeploy.core.results.report import Report
+from edgedeploy.core.results.paired import Canary, PairedComparison, PairedFigure, PairedVerdict
+from edgedeploy.core.results.report import Report, sides_of
 from tests.benchmarks.statistics.traces import quiet, row
 from tests.phones import need
 
@@ -106,6 +107,48 @@ def test_every_format_names_the_device_where_there_are_several() -> None:
     for name in ("markdown", "html"):
         assert "net/onnx-fp32 on Board" in FORMATS[name](several)
         assert "net/onnx-fp32 on" not in FORMATS[name](Report((timed(1),)))
+
+
+def in_turns(verdict: PairedVerdict, change: float = 0.1, reason: str = "") -> Report:
+    """What `bench A B --interleave` gives: two rows of one name."""
+    low, high = change - 0.01, change + 0.01
+    figure = PairedFigure("median", (10_000_000,) * 12, (11_000_000,) * 12, change, low, high, 0.0005, 0.02)
+    canary, causes = Canary((500_000,) * 13, 0.0, 0.01, ()), ("operator a is new",)
+    pair = PairedComparison(
+        *("net/a (x)", "net/a (y)", 1, verdict, reason, (figure,), 0.005, 0.05, 0, (True, False) * 6, canary, causes)
+    )
+    rows = tuple(timed(seed, target="a", protocol="interleaved") for seed in (1, 2))
+    return Report(rows, pairs=(pair,), sides=sides_of(rows, (pair,)))
+
+
+def test_every_report_has_what_was_found_in_turns_and_both_rows_by_their_side() -> None:
+    slower, doubted = in_turns("slower"), in_turns("not trustworthy", reason="the machine itself changed")
+    for name in ("markdown", "html"):
+        text = FORMATS[name](slower)
+        assert "1 comparison in turns: 1 slower" in text
+        for expected in ("net/a (base)", "net/a (head)", "+10.0% (+9.0% to +11.0%)", "operator a is new"):
+            assert expected in re.sub(r"\\", "", text), (name, expected)
+        assert "the machine itself changed" in FORMATS[name](doubted)
+    cases = [ET.fromstring(FORMATS["junit"](report)).findall(".//testcase") for report in (slower, doubted)]
+    assert [case.get("name") for case in cases[0]] == ["net/a (base)", "net/a (head)"]
+    assert [[part.tag for part in case] for case in cases[0]] == [["system-out"], ["failure", "system-out"]]
+    assert [[part.tag for part in case] for case in cases[1]] == [["system-out"], ["skipped", "system-out"]]
+    assert list(json.loads(FORMATS["bencher"](slower))) == ["net/a (base) on Google Pixel 7", "net/a on Google Pixel 7"]
+
+
+def test_what_is_unknown_or_not_trusted_is_no_success() -> None:
+    unsure = row(np.full(10, 1e7))
+    same = compare_measurements([timed(1)], [timed(1)], ComparisonOptions(), ("base", "head"))
+    unknown = compare_measurements([timed(1)], [timed(1), unsure][1:], ComparisonOptions(), ("base", "head"))
+    lacking = compare_measurements([timed(1), timed(2, target="b")], [timed(1)], ComparisonOptions(), ("base", "head"))
+    worse = compare_measurements([timed(1)], [timed(1, 1.2)], ComparisonOptions(), ("base", "head"))
+    found = [Report((timed(1),), comparison=comparison) for comparison in (same, unknown, lacking, worse)]
+    found += [Report((timed(1),)), Report((timed(1), unsure))]
+    found += [in_turns(verdict) for verdict in ("not trustworthy", "slower", "same")]
+    wanted = ["passed", "unsure", "unsure", "failed", "passed", "unsure", "unsure", "failed", "passed"]
+    assert [report.status for report in found] == wanted
+    for report, status in zip(found, wanted, strict=True):
+        assert f'<body class="{status}">' in FORMATS["html"](report)
 
 
 def test_every_format_works_without_a_comparison_and_without_history() -> None:
