@@ -56,7 +56,8 @@ def verdict_text(report: Report, row: Measurement) -> str:
     if compared is not None:
         change = f" {compared.difference.change:+.2%}" if compared.difference else ""
         failed = "; ".join(f"{gate.metric} {gate.text}" for gate in compared.gates if not gate.passed)
-        parts = [f"{compared.verdict}{change}", compared.reason, failed]
+        forced = "unlike conditions" if compared.context else ""
+        parts = [f"{compared.verdict}{change}", forced, compared.reason, failed]
         return "; ".join(part for part in parts if part)
     return str(row.verdict) if row.verdict else ""
 

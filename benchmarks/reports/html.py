@@ -23,6 +23,7 @@ body { margin: 0 auto; padding: 1rem; max-width: 70rem; background: var(--page);
   font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.3rem; } h2 { font-size: 1.1rem; margin-top: 2rem; } h3 { font-size: 1rem; margin: 0 0 .25rem; }
 .failed h1 { color: var(--alarm); } .unsure h1 { color: var(--doubt); } .passed h1 { color: var(--good); }
+.mark { padding: .5rem .75rem; border-left: .25rem solid var(--doubt); color: var(--doubt); font-weight: 600; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .875rem; }
 th, td { padding: .3rem .6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
 th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; }
@@ -49,8 +50,14 @@ def _lines(report: Report) -> Iterator[str]:
     if report.comparison:
         yield f'<p class="muted">{escape(report.comparison.base)} → {escape(report.comparison.head)}</p>'
         yield from _list(report.comparison.regressions())
+        if report.comparison.forced:
+            yield '<p class="mark">Compared although device or conditions differ (--force): see the remarks.</p>'
     yield from _list(pair.text for pair in report.pairs)
     yield from _causes(report)
+    remarks = list(report.remarks())
+    if remarks:
+        yield "<h2>Remarks</h2>"
+        yield from _list(remarks)
     yield "<h2>Measurements</h2>"
     yield from _table(report)
     plots = draw_plots(report)

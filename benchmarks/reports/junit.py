@@ -53,7 +53,8 @@ def _case(report: Report, row: Measurement, device: str) -> ET.Element:
         ET.SubElement(case, "skipped", message=_clean(compared.reason))
     elif compared is None and row.verdict and not row.verdict.trustworthy:
         ET.SubElement(case, "skipped", message=_clean(str(row.verdict)))
-    ET.SubElement(case, "system-out").text = _clean(f"{figure_text(row)}; {verdict}")
+    remarks = compared.remarks() if compared is not None else ()
+    ET.SubElement(case, "system-out").text = _clean("\n".join([f"{figure_text(row)}; {verdict}", *remarks]))
     return case
 
 

@@ -23,6 +23,8 @@ def _lines(report: Report) -> Iterator[str]:
     for row in report.comparison.rows if report.comparison else ():
         if row.regressed:
             yield from (f"  - {escape(f'{row.key}: {cause}')}" for cause in row.causes)
+    remarks = [f"- {escape(remark)}" for remark in report.remarks()]
+    yield from ["", *remarks] if remarks else ()
     yield from ["", *(f"- {escape(pair.text)}" for pair in report.pairs)] if report.pairs else ()
     for pair in report.pairs:
         yield from (f"  - {escape(cause)}" for cause in pair.causes)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from edgedeploy.core.results.comparison import Comparison, Difference, RowComparison
 
 from .layout import PLAIN, Layout
-from .protocols.sustained import describe_period
 from .text import new_table, render
 
 
@@ -56,10 +55,9 @@ def _cells(found: Difference | None) -> list[str]:
 
 def _lines(row: RowComparison) -> list[str]:
     """What a reader must know of this row beside its figures."""
-    lines = [f"compared all the same: {text}" for text in row.context]
+    lines = [*row.remarks()]
     lines += [row.reason] if row.reason else []
     lines += [f"{gate.metric} {gate.text}: worse than allowed" for gate in row.gates if not gate.passed]
-    lines += [describe_period(found) for found in row.periods]
     lines += row.causes
     return [f"{row.key}: {line}" for line in lines]
 

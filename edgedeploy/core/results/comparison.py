@@ -127,6 +127,11 @@ class RowComparison:
     causes: tuple[str, ...] = ()
     periods: tuple[PeriodChange, ...] = ()
 
+    def remarks(self) -> Iterator[str]:
+        """What a reader must know beside the figures: that unlike conditions were compared, and the parts of a long run."""
+        yield from (f"compared all the same: {text}" for text in self.context)
+        yield from (str(period) for period in self.periods)
+
     @property
     def regressed(self) -> bool:
         """Whether it is slower, or a gate failed."""
@@ -166,15 +171,21 @@ class Comparison:
         return sum(row.verdict == verdict for row in self.rows)
 
     @property
+    def forced(self) -> int:
+        """How many rows were compared although their device or conditions differ."""
+        return sum(bool(row.context) for row in self.rows)
+
+    @property
     def headline(self) -> str:
         """The outcome in one line."""
         found = list(self.regressions())
         counts = [f"{self.count(verdict)} {verdict}" for verdict in ("slower", "faster", "same", "unknown")]
-        outcome = f"{len(found)} regression{'s' if len(found) != 1 else ''}" if found else "no regression found"
+        outcome = counted(len(found), "regression") if found else "no regression found"
+        forced = f"; UNLIKE CONDITIONS in {counted(self.forced, 'row')}, compared all the same" if self.forced else ""
         unknown = len(list(self.unknown_budgets()))
-        budgets = f"; {unknown} budget{'s' if unknown != 1 else ''} unknown" if unknown else ""
+        budgets = f"; {counted(unknown, 'budget')} unknown" if unknown else ""
         shown = ", ".join(text for text in counts if not text.startswith("0 "))
-        return f"{outcome}: {len(self.rows)} rows, {shown}{budgets}"
+        return f"{outcome}: {counted(len(self.rows), 'row')}, {shown}{forced}{budgets}"
 
     def regressions(self) -> Iterator[str]:
         """One line for each regression: which row, how much, how sure."""
@@ -204,3 +215,8 @@ def describe(found: Difference) -> str:
 def _odds(p_value: float) -> str:
     """A p-value as a person reads it."""
     return "p < 1 in a million" if p_value < 1e-6 else f"p = 1 in {1 / p_value:,.0f}"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things: "1 row", "2 rows"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

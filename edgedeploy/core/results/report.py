@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 from edgedeploy.core.measurement import Measurement, ResultFile
 
-from .comparison import Comparison, RowComparison, RowKey, device_labels, identity_of
+from .comparison import Comparison, RowComparison, RowKey, counted, device_labels, identity_of
 from .history import Series
 from .paired import INTERLEAVED, PairedComparison
 
@@ -61,22 +61,22 @@ class Report:
         if self.pairs:
             counts = Counter(pair.verdict for pair in self.pairs)
             found = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-            parts.append(f"{_count(len(self.pairs), 'comparison')} in turns: {found}")
+            parts.append(f"{counted(len(self.pairs), 'comparison')} in turns: {found}")
         alone = [row for row in self.rows if not self.side_of(row)]
         if not self.comparison and (alone or not parts):
             doubted = sum(bool(row.verdict and not row.verdict.trustworthy) for row in alone)
             trust = f"{doubted} not trustworthy" if doubted else "all trustworthy"
-            parts.append(f"{_count(len(alone), 'row')} measured, {trust}")
+            parts.append(f"{counted(len(alone), 'row')} measured, {trust}")
         return "; ".join(parts)
 
     @property
     def status(self) -> Status:
-        """Whether something became slower or worse ("failed"), or is unknown, missing or not trustworthy ("unsure")."""
+        """Whether something became slower or worse ("failed"), is unknown, missing, forced or not trusted ("unsure")."""
         found = self.comparison
         if (found and list(found.regressions())) or any(pair.verdict == "slower" for pair in self.pairs):
             return "failed"
         if found:
-            unsure = bool(found.only_in_base) or found.count("unknown") > 0
+            unsure = bool(found.only_in_base or found.forced) or found.count("unknown") > 0
         else:
             alone = [row for row in self.rows if not self.side_of(row)]
             unsure = any(row.verdict and not row.verdict.trustworthy for row in alone)
@@ -98,6 +98,11 @@ class Report:
         wanted = RowKey(row.model, row.target, row.threads, row.instructions is not None, self.device_of(row))
         return next((compared for compared in found if compared.key == wanted), None)
 
+    def remarks(self) -> Iterator[str]:
+        """What a reader must know of compared rows beside their figures; each line names its row."""
+        for row in self.comparison.rows if self.comparison else ():
+            yield from (f"{row.key}: {remark}" for remark in row.remarks())
+
     def base_of(self, row: Measurement) -> Measurement | None:
         """What a row was compared with: the same row on its device, else the only one that there is."""
         wanted = (row.model, row.target, row.threads, row.instructions is None)
@@ -116,7 +121,3 @@ class Report:
     @cached_property
     def _labels(self) -> dict[str, str]:
         return device_labels(row.device for row in (*self.base_rows, *self.rows))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -63,3 +63,9 @@ class PeriodChange:
     change: float
     low: float
     high: float
+
+    def __str__(self) -> str:
+        return (
+            f"at {self.period}: p50 {self.base_ns / 1e6:.2f} -> {self.head_ns / 1e6:.2f} ms, {self.change:+.1%} "
+            f"({self.low:+.1%} to {self.high:+.1%} within these two runs)"
+        )

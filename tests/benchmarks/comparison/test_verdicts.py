@@ -74,7 +74,7 @@ def test_a_tail_that_grew_alone_is_unknown_until_the_history_knows_how_much_it_d
 def test_the_same_file_is_the_same() -> None:
     found = compared(timed(1), timed(1))
     assert (found.rows[0].verdict, list(found.regressions())) == ("same", [])
-    assert found.headline == "no regression found: 1 rows, 1 same"
+    assert found.headline == "no regression found: 1 row, 1 same"
 
 
 def test_a_regression_says_which_row_how_much_and_how_sure() -> None:

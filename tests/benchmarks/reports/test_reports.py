@@ -7,6 +7,7 @@ import re
 import subprocess
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,22 @@ def test_every_report_has_what_was_found_in_turns_and_both_rows_by_their_side() 
     assert [[part.tag for part in case] for case in cases[0]] == [["system-out"], ["failure", "system-out"]]
     assert [[part.tag for part in case] for case in cases[1]] == [["system-out"], ["skipped", "system-out"]]
     assert list(json.loads(FORMATS["bencher"](slower))) == ["net/a (base) on Google Pixel 7", "net/a on Google Pixel 7"]
+
+
+def test_what_was_forced_is_marked_and_the_parts_of_a_long_run_are_in_every_report() -> None:
+    course = [10_000_000] * 3000 + [12_000_000] * 6000
+    base = replace(timed(1), protocol="sustained", sustained=describe_sustained(course), samples_ns=tuple(course))
+    base = replace(base, sample_launches=(0,) * len(course))
+    head = replace(base, cpu_mask=0xF0, samples_ns=tuple(round(1.2 * ns) for ns in course))
+    options = ComparisonOptions(force=True)
+    forced = Report((head,), (base,), compare_measurements([base], [head], options, ("base", "head")))
+    assert "UNLIKE CONDITIONS in 1 row, compared all the same" in forced.headline
+    assert 'class="mark"' in FORMATS["html"](forced)
+    for name in ("markdown", "html", "junit"):
+        text = unescape(FORMATS[name](forced).replace("\\", ""))
+        assert "compared all the same: cores: all -> f0" in text, name
+        assert "at minute 1: p50 10.00 -> 12.00 ms, +20.0%" in text, name
+        assert "at the end: p50 12.00 -> 14.40 ms" in text, name
 
 
 def test_what_is_unknown_or_not_trusted_is_no_success() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from edgedeploy.cli.tables.layout import PLAIN, Layout
 from edgedeploy.cli.tables.text import milliseconds, new_table, render
 from edgedeploy.core.measurement import Measurement
-from edgedeploy.core.results.sustained import PeriodChange, Sustained
+from edgedeploy.core.results.sustained import Sustained
 
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -54,11 +54,3 @@ def _order(courses: Sequence[tuple[Measurement, Sustained]]) -> list[str]:
         f"at minute 1, the fastest first: {', '.join(orders[0])}",
         f"at the end: {', '.join(orders[1])}",
     ]
-
-
-def describe_period(found: PeriodChange) -> str:
-    """The difference of two sustained runs in one part of them."""
-    return (
-        f"at {found.period}: p50 {found.base_ns / 1e6:.2f} -> {found.head_ns / 1e6:.2f} ms, {found.change:+.1%} "
-        f"({found.low:+.1%} to {found.high:+.1%} within these two runs)"
-    )
