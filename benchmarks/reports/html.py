@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 
 from edgedeploy.core.device import hottest_c
@@ -10,9 +11,13 @@ from edgedeploy.core.measurement import Measurement
 from edgedeploy.core.results.report import Report
 
 from .figures import figure_text, interval_text, rate_text, row_label, sqnr_text, verdict_text
-from .plots import draw_plots
+from .plots import Drawn, draw_plots
 
 COLUMNS = ("row", "verdict", "figure", "95 %, ms", "p90, ms", "load, ms", "peak MiB", "MiB", "SQNR dB")
+# Bytes of a list and of the table: with the plots and all lists the page stays under 1.5 MB, however many rows there are.
+LARGEST_LIST, LARGEST_TABLE = 40_000, 250_000
+MANY_ROWS = 200
+MORE = "The result file has everything; edgedeploy report --only MODEL/TARGET makes a page of some rows."
 STYLE = """
 :root { color-scheme: light dark; --page: #fff; --text: #1b1f24; --muted: #6a737d; --line: #d8dee4; --first: #0b62c4;
   --second: #c2571a; --alarm: #b3261e; --good: #1a7f37; --doubt: #8a5a00; }
@@ -60,13 +65,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield from _list(remarks)
     yield "<h2>Measurements</h2>"
     yield from _table(report)
-    plots = draw_plots(report)
-    if plots:
-        yield '<h2>Plots</h2>\n<div class="plots">'
-        for plot in plots:
-            svg = plot.svg.replace('role="img"', f'role="img" aria-label="{escape(plot.title)}"', 1)
-            yield f"<figure><h3>{escape(plot.title)}</h3>{svg}<figcaption>{escape(plot.text)}</figcaption></figure>"
-        yield "</div>"
+    yield from _plots(draw_plots(report))
     yield "<h2>Conditions</h2>"
     yield from _list(dict.fromkeys(_conditions(row) for row in report.rows))
     doubted = [row for row in report.rows if row.verdict and not row.verdict.trustworthy and not report.pair_of(row)]
@@ -80,10 +79,30 @@ def _lines(report: Report) -> Iterator[str]:
     yield f'<p class="muted">{escape(_footer(report))}</p>\n</body>\n</html>'
 
 
+def _plots(drawn: Drawn) -> Iterator[str]:
+    if drawn.plots:
+        yield '<h2>Plots</h2>\n<div class="plots">'
+        for plot in drawn.plots:
+            svg = plot.svg.replace('role="img"', f'role="img" aria-label="{escape(plot.title)}"', 1)
+            yield f"<figure><h3>{escape(plot.title)}</h3>{svg}<figcaption>{escape(plot.text)}</figcaption></figure>"
+        yield "</div>"
+    if drawn.left_out:
+        yield f'<p class="muted">Without a plot, so that the page stays small: {"; ".join(drawn.left_out)}. {MORE}</p>'
+
+
 def _list(lines: Iterable[str]) -> Iterator[str]:
-    items = [f"<li>{escape(line)}</li>" for line in lines]
+    items, left = _within([f"<li>{escape(line)}</li>" for line in lines], LARGEST_LIST)
     if items:
         yield f"<ul>\n{chr(10).join(items)}\n</ul>"
+    if left:
+        yield f'<p class="muted">{left} more lines are left out. {MORE}</p>'
+
+
+def _within(parts: Sequence[str], most: int) -> tuple[list[str], int]:
+    """The first parts that have at most so many bytes together, and how many are left."""
+    sizes = itertools.accumulate(len(part.encode()) + 1 for part in parts)
+    count = sum(size <= most for size in sizes)
+    return list(parts[:count]), len(parts) - count
 
 
 def _causes(report: Report) -> Iterator[str]:
@@ -98,12 +117,25 @@ def _causes(report: Report) -> Iterator[str]:
 def _table(report: Report) -> Iterator[str]:
     yield '<div class="scroll"><table>\n<thead><tr>'
     yield "".join(f'<th scope="col">{escape(column)}</th>' for column in COLUMNS) + "</tr></thead>\n<tbody>"
-    for row in report.rows:
-        compared = report.compared(row)
-        kind = "slower" if compared and compared.regressed else compared.verdict if compared else _kind(report, row)
-        cells = "".join(f"<td>{escape(cell)}</td>" for cell in _cells(report, row))
-        yield f'<tr class="{kind}">{cells}</tr>'
+    rows, left = _within([_row(report, row) for row in _worst_first(report)], LARGEST_TABLE)
+    yield from rows
     yield "</tbody></table></div>"
+    if left:
+        yield f'<p class="muted">{left} more rows are left out. {MORE}</p>'
+
+
+def _worst_first(report: Report) -> list[Measurement]:
+    """The rows in their order; of very many, those that became worse before the others."""
+    if len(report.rows) <= MANY_ROWS:
+        return list(report.rows)
+    return sorted(report.rows, key=lambda row: not ((compared := report.compared(row)) and compared.regressed))
+
+
+def _row(report: Report, row: Measurement) -> str:
+    compared = report.compared(row)
+    kind = "slower" if compared and compared.regressed else compared.verdict if compared else _kind(report, row)
+    cells = "".join(f"<td>{escape(cell)}</td>" for cell in _cells(report, row))
+    return f'<tr class="{kind}">{cells}</tr>'
 
 
 def _kind(report: Report, row: Measurement) -> str:

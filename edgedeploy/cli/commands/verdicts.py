@@ -87,6 +87,7 @@ def report(
             help="terminal, markdown, junit, html, github-action-benchmark, bencher or otava.",
         ),
     ] = "terminal",
+    only: Annotated[str, typer.Option(metavar="TEXT", help="Report only rows whose MODEL/TARGET contains this.")] = "",
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file.")] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Compare also what was measured on other devices or conditions, marked.")
@@ -107,7 +108,7 @@ def report(
 
     if output is not None:
         check_destinations([output], inputs=[Path(file) for file in (*results, *([base] if base else []))])
-    made = make_report(results, base, store=store, force=force)
+    made = make_report(results, base, only=only, store=store, force=force)
     if format_name == TERMINAL:
         parts = [render_measurements(made.rows, sides=made.sides)]
         parts += [render_pairs(made.pairs)] if made.pairs else []

@@ -181,7 +181,7 @@ class Comparison:
         found = list(self.regressions())
         counts = [f"{self.count(verdict)} {verdict}" for verdict in ("slower", "faster", "same", "unknown")]
         outcome = counted(len(found), "regression") if found else "no regression found"
-        forced = f"; UNLIKE CONDITIONS in {counted(self.forced, 'row')}, compared all the same" if self.forced else ""
+        forced = f"; UNLIKE CONDITIONS in {counted(self.forced, 'row')} (--force)" if self.forced else ""
         unknown = len(list(self.unknown_budgets()))
         budgets = f"; {counted(unknown, 'budget')} unknown" if unknown else ""
         shown = ", ".join(text for text in counts if not text.startswith("0 "))

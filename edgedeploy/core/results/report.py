@@ -84,19 +84,16 @@ class Report:
 
     def side_of(self, row: Measurement) -> str:
         """ "base" or "head" of a pair that was measured in turns, else ""."""
-        return next((side for other, side in zip(self.rows, self.sides, strict=False) if other is row), "")
+        return self._turns[id(row)][0] if id(row) in self._turns else ""
 
     def pair_of(self, row: Measurement) -> PairedComparison | None:
         """The comparison in turns that a row is one side of."""
-        turns = [other for other, side in zip(self.rows, self.sides, strict=False) if side]
-        index = next((number for number, other in enumerate(turns) if other is row), None)
-        return None if index is None else self.pairs[index // 2]
+        return self._turns[id(row)][1] if id(row) in self._turns else None
 
     def compared(self, row: Measurement) -> RowComparison | None:
         """The comparison of a row."""
-        found = self.comparison.rows if self.comparison else ()
-        wanted = RowKey(row.model, row.target, row.threads, row.instructions is not None, self.device_of(row))
-        return next((compared for compared in found if compared.key == wanted), None)
+        key = RowKey(row.model, row.target, row.threads, row.instructions is not None, self.device_of(row))
+        return self._compared.get(key)
 
     def remarks(self) -> Iterator[str]:
         """What a reader must know of compared rows beside their figures; each line names its row."""
@@ -117,6 +114,15 @@ class Report:
     def device_of(self, row: Measurement) -> str:
         """What people call the row's device, where the report has several; else ""."""
         return self._labels.get(identity_of(row.device), "")
+
+    @cached_property
+    def _compared(self) -> dict[RowKey, RowComparison]:
+        return {compared.key: compared for compared in self.comparison.rows} if self.comparison else {}
+
+    @cached_property
+    def _turns(self) -> dict[int, tuple[str, PairedComparison]]:
+        turns = [(id(row), side) for row, side in zip(self.rows, self.sides, strict=False) if side]
+        return {of: (side, self.pairs[number // 2]) for number, (of, side) in enumerate(turns)}
 
     @cached_property
     def _labels(self) -> dict[str, str]:

@@ -144,7 +144,7 @@ def test_what_was_forced_is_marked_and_the_parts_of_a_long_run_are_in_every_repo
     head = replace(base, cpu_mask=0xF0, samples_ns=tuple(round(1.2 * ns) for ns in course))
     options = ComparisonOptions(force=True)
     forced = Report((head,), (base,), compare_measurements([base], [head], options, ("base", "head")))
-    assert "UNLIKE CONDITIONS in 1 row, compared all the same" in forced.headline
+    assert "UNLIKE CONDITIONS in 1 row (--force)" in forced.headline
     assert 'class="mark"' in FORMATS["html"](forced)
     for name in ("markdown", "html", "junit"):
         text = unescape(FORMATS[name](forced).replace("\\", ""))
@@ -183,6 +183,24 @@ def test_the_page_is_small_needs_nothing_and_shows_text_as_text(report: Report) 
     assert set(re.findall(r"(?:href=\"#|url\(#)([^\")]+)", page)) <= set(identifiers)
     assert not re.findall(r"#0[1-5]0[1-5]0[1-5]", page), "a colour that stands for a variable"
     assert page == FORMATS["html"](report), "the same report gives the same page"
+
+
+def test_a_page_of_very_many_rows_stays_small_and_says_what_it_left_out() -> None:
+    profile = Profile(10, tuple(OperatorTime(f"op{n}", f"TYPE_{n}", 10, 10**8 + n) for n in range(20)))
+    course = describe_sustained([10_000_000] * 9000)
+    rows = tuple(
+        timed(1, model=f"network-{number:04}", profile=profile, sustained=course, samples_ns=(10**7 + number,) * 30)
+        for number in range(100)
+    )
+    points = tuple(HistoryPoint(f"rev{n}", f"2026-{n:05}", 1e7 + n, n % 2 == 0) for n in range(2000))
+    series = tuple(Series(RowKey(f"network-{n:04}", "a", 1), "Pixel 7", points) for n in range(40))
+    page = FORMATS["html"](Report(rows * 100, series=series))
+    assert len(page.encode()) < 1_500_000
+    assert "operators: 9988 of 10000 rows" in page
+    assert "more rows are left out" in page
+    one = FORMATS["html"](Report(rows))
+    assert "operators: 88 of 100 rows" in one
+    assert "Operators of network-0099/onnx-fp32" in one, "the slowest rows are shown"
 
 
 @pytest.mark.parametrize("width", [390, 1200])
