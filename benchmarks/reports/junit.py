@@ -68,7 +68,7 @@ def _budget(budget: GateResult) -> ET.Element:
     if not budget.judged:
         ET.SubElement(case, "skipped", message=_clean(budget.text))
     elif not budget.passed:
-        ET.SubElement(case, "failure", message=_clean(f"over the budget: {budget.text}"))
+        ET.SubElement(case, "failure", message=_clean(f"the budget is not kept: {budget.text}"))
     return case
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgedeploy.cli.options import JsonOption, StoreOption
-from edgedeploy.cli.output import print_result
+from edgedeploy.cli.output import print_result, stdout_layout
 
 commands = typer.Typer()
 
@@ -100,6 +100,7 @@ def report(
     one page that needs no network. The history of the rows is in it where there is one.
     """
     from edgedeploy.cli.tables.comparison import render_comparison
+    from edgedeploy.cli.tables.layout import PLAIN
     from edgedeploy.cli.tables.measurements import render_measurements
     from edgedeploy.cli.tables.protocols.paired import render_pairs
     from edgedeploy.core.storage.files import write_atomically
@@ -110,9 +111,10 @@ def report(
         check_destinations([output], inputs=[Path(file) for file in (*results, *([base] if base else []))])
     made = make_report(results, base, only=only, store=store, force=force)
     if format_name == TERMINAL:
-        parts = [render_measurements(made.rows, sides=made.sides)]
-        parts += [render_pairs(made.pairs)] if made.pairs else []
-        parts += [render_comparison(made.comparison)] if made.comparison else []
+        layout = stdout_layout() if output is None else PLAIN
+        parts = [render_measurements(made.rows, layout, sides=made.sides)]
+        parts += [render_pairs(made.pairs, layout)] if made.pairs else []
+        parts += [render_comparison(made.comparison, layout)] if made.comparison else []
         text = "\n".join(parts)
     else:
         text = render_report(made, format_name)

@@ -12,10 +12,10 @@ def render_comparison(found: Comparison, layout: Layout = PLAIN) -> str:
     """The verdicts, then what must be known of each row, then how sure all of it is."""
     devices = any(row.key.device for row in found.rows)
     columns = ["model", "target", *(["device"] if devices else [])]
-    table = new_table(*columns, "figure", ">base", ">head", ">change", ">95 % interval", ">min Δ%", "verdict")
+    table = new_table(*columns, "verdict", "figure", ">base", ">head", ">change", ">95 % interval", ">min Δ%")
     for row in found.rows:
         names = [row.key.model, f"{row.key.target}{_threads(row)}", *([row.key.device] if devices else [])]
-        table.add_row(*names, *_cells(row.difference), row.verdict)
+        table.add_row(*names, row.verdict, *_cells(row.difference))
     lines = [line for row in found.rows for line in _lines(row)]
     lines += [
         f"{name} has {row}, the other has not"
@@ -23,7 +23,7 @@ def render_comparison(found: Comparison, layout: Layout = PLAIN) -> str:
         for row in rows
     ]
     lines += [
-        f"budget {budget.metric}: {budget.text}{'' if budget.passed else ': over the budget'}"
+        f"budget {budget.metric}: {budget.text}{'' if budget.passed else ': not kept'}"
         for budget in found.budgets
         if budget.judged
     ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from edgedeploy.core.errors import NotTrustworthy, Regression, UsageError
 from edgedeploy.core.measurement import Measurement, ResultFile
-from edgedeploy.core.results.comparison import Comparison, RowKey
+from edgedeploy.core.results.comparison import Comparison, RowKey, counted
 from edgedeploy.core.results.result_files import read_results
 
 from .history import STORE, results_of_revision
@@ -73,15 +73,15 @@ def check_comparison(found: Comparison, *, require_trust: bool = False) -> None:
     """
     regressions = list(found.regressions())
     if regressions:
-        raise Regression(f"{len(regressions)} regression{'s' if len(regressions) > 1 else ''}", details=regressions)
+        raise Regression(counted(len(regressions), "regression"), details=regressions)
     unknown = [f"{row.key}: {row.reason}" for row in found.rows if row.verdict == "unknown"]
     unknown += [f"{row}: not in {found.head}" for row in found.only_in_base]
     if not require_trust:
         return
     not_judged = [f"budget {budget.metric}: {budget.text}" for budget in found.budgets if not budget.judged]
-    counts = ((unknown, "rows could not be compared"), (not_judged, "budgets could not be judged"))
+    counts = ((unknown, "row", "compared"), (not_judged, "budget", "judged"))
     if unknown or not_judged:
-        message = ", ".join(f"{len(lines)} {what}" for lines, what in counts if lines)
+        message = ", ".join(f"{counted(len(lines), noun)} could not be {what}" for lines, noun, what in counts if lines)
         raise NotTrustworthy(message, details=[*unknown, *not_judged])
     astray = found.idle_budgets and not any(budget.artifact_measured for budget in found.idle_budgets)
     if astray and not found.budgets:

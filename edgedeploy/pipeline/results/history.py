@@ -10,6 +10,7 @@ from typing import Any
 
 from edgedeploy.core.errors import Regression, UnknownName
 from edgedeploy.core.measurement import Measurement, ResultFile
+from edgedeploy.core.results.comparison import counted
 from edgedeploy.core.results.history import Series
 from edgedeploy.core.results.report import rows_of_head
 from edgedeploy.core.results.result_files import read_result_files
@@ -103,7 +104,7 @@ def check_history(found: History) -> None:
         if change.change > 0 and change.index >= len(series.points) - RECENT
     ]
     if slower:
-        raise Regression(f"{len(slower)} rows became slower", details=slower)
+        raise Regression(f"{counted(len(slower), 'row')} became slower", details=slower)
 
 
 def results_of_revision(revision: str, store: str | Path = STORE) -> ResultFile:

@@ -83,6 +83,7 @@ def test_junit_has_a_failure_for_each_regression_and_skips_what_says_nothing(rep
     assert failure is not None
     assert "slower +20." in (failure.get("message") or "")
     assert "operator a" in (failure.text or "")
+    assert root.findall(".//failure")[-1].get("message", "").startswith("the budget is not kept: ")
     control = Report((timed(1, model="a\x00b"),))
     assert ET.fromstring(FORMATS["junit"](control)).find(".//testcase") is not None
 
@@ -138,7 +139,7 @@ def test_every_report_has_what_was_found_in_turns_and_both_rows_by_their_side() 
 
 
 def test_what_was_forced_is_marked_and_the_parts_of_a_long_run_are_in_every_report() -> None:
-    course = [10_000_000] * 3000 + [12_000_000] * 6000
+    course = [10_000_000] * 9000 + [12_000_000] * 9000
     base = replace(timed(1), protocol="sustained", sustained=describe_sustained(course), samples_ns=tuple(course))
     base = replace(base, sample_launches=(0,) * len(course))
     head = replace(base, cpu_mask=0xF0, samples_ns=tuple(round(1.2 * ns) for ns in course))
