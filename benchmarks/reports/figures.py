@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgedeploy.core.measurement import Measurement
 from edgedeploy.core.results.report import Report
+from edgedeploy.core.results.verdict import Interval
 
 
 def row_name(row: Measurement) -> str:
@@ -27,10 +28,20 @@ def row_on_device(report: Report, row: Measurement) -> str:
 
 
 def figure(row: Measurement) -> float | None:
-    """The row's main figure: instructions, else the median in ns; None where there is none."""
+    """The row's main figure: instructions, else the median in ns, of mlperf p90; None where there is none."""
     if row.instructions is not None:
         return float(row.instructions.total)
-    return float(row.latency_ns.median) if row.latency_ns and not row.device.emulated else None
+    if row.latency_ns is None or row.device.emulated:
+        return None
+    return float(row.latency_ns.p90 if row.protocol == "mlperf" else row.latency_ns.median)
+
+
+def interval(row: Measurement) -> Interval | None:
+    """The 95 % interval of the main figure in ns; None where there is none."""
+    sure = row.statistics
+    if sure is None or row.instructions is not None:
+        return None
+    return sure.p90_interval_ns if row.protocol == "mlperf" else sure.median_interval_ns
 
 
 def figure_text(row: Measurement) -> str:
@@ -38,13 +49,15 @@ def figure_text(row: Measurement) -> str:
     value = figure(row)
     if value is None:
         return "not measured"
-    return f"{value / 1e6:.3f} M instructions" if row.instructions else f"{value / 1e6:.2f} ms"
+    if row.instructions:
+        return f"{value / 1e6:.3f} M instructions"
+    return f"{value / 1e6:.2f} ms{' (p90)' if row.protocol == 'mlperf' else ''}"
 
 
 def interval_text(row: Measurement) -> str:
-    """The 95 % interval of the median in ms; "" where there is none."""
-    interval = row.statistics.median_interval_ns if row.statistics else None
-    return "" if interval is None else f"{interval.low / 1e6:.2f} to {interval.high / 1e6:.2f}"
+    """The 95 % interval of the main figure in ms; "" where there is none."""
+    found = interval(row)
+    return "" if found is None else f"{found.low / 1e6:.2f} to {found.high / 1e6:.2f}"
 
 
 def verdict_text(report: Report, row: Measurement) -> str:

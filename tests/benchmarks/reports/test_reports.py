@@ -169,6 +169,17 @@ def test_what_is_unknown_or_not_trusted_is_no_success() -> None:
         assert f'<body class="{status}">' in FORMATS["html"](report)
 
 
+def test_the_figure_of_mlperf_is_its_p90() -> None:
+    measured = timed(1, protocol="mlperf")
+    assert measured.latency_ns is not None
+    assert measured.statistics is not None
+    assert measured.statistics.p90_interval_ns is not None
+    latency = json.loads(FORMATS["bencher"](Report((measured,))))["net/onnx-fp32 on Google Pixel 7"]["latency"]
+    assert latency["value"] == measured.latency_ns.p90
+    assert latency["lower_value"] == measured.statistics.p90_interval_ns.low
+    assert f"{measured.latency_ns.p90 / 1e6:.2f} ms (p90)" in FORMATS["html"](Report((measured,)))
+
+
 def test_every_format_works_without_a_comparison_and_without_history() -> None:
     for render in FORMATS.values():
         assert "net/onnx-fp32" in render(Report((timed(1),)))
