@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from edgedeploy.core.device import DeviceInfo
 from edgedeploy.core.errors import UsageError
 from edgedeploy.core.measurement import Measurement
-from edgedeploy.core.results.comparison import RowKey, device_labels, identity_of
+from edgedeploy.core.results.comparison import RowKey, device_labels, identity_of, may_be_one
 
 
 def key_of(row: Measurement) -> RowKey:
@@ -36,16 +38,18 @@ class Matched:
 
 
 def match_rows(base: Sequence[Measurement], head: Sequence[Measurement], names: tuple[str, str]) -> Matched:
-    """The rows of both by device. Where each has one row of a kind left, on unlike devices, these two are a pair, too: its
-    contexts differ. Raises UsageError where a set has a row twice.
+    """The rows of both by device; those that are left where a serial number was left out. Where each has one row of a kind
+    left, on unlike devices, these two are a pair, too: its contexts differ. Raises UsageError where a set has a row twice.
     """
     old, new = _by_key(base, names[0]), _by_key(head, names[1])
     partners = {key: key for key in old if key in new}
-    left, right = ([key for key in rows if key not in partners] for rows in (old, new))
-    for key in left:
-        here, there = (_of_kind(key, rest) for rest in (left, right))
-        if len(here) == len(there) == 1:
-            partners[key] = there[0]
+    for alike in (may_be_one, _any_two):
+        left = {key: row for key, row in old.items() if key not in partners}
+        right = {key: row for key, row in new.items() if key not in partners.values()}
+        pairs = [(here, there) for here in left for there in right if _is_of_kind(here, there)]
+        pairs = [(here, there) for here, there in pairs if alike(left[here].device, right[there].device)]
+        times = Counter(key for pair in pairs for key in (("base", pair[0]), ("head", pair[1])))
+        partners |= {here: there for here, there in pairs if times["base", here] == times["head", there] == 1}
     return Matched(
         {partners[key]: (old[key], new[partners[key]]) for key in old if key in partners},
         tuple(key for key in old if key not in partners),
@@ -54,9 +58,13 @@ def match_rows(base: Sequence[Measurement], head: Sequence[Measurement], names: 
     )
 
 
-def _of_kind(key: RowKey, keys: Iterable[RowKey]) -> list[RowKey]:
-    """Those of the same row, whatever the device."""
-    return [other for other in keys if replace(other, device=key.device) == key]
+def _is_of_kind(one: RowKey, other: RowKey) -> bool:
+    """Whether they are one row, whatever the device."""
+    return replace(one, device=other.device) == other
+
+
+def _any_two(_first: DeviceInfo, _second: DeviceInfo) -> bool:
+    return True
 
 
 def _by_key(rows: Iterable[Measurement], what: str) -> dict[RowKey, Measurement]:
@@ -102,6 +110,8 @@ def context_of(row: Measurement) -> dict[str, str]:
 def context_differences(base: Measurement, head: Measurement) -> tuple[str, ...]:
     """What differs, with both values."""
     old, new = context_of(base), context_of(head)
+    if may_be_one(base.device, head.device):
+        old["device"] = new["device"]
     return tuple(
         f"{name}: {old[name] or 'not known'} -> {new[name] or 'not known'}" for name in old if old[name] != new[name]
     )

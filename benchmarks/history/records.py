@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from edgedeploy.core.device import DeviceInfo
 from edgedeploy.core.measurement import Measurement
+from edgedeploy.core.results.comparison import identity_of
 from edgedeploy.core.storage.json_records import encode_line
 
 from .figures import Figures, figures_of
@@ -78,6 +79,5 @@ def _moved(indices: Sequence[int] | None, position: dict[int, int]) -> tuple[int
 
 def device_file(device: DeviceInfo) -> str:
     """The name of a device's file: readable, and different for different devices."""
-    identity = device.name if device.kind == "qemu" else f"{device.kind} {device.serial or device.display_name}"
     readable = re.sub(r"[^a-z0-9]+", "-", f"{device.kind} {device.display_name}".lower()).strip("-")
-    return f"{readable}-{hashlib.sha256(identity.encode()).hexdigest()[:6]}.jsonl"
+    return f"{readable}-{hashlib.sha256(identity_of(device).encode()).hexdigest()[:6]}.jsonl"

@@ -24,9 +24,12 @@ def render_junit(report: Report) -> str:
         cases = [_case(report, row, device) for row in rows]
         suite = _suite(root, device, cases)
         suite.extend(cases)
-    budgets = report.comparison.budgets if report.comparison else ()
-    if budgets:
-        cases = [_budget(budget) for budget in budgets]
+    found = report.comparison
+    if found and (found.budgets or found.idle_budgets):
+        idle = [
+            GateResult(budget.budget, True, f"unknown, {budget.reason}", judged=False) for budget in found.idle_budgets
+        ]
+        cases = [_budget(budget) for budget in (*found.budgets, *idle)]
         _suite(root, "budgets", cases).extend(cases)
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"

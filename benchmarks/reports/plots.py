@@ -193,11 +193,8 @@ def _box(axes: Axes, row: Measurement, position: float, colour: str) -> None:
 def _cost_and_accuracy(row: Measurement) -> tuple[float, float] | None:
     if row.parity is None or row.parity.labels or row.parity.sqnr_db is None:
         return None
-    if row.instructions is not None:
-        return row.instructions.total / 1e6, row.parity.sqnr_db
-    if row.latency_ns is None or row.device.emulated:
-        return None
-    return row.latency_ns.median / 1e6, row.parity.sqnr_db
+    cost = figure(row)
+    return None if cost is None else (cost / 1e6, row.parity.sqnr_db)
 
 
 def _pareto(rows: Sequence[Measurement], report: Report) -> Plot:
@@ -225,7 +222,8 @@ def _pareto(rows: Sequence[Measurement], report: Report) -> Plot:
             color=TEXT,
             fontsize=7,
         )
-    axes.set_xlabel("million instructions" if counted else "median, ms")
+    by_p90 = any(row.protocol == "mlperf" for *_, row in found)
+    axes.set_xlabel("million instructions" if counted else "median, of mlperf p90, ms" if by_p90 else "median, ms")
     axes.set_ylabel("SQNR, dB")
     axes.margins(x=0.2, y=0.15)
     axes.xaxis.set_major_locator(MaxNLocator(4))

@@ -66,7 +66,9 @@ def test_of_two_in_turns_the_head_is_added_and_a_base_of_another_name() -> None:
     for target, added in (("onnx-fp32", 1), ("onnx-int8", 2)):
         rows = [row(quiet(rng), target=name, protocol="interleaved", artifact=name) for name in (target, "onnx-fp32")]
         Path("pair.json").write_text(ResultFile.of(rows, [replace(PAIR, verdict="same")]).to_json())
-        assert run("history", "add", "pair.json", "--store", target)[0].startswith(f"{added} measurements")
+        assert run("history", "add", "pair.json", "--store", target)[0].startswith(
+            f"{added} measurement{'s' if added > 1 else ''} of"
+        )
 
 
 def git(*arguments: str) -> str:
@@ -99,7 +101,7 @@ def test_the_revision_is_the_one_that_was_measured_and_not_the_one_that_git_has_
     measured = commit("one")
     results = benched("a.json", 1)
     commit("two")
-    assert run("history", "add", results)[0].startswith(f"1 measurements of {measured[:12]} added")
+    assert run("history", "add", results)[0].startswith(f"1 measurement of {measured[:12]} added")
     assert revisions() == [measured]
     assert run("compare", "HEAD^", "a.json")[1] is None
     assert isinstance(run("compare", "HEAD", "a.json")[1], UnknownName)
@@ -109,7 +111,7 @@ def test_a_dirty_tree_is_marked_and_is_not_taken_for_its_revision() -> None:
     measured = commit("one")
     Path("code.py").write_text("changed")
     Path("new.json").write_text("{}")
-    assert run("history", "add", benched("a.json", 1))[0].startswith(f"1 measurements of {measured[:12]}-dirty added")
+    assert run("history", "add", benched("a.json", 1))[0].startswith(f"1 measurement of {measured[:12]}-dirty added")
     error = run("compare", "HEAD", "a.json")[1]
     assert isinstance(error, UnknownName)
     assert error.hint == "it was measured with changes that were not committed: HEAD-dirty"
@@ -122,7 +124,7 @@ def test_a_dirty_tree_is_marked_and_is_not_taken_for_its_revision() -> None:
 def test_without_git_or_in_a_replay_there_is_no_revision_and_the_user_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert source_here("local") is None
     result = CliRunner().invoke(app, ["history", "add", benched("a.json", 1)])
-    assert result.stdout.startswith("1 measurements of no revision added")
+    assert result.stdout.startswith("1 measurement of no revision added")
     assert "name what was measured with --revision" in result.stderr
     commit("one")
     assert source_here("replay:bug.jsonl") is None

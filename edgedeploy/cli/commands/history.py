@@ -35,12 +35,13 @@ def add(
     Nothing that is there is read or changed; several processes may append at once. Of two artifacts in turns that have
     one name only the head is added: the base belongs to another revision.
     """
+    from edgedeploy.core.results.comparison import counted
     from edgedeploy.core.results.source import short_revision
     from edgedeploy.pipeline.results.history import add_to_history
 
     added = add_to_history(results, store=store, revision=revision)
     named = ", ".join(short_revision(revision) or "no revision" for revision in added.revisions)
-    print(f"{added.count} measurements of {named} added to {', '.join(added.files)}")
+    print(f"{counted(added.count, 'measurement')} of {named} added to {', '.join(added.files)}")
     if "" in added.revisions:
         print("note: a file has no revision: bench ran outside of a git repository, or was older than", file=sys.stderr)
         print("      this record of it; name what was measured with --revision", file=sys.stderr)

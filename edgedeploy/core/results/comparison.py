@@ -11,6 +11,7 @@ from edgedeploy.core.device import DeviceInfo
 from .sustained import PeriodChange
 
 RowVerdict = Literal["faster", "same", "slower", "unknown"]
+ANONYMOUS = "SERIAL"  # in the place of a serial number that was left out of a record
 SCHEMA_VERSION = 1
 
 
@@ -35,8 +36,15 @@ class RowKey:
 
 
 def identity_of(device: DeviceInfo) -> str:
-    """What makes it the same device in two runs: its serial number where it has one, else what it is."""
-    return device.name if device.kind == "qemu" else f"{device.kind} {device.serial or device.display_name}"
+    """What makes it the same device in two runs: its serial number where it is known, else what it is."""
+    serial = None if device.serial == ANONYMOUS else device.serial
+    return device.name if device.kind == "qemu" else f"{device.kind} {serial or device.display_name}"
+
+
+def may_be_one(first: DeviceInfo, second: DeviceInfo) -> bool:
+    """Whether nothing tells two devices apart because a serial number was left out: a phone, and a replay of its record."""
+    alike = (first.kind, first.display_name) == (second.kind, second.display_name)
+    return alike and ANONYMOUS in (first.serial, second.serial)
 
 
 def device_labels(devices: Iterable[DeviceInfo]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from edgedeploy.core.measurement import Measurement, ResultFile
 
-from .comparison import Comparison, RowComparison, RowKey, counted, device_labels, identity_of
+from .comparison import Comparison, RowComparison, RowKey, counted, device_labels, identity_of, may_be_one
 from .history import Series
 from .paired import INTERLEAVED, PairedComparison
 
@@ -76,7 +76,9 @@ class Report:
         if (found and list(found.regressions())) or any(pair.verdict == "slower" for pair in self.pairs):
             return "failed"
         if found:
-            unsure = bool(found.only_in_base or found.forced) or found.count("unknown") > 0
+            unsure = (
+                bool(found.only_in_base or found.forced or list(found.unknown_budgets())) or found.count("unknown") > 0
+            )
         else:
             alone = [row for row in self.rows if not self.side_of(row)]
             unsure = any(row.verdict and not row.verdict.trustworthy for row in alone)
@@ -96,9 +98,10 @@ class Report:
         return self._compared.get(key)
 
     def remarks(self) -> Iterator[str]:
-        """What a reader must know of compared rows beside their figures; each line names its row."""
+        """What a reader must know beside the figures of compared rows; each line names its row or budget."""
         for row in self.comparison.rows if self.comparison else ():
             yield from (f"{row.key}: {remark}" for remark in row.remarks())
+        yield from self.comparison.unknown_budgets() if self.comparison else ()
 
     def base_of(self, row: Measurement) -> Measurement | None:
         """What a row was compared with: the same row on its device, else the only one that there is."""
@@ -109,6 +112,7 @@ class Report:
             if (base.model, base.target, base.threads, base.instructions is None) == wanted
         ]
         here = [base for base in found if identity_of(base.device) == identity_of(row.device)]
+        here = here or [base for base in found if may_be_one(base.device, row.device)]
         return here[0] if here else found[0] if len(found) == 1 and self.compared(row) else None
 
     def device_of(self, row: Measurement) -> str:

@@ -16,7 +16,7 @@ from edgedeploy.core.device import DeviceInfo
 from edgedeploy.core.errors import ContextsDiffer, UsageError
 from edgedeploy.core.measurement import InstructionCount, LaunchFigures, Measurement, OperatorTime, Profile
 from edgedeploy.core.parity import Parity
-from edgedeploy.core.results.comparison import Comparison, device_labels
+from edgedeploy.core.results.comparison import ANONYMOUS, Comparison, device_labels
 from tests.benchmarks.statistics.traces import MEDIAN_NS, quiet, row
 from tests.cli.rows import PHONE, measurement
 
@@ -167,6 +167,18 @@ def test_a_phone_is_the_same_one_by_its_serial_number_however_it_is_reached() ->
     assert compared(timed(1, device=usb), timed(1, device=network)).rows[0].context == ()
     twins = device_labels([usb, replace(usb, serial="R6", name="adb:R6")])
     assert list(twins.values()) == ["Google Pixel 7 (adb:R5CT)", "Google Pixel 7 (adb:R6)"]
+
+
+def test_a_replay_without_serial_numbers_is_matched_by_model_among_several_phones() -> None:
+    pixel, galaxy = (replace(PHONE, serial=serial, model=serial) for serial in ("Pixel 7", "Galaxy S23"))
+    replayed = [timed(3, device=replace(phone, serial=ANONYMOUS)) for phone in (galaxy, pixel)]
+    measured = [timed(1, device=pixel), timed(2, device=galaxy)]
+    found = compare_measurements(measured, replayed, ComparisonOptions(), ("base", "head"))
+    assert [(row.context, row.verdict) for row in found.rows] == [((), "same")] * 2
+    assert (found.only_in_base, found.only_in_head) == ((), ())
+    twins = [*measured, timed(4, device=replace(pixel, serial="another"))]
+    found = compare_measurements(twins, replayed, ComparisonOptions(), ("base", "head"))
+    assert (len(found.rows), len(found.only_in_base), len(found.only_in_head)) == (1, 2, 1)
 
 
 def test_rows_without_a_partner_are_listed_and_nothing_in_common_is_an_error() -> None:

@@ -50,6 +50,7 @@ def test_the_line_runs_again_without_the_device(
     assert again.state_before.temperatures_c == {"BIG": 88.5, "VIRTUAL-SKIN": 83.5}
     device = replace(row.device, name="adb:SERIAL", serial="SERIAL")
     assert plain(again) == plain(replace(row, device=device))
+    assert context_differences(row, again) == ()
     assert again.notes[0] == "replayed from phone.jsonl: nothing was run"
     assert read_record(file).measurements[0].samples_ns == row.samples_ns
 

@@ -169,6 +169,24 @@ def test_what_is_unknown_or_not_trusted_is_no_success() -> None:
         assert f'<body class="{status}">' in FORMATS["html"](report)
 
 
+@pytest.mark.parametrize("name", ["net/onnx-fp32", "other/a"])
+def test_a_budget_that_cannot_be_judged_is_named_and_is_not_green(name: str) -> None:
+    options = ComparisonOptions(budgets=parse_budgets({name: "p99 <= 1 ms"}))
+    report = Report((timed(1),), (timed(1),), compare_measurements([timed(1)], [timed(1)], options, ("base", "head")))
+    assert report.status == "unsure"
+    assert report.headline == "no regression found: 1 row, 1 same; 1 budget unknown"
+    for kind in ("html", "markdown"):
+        assert f"budget {name}: p99 &lt;= 1 ms: unknown, " in FORMATS[kind](report).replace("\\", "").replace(
+            "<=", "&lt;="
+        )
+    assert '<testsuite name="budgets" tests="1" failures="0" skipped="1"' in FORMATS["junit"](report)
+
+
+def test_accuracy_stands_against_the_p90_of_mlperf() -> None:
+    rows = (timed(1, target="a", protocol="mlperf"), timed(2, target="b", protocol="mlperf"))
+    assert "median, of mlperf p90, ms" in FORMATS["html"](Report(rows))
+
+
 def test_the_figure_of_mlperf_is_its_p90() -> None:
     measured = timed(1, protocol="mlperf")
     assert measured.latency_ns is not None
