@@ -175,12 +175,19 @@ def _distributions(rows: Sequence[Measurement], report: Report) -> Plot:
             with_base = True
             _box(axes, older, position - 0.2, SECOND)
         _box(axes, row, position + (0.15 if older else 0.0), FIRST)
-    axes.set_yticks(range(len(rows)), [row_label(report, row) for row in reversed(rows)])
+    axes.set_yticks(range(len(rows)), [_lines(report, row) for row in reversed(rows)])
     axes.set_xlabel("ms")
     axes.set_xlim(left=0)
     text = "Line: 5th to 95th percentile; box: quartiles; point: median of all samples."
     text += " The second colour is the base." if with_base else ""
     return Plot("Latency", text, page_svg(drawn, "latency"))
+
+
+def _lines(report: Report, row: Measurement) -> str:
+    """The row's name for a plot: the device below it, since both beside each other leave the plot no room."""
+    device = report.device_of(row)
+    label = row_label(report, row)
+    return f"{label.removesuffix(f' on {device}')}\non {device}" if device else label
 
 
 def _box(axes: Axes, row: Measurement, position: float, colour: str) -> None:
@@ -215,10 +222,11 @@ def _pareto(rows: Sequence[Measurement], report: Report) -> Plot:
         if len(found) > SHOWN_ROWS and (cost, accuracy) not in front:
             continue  # there is no room for all names
         axes.annotate(
-            row_label(report, row),
+            _lines(report, row),
             (cost, accuracy),
-            xytext=(4, -10 if number % 2 else 4),  # neighbours' names on different sides
+            xytext=(4, -4 if number % 2 else 4),  # neighbours' names on different sides
             textcoords="offset points",
+            verticalalignment="top" if number % 2 else "bottom",
             color=TEXT,
             fontsize=7,
         )
