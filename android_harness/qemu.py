@@ -114,7 +114,8 @@ def _check_namespaces(namespace: tuple[str, ...]) -> None:
         raise RunnerFailed(
             "emulating an Arm CPU needs user namespaces, which this system does not allow",
             details=done.stderr.strip().splitlines()[-2:],
-            hint="sysctl kernel.unprivileged_userns_clone=1, or in a container: --security-opt seccomp=unconfined",
+            hint="sysctl kernel.unprivileged_userns_clone=1, on Ubuntu kernel.apparmor_restrict_unprivileged_userns=0, "
+            "or in a container: --security-opt seccomp=unconfined",
         )
 
 

@@ -39,8 +39,7 @@ def _settings(path: Path, table: Mapping[str, Any]) -> Settings:
     if not isinstance(gates, dict) or set(gates) - set(known):
         raise UsageError(f"[gates] in {path} has unknown names", hint=f"it takes {', '.join(known)}")
     try:
-        return Settings(
-            convert(gates, Gates), parse_budgets(convert(table.get("budgets", {}), dict[str, str | list[str]]))
-        )
+        budgets = convert(table.get("budgets", {}), dict[str, str | list[str]])
+        return Settings(convert(gates, Gates), parse_budgets(budgets, str(path)))
     except RecordInvalid as error:
         raise UsageError(f"{path} cannot be used: {error}") from None

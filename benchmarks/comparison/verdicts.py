@@ -13,19 +13,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from edgedeploy.benchmarks.statistics.comparison import QUANTILES, difference, significant
-from edgedeploy.benchmarks.statistics.launches import levels, split_launches
-from edgedeploy.benchmarks.statistics.noise import FALSE_ALARM_RATE, NoiseModel, Spread
+from edgedeploy.benchmarks.statistics.launches import levels
+from edgedeploy.benchmarks.statistics.noise import FALSE_ALARM_RATE, RowNoise, Spread
 from edgedeploy.benchmarks.statistics.sustained import compare_periods
-from edgedeploy.benchmarks.statistics.trust import judge
+from edgedeploy.benchmarks.statistics.trust import judge, launches_of
 from edgedeploy.core.errors import ContextsDiffer, UsageError
 from edgedeploy.core.measurement import Measurement
 from edgedeploy.core.results.comparison import Comparison, Difference, RowComparison, RowKey, RowVerdict
 from edgedeploy.core.results.verdict import Doubt
 
-from .budgets import Budget, check_budgets
+from .budgets import Budget, check_budgets, idle_budgets
 from .causes import find_causes
 from .gates import Gates, check_gates
-from .rows import by_key, context_differences
+from .rows import context_differences, match_rows
 
 MARGIN = 0.05
 
@@ -35,21 +35,21 @@ class ComparisonOptions:
     """How two sets of measurements are compared.
 
     Attributes:
-        metric: "median" or "p90".
+        metric: "median" or "p90"; None for the figure of a row's protocol, which is p90 for "mlperf", else the median.
         false_alarm_rate: of one comparison of equal measurements, over all its rows.
         margin: a change of less does not matter.
         force: compare rows of different devices or conditions too, marked.
         gates, budgets: limits for the figures beside the latency, and for the rows of head.
-        noise: the noise model of a row; the cautious default for those that are not in it.
+        noise: the noise models of a row; the cautious default for those that are not in it.
     """
 
-    metric: str = "median"
+    metric: str | None = None
     false_alarm_rate: float = FALSE_ALARM_RATE
     margin: float = MARGIN
     force: bool = False
     gates: Gates = field(default_factory=Gates)
     budgets: Sequence[Budget] = ()
-    noise: Mapping[RowKey, NoiseModel] = field(default_factory=dict)
+    noise: Mapping[RowKey, RowNoise] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,14 +71,14 @@ def compare_measurements(
 
     Raises ContextsDiffer without `force`, UsageError where no row is in both.
     """
-    old, new = by_key(base, names[0]), by_key(head, names[1])
-    pairs = [_Pair(key, old[key], new[key], context_differences(old[key], new[key])) for key in old if key in new]
+    matched = match_rows(base, head, names)
+    pairs = [_Pair(key, *both, context_differences(*both)) for key, both in matched.pairs.items()]
     if not pairs:
         raise UsageError(
             f"{names[0]} and {names[1]} have no row in common",
             details=[
-                f"{name} has {', '.join(map(str, rows)) or 'no rows'}"
-                for name, rows in zip(names, (old, new), strict=True)
+                f"{name} has {', '.join(str(matched.named(key)) for key in keys) or 'no rows'}"
+                for name, keys in zip(names, (matched.only_in_base, matched.only_in_head), strict=True)
             ],
             hint="a row is model, target, threads, and whether instructions or time was measured",
         )
@@ -92,13 +92,20 @@ def compare_measurements(
     return Comparison(
         base=names[0],
         head=names[1],
-        rows=tuple(_row(pair, pair.key in alarms, rate, options) for pair in measured),
+        rows=tuple(
+            replace(_row(pair, pair.key in alarms, rate, options), key=matched.named(pair.key)) for pair in measured
+        ),
         false_alarm_rate=options.false_alarm_rate,
         margin=options.margin,
-        only_in_base=tuple(str(key) for key in old if key not in new),
-        only_in_head=tuple(str(key) for key in new if key not in old),
-        budgets=check_budgets(list(new.values()), options.budgets),
-        noise={str(key): model.measurements for key, model in options.noise.items() if key in new},
+        only_in_base=tuple(str(matched.named(key)) for key in matched.only_in_base),
+        only_in_head=tuple(str(matched.named(key)) for key in matched.only_in_head),
+        budgets=check_budgets(head, options.budgets),
+        idle_budgets=idle_budgets(head, options.budgets),
+        noise={
+            str(matched.named(pair.key)): options.noise[pair.key].of(_metric(pair.head, options)).measurements
+            for pair in pairs
+            if pair.key in options.noise
+        },
     )
 
 
@@ -121,16 +128,21 @@ def _measure(pair: _Pair, options: ComparisonOptions) -> _Pair:
         return replace(pair, found=certain)
     if not base.samples_ns or not head.samples_ns:
         return pair
-    old_launches, new_launches = (split_launches(row.samples_ns, row.sample_launches) for row in (base, head))
-    found, spread = difference(old_launches, new_launches, options.metric, options.noise.get(pair.key))
+    old_launches, new_launches = launches_of(base), launches_of(head)
+    metric, noise = _metric(head, options), options.noise.get(pair.key, RowNoise())
+    found, spread = difference(old_launches, new_launches, metric, noise)
     doubts = [
         (side, doubt)
         for side, row, split in zip(("base", "head"), (base, head), (old_launches, new_launches), strict=True)
         for doubt in judge(row, split).doubts
     ]
-    groups = [levels(launches, QUANTILES[options.metric]) for launches in (old_launches, new_launches)]
-    caution = options.noise.get(pair.key, NoiseModel()).cautious(*groups).spread(*groups)
+    groups = [levels(launches, QUANTILES[metric]) for launches in (old_launches, new_launches)]
+    caution = noise.of(metric).cautious(*groups).spread(*groups)
     return replace(pair, found=found, spread=spread, caution=caution, doubts=tuple(doubts))
+
+
+def _metric(row: Measurement, options: ComparisonOptions) -> str:
+    return options.metric or ("p90" if row.protocol == "mlperf" else "median")
 
 
 def _row(pair: _Pair, is_alarm: bool, rate: float, options: ComparisonOptions) -> RowComparison:

@@ -15,7 +15,7 @@ from edgedeploy.core.errors import DeviceError, UsageError
 
 from .base import CommandResult, Device, FoundDevice, Holder, Progress, PushResult
 from .discovery import DeviceName, parse_device, read_aliases
-from .host import describe_host
+from .host import as_host, describe_host
 from .lock import use_device
 from .remote import Connection, RemoteDevice
 from .transports.adb import connect_adb, list_adb
@@ -29,6 +29,7 @@ __all__ = [
     "read_aliases",
     "use_device",
     "require_abi",
+    "as_host",
     "describe_host",
     "CommandResult",
     "Connection",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from dataclasses import replace
 from pathlib import Path
 
 from edgedeploy.core.device import Core, DeviceInfo
@@ -21,6 +22,11 @@ def describe_host() -> DeviceInfo:
         os=f"{platform.system()} {platform.release()}",
         cores=tuple(Core(number, _max_khz(number)) for number in range(os.cpu_count() or 0)),
     )
+
+
+def as_host(reported: DeviceInfo) -> DeviceInfo:
+    """This machine, with the cores that its shell reports: the same description whether a run is recorded or not."""
+    return replace(describe_host(), cores=reported.cores)
 
 
 def _max_khz(core: int) -> int | None:

@@ -23,7 +23,7 @@ from edgedeploy.benchmarks.conditions import MeasurementConditions
 from edgedeploy.benchmarks.conditions.samples import Attempt, Collected, collect
 from edgedeploy.benchmarks.conditions.session import Conditions, ThermalWatch, apply_conditions
 from edgedeploy.benchmarks.conditions.temperature import Clock
-from edgedeploy.benchmarks.devices import DeviceName, open_device, require_abi, use_device
+from edgedeploy.benchmarks.devices import DeviceName, as_host, open_device, require_abi, use_device
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
 from edgedeploy.core.device import ConditionLogEntry, DeviceInfo
 from edgedeploy.core.errors import DeviceError, DeviceLost
@@ -62,6 +62,7 @@ def open_device_executor(name: DeviceName, options: ExecutorOptions) -> Iterator
         device = RecordingDevice(device.connection, options.recorder)
     info = device.describe()
     abi = bundle_abi(info)
+    info = as_host(info) if info.kind == "local" else info
     with use_device(device) as lock:
         executor = DeviceExecutor(device, info, abi, lock, options.conditions)
         if options.recorder:

@@ -18,7 +18,7 @@ from edgedeploy.android_harness.protocol import RunRequest
 from edgedeploy.android_harness.toolchain import HOST_ABI
 from edgedeploy.benchmarks.conditions.samples import Attempt, collect
 from edgedeploy.benchmarks.conditions.session import Conditions, apply_conditions
-from edgedeploy.benchmarks.devices import DeviceName, describe_host, open_device
+from edgedeploy.benchmarks.devices import DeviceName, as_host, open_device
 from edgedeploy.core.device import ConditionLogEntry, DeviceInfo
 from edgedeploy.core.errors import RunnerFailed, UsageError
 from edgedeploy.core.measurement import LaunchFigures, Profile
@@ -46,7 +46,7 @@ def open_host_executor(options: ExecutorOptions) -> Iterator[HostExecutor]:
     device = open_device(DeviceName("local"))
     reported = device.describe()
     with apply_conditions(device, reported, options.conditions) as conditions:
-        yield HostExecutor(replace(describe_host(), cores=reported.cores), conditions, options.runtime)
+        yield HostExecutor(as_host(reported), conditions, options.runtime)
 
 
 class HostExecutor:

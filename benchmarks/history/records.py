@@ -9,7 +9,10 @@ from dataclasses import dataclass, field, replace
 
 from edgedeploy.core.device import DeviceInfo
 from edgedeploy.core.measurement import Measurement
+from edgedeploy.core.results.comparison import identity_of
 from edgedeploy.core.storage.json_records import encode_line
+
+from .figures import Figures, figures_of
 
 SCHEMA_VERSION = 1
 SAMPLES_OF_LAUNCH = 50  # kept in their order, equally spaced: enough for every later comparison
@@ -20,8 +23,9 @@ class HistoryRecord:
     """A measurement in the history.
 
     Attributes:
-        id: of the measurement; the same one that was added twice counts once.
-        revision: of the code that was measured, as git names it, or "".
+        id: of the measurement; the same one that was added twice under one revision is there once, and one that was added
+            under two revisions is one point of its row.
+        revision: of the code that was measured, as git names it, with "-dirty" behind it where files differed; or "".
         added_at: UTC, ISO 8601.
         measurement: without its profiles, with at most SAMPLES_OF_LAUNCH samples of each launch.
     """
@@ -33,7 +37,14 @@ class HistoryRecord:
     measurement: Measurement
 
 
-def make_record(row: Measurement, revision: str, added_at: str) -> HistoryRecord:
+@dataclass(frozen=True)
+class WrittenRecord(HistoryRecord):
+    """A record as it is written: with what the index has of it, which is not read back as part of the record."""
+
+    figures: Figures
+
+
+def make_record(row: Measurement, revision: str, added_at: str) -> WrittenRecord:
     """The record of a measurement."""
     identity = hashlib.sha256(encode_line(row).encode()).hexdigest()[:16]
     kept = thinned(row.sample_launches, SAMPLES_OF_LAUNCH)
@@ -49,7 +60,7 @@ def make_record(row: Measurement, revision: str, added_at: str) -> HistoryRecord
         instruction_profile=None,
         state_during=(),
     )
-    return HistoryRecord(identity, revision, added_at, slim)
+    return WrittenRecord(identity, revision, added_at, slim, figures_of(slim))
 
 
 def thinned(launches: Sequence[int], most: int) -> list[int]:
@@ -68,6 +79,5 @@ def _moved(indices: Sequence[int] | None, position: dict[int, int]) -> tuple[int
 
 def device_file(device: DeviceInfo) -> str:
     """The name of a device's file: readable, and different for different devices."""
-    identity = device.name if device.kind == "qemu" else f"{device.kind} {device.serial or device.display_name}"
     readable = re.sub(r"[^a-z0-9]+", "-", f"{device.kind} {device.display_name}".lower()).strip("-")
-    return f"{readable}-{hashlib.sha256(identity.encode()).hexdigest()[:6]}.jsonl"
+    return f"{readable}-{hashlib.sha256(identity_of(device).encode()).hexdigest()[:6]}.jsonl"

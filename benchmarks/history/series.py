@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,41 +13,45 @@ import numpy as np
 from edgedeploy.benchmarks.comparison.rows import context_of, key_of
 from edgedeploy.benchmarks.statistics.changepoints import WINDOW, change_points
 from edgedeploy.benchmarks.statistics.launches import Samples
-from edgedeploy.benchmarks.statistics.noise import NoiseModel, learn_noise
+from edgedeploy.benchmarks.statistics.noise import TAIL, RowNoise, learn_noise
 from edgedeploy.core.measurement import Measurement
 from edgedeploy.core.results.comparison import RowKey
 from edgedeploy.core.results.history import HistoryPoint, LevelChange, Series
 
+from .index import HistoryIndex
 from .records import device_file
 
-COLUMNS = "file, device, model, target, threads, counted, revision, started_at, level, trustworthy, context"
+COLUMNS = "id, file, device, model, target, threads, counted, revision, started_at, level, trustworthy, offset"
 ORDER = "file, model, target, threads, counted, started_at, rowid"
 
 
-def find_series(connection: sqlite3.Connection, pattern: str = "", device: str = "") -> list[Series]:
+def find_series(index: HistoryIndex, pattern: str = "", device: str = "") -> list[Series]:
     """The rows whose "model/target" contains `pattern`, on devices whose name contains `device`, each over time."""
     sql = (
         f"select {COLUMNS} from measurements where level is not null and instr(model || '/' || target, ?) "
         f"and instr(lower(device), ?) order by {ORDER}"
     )
-    return _all_series(connection.execute(sql, (pattern, device.lower())))
+    return _all_series(index, index.execute(sql, (pattern, device.lower())))
 
 
-def series_of(connection: sqlite3.Connection, artifacts: Collection[tuple[str, str]]) -> list[Series]:
+def series_of(index: HistoryIndex, artifacts: Collection[tuple[str, str]]) -> list[Series]:
     """The rows of these models and targets, each over time; found by the index, however long the history is."""
     sql = f"select {COLUMNS} from measurements where level is not null and model = ? and target = ? order by {ORDER}"
-    return [series for artifact in artifacts for series in _all_series(connection.execute(sql, artifact))]
+    return [series for artifact in artifacts for series in _all_series(index, index.execute(sql, artifact))]
 
 
-def _all_series(rows: Iterable[tuple[Any, ...]]) -> list[Series]:
+def _all_series(index: HistoryIndex, rows: Iterable[tuple[Any, ...]]) -> list[Series]:
     groups: dict[tuple[Any, ...], list[tuple[Any, ...]]] = {}
-    for row in rows:
-        groups.setdefault(row[:6], []).append(row[6:])
-    return [_series(key, found) for key, found in groups.items()]
+    seen: set[str] = set()  # one measurement that was added under two revisions is one point
+    for identity, *row in rows:
+        if identity not in seen:
+            seen.add(identity)
+            groups.setdefault(tuple(row[:6]), []).append(tuple(row[6:]))
+    return [_series(index, key, found) for key, found in groups.items()]
 
 
-def _series(key: tuple[Any, ...], rows: Sequence[tuple[Any, ...]]) -> Series:
-    _, device, model, target, threads, counted = key
+def _series(index: HistoryIndex, key: tuple[Any, ...], rows: Sequence[tuple[Any, ...]]) -> Series:
+    file, device, model, target, threads, counted = key
     points = tuple(
         HistoryPoint(
             revision,
@@ -60,14 +64,14 @@ def _series(key: tuple[Any, ...], rows: Sequence[tuple[Any, ...]]) -> Series:
     kept = [index for index, point in enumerate(points) if point.trustworthy is not False]
     levels = np.log([points[index].value for index in kept])
     found = change_points(levels) if len(levels) else []
-    contexts = [row[-1] for row in rows]
+    contexts = _Contexts(index, file, [row[-1] for row in rows])
     changes = tuple(
         LevelChange(
             kept[change.index],
             points[kept[change.index]].revision,
             change.change,
             change.p_value,
-            _context_changes(contexts[kept[change.index - 1]], contexts[kept[change.index]]),
+            contexts.changes(kept[change.index - 1], kept[change.index]),
         )
         for change in found
     )
@@ -80,27 +84,39 @@ def _series(key: tuple[Any, ...], rows: Sequence[tuple[Any, ...]]) -> Series:
     return Series(row_key, device, points, changes, total)
 
 
-def _context_changes(before: str, after: str) -> tuple[str, ...]:
-    old, new = json.loads(before), json.loads(after)
-    return tuple(f"{name}: {old.get(name, '')} -> {new[name]}" for name in new if old.get(name) != new[name])
+@dataclass(frozen=True)
+class _Contexts:
+    """Under which conditions the measurements of a row were made. They are read where they are asked for: few are."""
+
+    index: HistoryIndex
+    file: str
+    offsets: Sequence[int]
+
+    def changes(self, before: int, after: int) -> tuple[str, ...]:
+        """What differs between two measurements."""
+        old, new = (self.index.context_at(self.file, self.offsets[number]) for number in (before, after))
+        return tuple(f"{name}: {old[name]} -> {new[name]}" for name in new if name in old and old[name] != new[name])
 
 
-def noise_models(connection: sqlite3.Connection, rows: Sequence[Measurement]) -> Mapping[RowKey, NoiseModel]:
-    """For each row the noise model of its repeated measurements: one artifact, one device, one context, many times."""
+def noise_models(index: HistoryIndex, rows: Sequence[Measurement]) -> Mapping[RowKey, RowNoise]:
+    """For each row the noise models of its repeated measurements: one artifact, one device, one context, many times."""
+    return {key_of(row): _noise_of(index, row) for row in rows if row.instructions is None}
+
+
+def _noise_of(index: HistoryIndex, row: Measurement) -> RowNoise:
     sql = (
-        "select artifact_sha256, context, launch_levels from measurements where file = ? and model = ? and target = ? "
-        "and threads = ? and counted = 0 and trustworthy is not 0 and artifact_sha256 <> ''"
+        "select artifact_sha256, offset, launch_levels, launch_p90_levels from measurements where file = ? and model = ? "
+        "and target = ? and threads = ? and counted = 0 and trustworthy is not 0 and artifact_sha256 <> '' group by id"
     )
-    models: dict[RowKey, NoiseModel] = {}
-    for row in rows:
-        if row.instructions is not None:
-            continue
-        wanted = context_of(row)
-        artifacts: dict[str, list[Samples]] = {}
-        for sha256, context, levels in connection.execute(
-            sql, (device_file(row.device), row.model, row.target, row.threads)
-        ):
-            if json.loads(context) == wanted:
-                artifacts.setdefault(sha256, []).append(np.array(json.loads(levels)))
-        models[key_of(row)] = learn_noise(list(artifacts.values()))
-    return models
+    file, wanted = device_file(row.device), context_of(row)
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for sha256, *run in index.execute(sql, (file, row.model, row.target, row.threads)):
+        found.setdefault(sha256, []).append(tuple(run))
+    repeated = [runs for runs in found.values() if len(runs) > 1]
+    alike = [[run for run in runs if index.context_at(file, run[0]) == wanted] for runs in repeated]
+    medians, p90s = ([[_levels(run[column]) for run in runs] for runs in alike] for column in (1, 2))
+    return RowNoise(learn_noise(medians), learn_noise(p90s, TAIL))
+
+
+def _levels(text: str) -> Samples:
+    return np.array(json.loads(text))

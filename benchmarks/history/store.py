@@ -69,6 +69,12 @@ class HistoryStore:
             if line:
                 yield read_line(line, path.name, number)
 
+    def record_at(self, file: str, offset: int) -> HistoryRecord | DamagedLine:
+        """The record whose line begins at `offset` bytes of a file of the store."""
+        with (self.folder / file).open("rb") as opened:
+            opened.seek(offset)
+            return read_line(opened.readline().rstrip(b"\n"), file, 0)
+
 
 def append_lines(path: Path, lines: Sequence[str]) -> None:
     """Appends lines durably; half a line that a killed writer left is ended first. Raises OutputFailed."""

@@ -24,6 +24,7 @@ from edgedeploy.benchmarks.devices.shell_session import Limits, ShellResult
 from edgedeploy.core.device import DeviceInfo
 from edgedeploy.core.errors import DeviceError
 from edgedeploy.core.measurement import Measurement
+from edgedeploy.core.results.comparison import ANONYMOUS
 from edgedeploy.core.storage.files import write_atomically
 from edgedeploy.core.storage.json_records import encode_line, to_builtins
 
@@ -82,7 +83,7 @@ class Recorder:
         for exchange in self.exchanges:
             serials |= set(SERIAL.findall(exchange.stdout))
         users = {getpass.getuser(), Path.home().name, name.partition("@")[0] if kind == "ssh" and "@" in name else ""}
-        found = dict.fromkeys(users - EVERYBODYS, "USER") | dict.fromkeys(serials, "SERIAL")
+        found = dict.fromkeys(users - EVERYBODYS, "USER") | dict.fromkeys(serials, ANONYMOUS)
         return {secret: mark for secret, mark in found.items() if len(secret) > 1}
 
 

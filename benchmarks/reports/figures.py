@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgedeploy.core.measurement import Measurement
 from edgedeploy.core.results.report import Report
+from edgedeploy.core.results.verdict import Interval
 
 
 def row_name(row: Measurement) -> str:
@@ -12,11 +13,35 @@ def row_name(row: Measurement) -> str:
     return f"{row.model}/{row.target}{f' ×{row.threads}' if row.threads > 1 else ''}{counted}"
 
 
+def row_label(report: Report, row: Measurement) -> str:
+    """The row's name, with its side where it was measured in turns, and its device where the report has several."""
+    side, device = report.side_of(row), report.device_of(row)
+    return f"{row_name(row)}{f' ({side})' if side else ''}{f' on {device}' if device else ''}"
+
+
+def row_on_device(report: Report, row: Measurement) -> str:
+    """The row's name and its device, for what keeps rows of several reports; of two in turns the base is marked, so that
+    the head goes on with the course of its name.
+    """
+    side = " (base)" if report.side_of(row) == "base" else ""
+    return f"{row_name(row)}{side} on {report.device_of(row) or row.device.display_name or row.device.name}"
+
+
 def figure(row: Measurement) -> float | None:
-    """The row's main figure: instructions, else the median in ns; None where there is none."""
+    """The row's main figure: instructions, else the median in ns, of mlperf p90; None where there is none."""
     if row.instructions is not None:
         return float(row.instructions.total)
-    return float(row.latency_ns.median) if row.latency_ns and not row.device.emulated else None
+    if row.latency_ns is None or row.device.emulated:
+        return None
+    return float(row.latency_ns.p90 if row.protocol == "mlperf" else row.latency_ns.median)
+
+
+def interval(row: Measurement) -> Interval | None:
+    """The 95 % interval of the main figure in ns; None where there is none."""
+    sure = row.statistics
+    if sure is None or row.instructions is not None:
+        return None
+    return sure.p90_interval_ns if row.protocol == "mlperf" else sure.median_interval_ns
 
 
 def figure_text(row: Measurement) -> str:
@@ -24,24 +49,37 @@ def figure_text(row: Measurement) -> str:
     value = figure(row)
     if value is None:
         return "not measured"
-    return f"{value / 1e6:.3f} M instructions" if row.instructions else f"{value / 1e6:.2f} ms"
+    if row.instructions:
+        return f"{value / 1e6:.3f} M instructions"
+    return f"{value / 1e6:.2f} ms{' (p90)' if row.protocol == 'mlperf' else ''}"
 
 
 def interval_text(row: Measurement) -> str:
-    """The 95 % interval of the median in ms; "" where there is none."""
-    interval = row.statistics.median_interval_ns if row.statistics else None
-    return "" if interval is None else f"{interval.low / 1e6:.2f} to {interval.high / 1e6:.2f}"
+    """The 95 % interval of the main figure in ms; "" where there is none."""
+    found = interval(row)
+    return "" if found is None else f"{found.low / 1e6:.2f} to {found.high / 1e6:.2f}"
 
 
 def verdict_text(report: Report, row: Measurement) -> str:
-    """The row's verdict, with its reason."""
+    """The row's verdict, with its reason; of two in turns, which are judged together, that of the head."""
+    pair = report.pair_of(row)
+    if pair is not None:
+        return f"{pair.verdict} {pair.figure('median').change:+.2%}" if report.side_of(row) == "head" else ""
     compared = report.compared(row)
     if compared is not None:
         change = f" {compared.difference.change:+.2%}" if compared.difference else ""
         failed = "; ".join(f"{gate.metric} {gate.text}" for gate in compared.gates if not gate.passed)
-        parts = [f"{compared.verdict}{change}", compared.reason, failed]
+        forced = "unlike conditions" if compared.context else ""
+        parts = [f"{compared.verdict}{change}", forced, compared.reason, failed]
         return "; ".join(part for part in parts if part)
     return str(row.verdict) if row.verdict else ""
+
+
+def rate_text(report: Report) -> str:
+    """How often equal artifacts are called slower or faster; "" where nothing was compared."""
+    rates = [report.comparison.false_alarm_rate] if report.comparison else []
+    rates += [pair.false_alarm_rate for pair in report.pairs]
+    return f"Of {1 / max(rates):.0f} comparisons of equal artifacts 1 has a false alarm" if rates else ""
 
 
 def sqnr_text(row: Measurement) -> str:

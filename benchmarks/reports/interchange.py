@@ -10,25 +10,25 @@ from typing import Any
 from edgedeploy.core.measurement import Measurement
 from edgedeploy.core.results.report import Report
 
-from .figures import figure, row_name
+from .figures import figure, interval, row_on_device
 
 
 def render_github_action_benchmark(report: Report) -> str:
-    """A list for the tool `customSmallerIsBetter` of github-action-benchmark: median in ms, or instructions."""
+    """A list for the tool `customSmallerIsBetter` of github-action-benchmark: main figure in ms, or instructions."""
     entries: list[dict[str, Any]] = []
     for row in report.rows:
         value = figure(row)
         if value is None:
             continue
-        interval = row.statistics.median_interval_ns if row.statistics else None
+        found, pair = interval(row), report.pair_of(row)
         entry: dict[str, Any] = {
-            "name": f"{row_name(row)} on {row.device.display_name}",
+            "name": row_on_device(report, row),
             "unit": "instructions" if row.instructions else "ms",
             "value": value if row.instructions else value / 1e6,
-            "extra": f"{row.runtime} {row.runtime_version}; {row.verdict or 'counted'}",
+            "extra": f"{row.runtime} {row.runtime_version}; {pair.verdict if pair else row.verdict or 'counted'}",
         }
-        if interval is not None and not row.instructions:
-            entry["range"] = f"± {(interval.high - interval.low) / 2e6:.3g}"
+        if found is not None:
+            entry["range"] = f"± {(found.high - found.low) / 2e6:.3g}"
         entries.append(entry)
     return json.dumps(entries, indent=2, ensure_ascii=False) + "\n"
 
@@ -37,7 +37,7 @@ def render_bencher(report: Report) -> str:
     """Bencher Metric Format: for each row its measures, by the names of Bencher's own where there are some."""
     metrics: dict[str, dict[str, dict[str, float]]] = {}
     for row in report.rows:
-        metrics[f"{row_name(row)} on {row.device.display_name}"] = _measures(row)
+        metrics[row_on_device(report, row)] = _measures(row)
     return json.dumps(metrics, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -46,10 +46,10 @@ def _measures(row: Measurement) -> dict[str, dict[str, float]]:
     if row.instructions is not None:
         measures["instructions"] = {"value": float(row.instructions.total)}
     elif row.latency_ns is not None and not row.device.emulated:
-        measures["latency"] = {"value": float(row.latency_ns.median)}
-        interval = row.statistics.median_interval_ns if row.statistics else None
-        if interval is not None:
-            measures["latency"] |= {"lower_value": float(interval.low), "upper_value": float(interval.high)}
+        measures["latency"] = {"value": figure(row) or 0.0}
+        found = interval(row)
+        if found is not None:
+            measures["latency"] |= {"lower_value": float(found.low), "upper_value": float(found.high)}
     return measures
 
 
@@ -63,7 +63,7 @@ def render_otava(report: Report) -> str:
         for row in report.rows:
             value = figure(row)
             if value is not None:
-                table.setdefault((row.started_at, ""), {})[f"{row_name(row)} on {row.device.display_name}"] = value
+                table.setdefault((row.started_at, ""), {})[row_on_device(report, row)] = value
     names = list(dict.fromkeys(name for values in table.values() for name in values))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

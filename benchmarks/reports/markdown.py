@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from edgedeploy.core.results.report import Report
 
-from .figures import figure_text, interval_text, row_name, sqnr_text, verdict_text
+from .figures import figure_text, interval_text, rate_text, row_label, sqnr_text, verdict_text
 
 COLUMNS = ("row", "figure", "95 % interval, ms", "p90, ms", "MiB", "SQNR dB", "verdict")
 
@@ -23,13 +23,18 @@ def _lines(report: Report) -> Iterator[str]:
     for row in report.comparison.rows if report.comparison else ():
         if row.regressed:
             yield from (f"  - {escape(f'{row.key}: {cause}')}" for cause in row.causes)
+    remarks = [f"- {escape(remark)}" for remark in report.remarks()]
+    yield from ["", *remarks] if remarks else ()
+    yield from ["", *(f"- {escape(pair.text)}" for pair in report.pairs)] if report.pairs else ()
+    for pair in report.pairs:
+        yield from (f"  - {escape(cause)}" for cause in pair.causes)
     yield from ("", "<details><summary>All rows</summary>", "")
     yield f"| {' | '.join(COLUMNS)} |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: | --- |"
     for measured in report.rows:
         times = measured.latency_ns
         cells = (
-            row_name(measured),
+            row_label(report, measured),
             figure_text(measured),
             interval_text(measured),
             f"{times.p90 / 1e6:.2f}" if times and not measured.device.emulated else "",
@@ -40,9 +45,9 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"| {' | '.join(escape(cell) for cell in cells)} |"
     yield ""
     yield from (f"- {escape(device)}" for device in devices(report))
-    if report.comparison:
-        rate = 1 / report.comparison.false_alarm_rate
-        yield f"- Of {rate:.0f} comparisons of equal artifacts 1 has a false alarm; instructions are compared exactly."
+    rate = rate_text(report)
+    if rate:
+        yield f"- {rate}; instructions are compared exactly."
     yield from ("", "</details>")
 
 

@@ -7,10 +7,12 @@ SVG are CSS variables, so that one plot is right in light and in dark.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,9 +22,10 @@ from edgedeploy.core.errors import MissingExtra
 from edgedeploy.core.measurement import Measurement
 from edgedeploy.core.results.history import Series
 from edgedeploy.core.results.report import Report
+from edgedeploy.core.results.source import short_revision
 from edgedeploy.core.storage.cache import cache_folder
 
-from .figures import row_name
+from .figures import figure, row_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +35,9 @@ if TYPE_CHECKING:
 TEXT, MUTED, FIRST, SECOND, ALARM = "#010101", "#020202", "#030303", "#040404", "#050505"
 VARIABLES = {TEXT: "--text", MUTED: "--muted", FIRST: "--first", SECOND: "--second", ALARM: "--alarm"}
 WIDTH = 4.8  # inches: on a phone the letters stay readable
-SHOWN_ROWS, SHOWN_SERIES, SHOWN_OPERATORS = 24, 24, 15
+SHOWN_ROWS, SHOWN_SERIES, SHOWN_OPERATORS, SHOWN_POINTS = 24, 24, 15, 300
+SHOWN_COURSES, SHOWN_PROFILES = 6, 12
+LARGEST = 900_000  # bytes of all plots: the page stays one that can be mailed
 
 
 @dataclass(frozen=True)
@@ -66,19 +71,62 @@ def drawing(purpose: str) -> Iterator[None]:
         yield
 
 
-def draw_plots(report: Report) -> list[Plot]:
-    """All plots that the report has data for. Raises MissingExtra without matplotlib."""
+@dataclass(frozen=True)
+class Drawn:
+    """The plots of a page, and what has none there, so that the page stays small."""
+
+    plots: tuple[Plot, ...]
+    left_out: tuple[str, ...]
+
+
+def draw_plots(report: Report) -> Drawn:
+    """The plots that the report has data for; of many rows those that tell most. Raises MissingExtra without matplotlib."""
+    timed = [row for row in report.rows if row.samples_ns and not row.device.emulated]
+    scattered = [row for row in report.rows if _cost_and_accuracy(row)]
+    long = [row for row in report.rows if row.sustained and len(row.sustained.curve) > 1]
+    series = [found for found in report.series if len(found.points) > 1]
+    profiled = [row for row in report.rows if _costs(row)]
+    shown = most_telling(report, timed, SHOWN_ROWS), most_telling(report, scattered, SHOWN_POINTS)
+    loaded, barred = most_telling(report, long, SHOWN_COURSES), most_telling(report, profiled, SHOWN_PROFILES)
+    drawings: list[tuple[str, Callable[[], Plot]]] = [
+        *([("latency", lambda: _distributions(shown[0], report))] if shown[0] else []),
+        *([("accuracy", lambda: _pareto(shown[1], report))] if len(shown[1]) > 1 else []),
+        *(("continuous load", functools.partial(_under_load, row, report)) for row in loaded),
+        *(("operators", functools.partial(_operators, row, report)) for row in barred),
+        *(("history", functools.partial(_course, found)) for found in series[:SHOWN_SERIES]),
+    ]
     plots: list[Plot] = []
+    size, drawn = 0, Counter[str]()
     with drawing("an HTML report"):
-        timed = [row for row in report.rows if row.samples_ns and not row.device.emulated]
-        if timed:
-            plots.append(_distributions(timed, report))
-        if len([row for row in report.rows if _cost_and_accuracy(row)]) > 1:
-            plots.append(_pareto(report.rows))
-        plots += [_under_load(row) for row in report.rows if row.sustained and len(row.sustained.curve) > 1]
-        plots += [_course(series) for series in report.series[:SHOWN_SERIES] if len(series.points) > 1]
-        plots += [plot for row in report.rows if (plot := _operators(row, report)) is not None]
-    return plots
+        for kind, draw in drawings:
+            plot = draw() if size < LARGEST else None
+            if plot is not None and size + len(plot.svg.encode()) <= LARGEST:
+                plots.append(plot)
+                drawn[kind] += 1
+                size += len(plot.svg.encode())
+    counts = {
+        "latency": (len(timed), len(shown[0]) * drawn["latency"]),
+        "accuracy": (len(scattered), len(shown[1]) * drawn["accuracy"]) if len(scattered) > 1 else (0, 0),
+        **{kind: (len(rows), drawn[kind]) for kind, rows in (("continuous load", long), ("operators", profiled))},
+        "history": (len(series), drawn["history"]),
+    }
+    left_out = [f"{kind}: {there - here} of {there} rows" for kind, (there, here) in counts.items() if there > here]
+    return Drawn(tuple(plots), tuple(left_out))
+
+
+def most_telling(report: Report, rows: Sequence[Measurement], most: int) -> list[Measurement]:
+    """At most so many rows, in their order: those that became worse, then the largest changes, else the slowest."""
+
+    def weight(row: Measurement) -> tuple[bool, float, float]:
+        compared = report.compared(row)
+        change = compared.difference.change if compared and compared.difference else 0.0
+        return bool(compared and compared.regressed), abs(change), figure(row) or 0.0
+
+    weights = {index: weight(row) for index, row in enumerate(rows)} if len(rows) > most else {}
+    kept = (
+        sorted(range(len(rows)), key=lambda index: weights[index], reverse=True)[:most] if weights else range(len(rows))
+    )
+    return [rows[index] for index in sorted(kept)]
 
 
 def new_axes(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
@@ -100,10 +148,10 @@ def new_axes(height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def page_svg(figure: Figure, label: str) -> str:
-    """The figure as an element of a page: its identifiers are its own, its colours the page's."""
+def page_svg(drawn: Figure, label: str) -> str:
+    """A figure as an element of a page: its identifiers are its own, its colours the page's."""
     text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    drawn.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
@@ -119,20 +167,27 @@ def page_svg(figure: Figure, label: str) -> str:
 
 def _distributions(rows: Sequence[Measurement], report: Report) -> Plot:
     """Quartiles, the 5th and 95th percentile, and the median of each row, above those of its base."""
-    shown = rows[:SHOWN_ROWS]
-    base = {row_name(row): row for row in report.base_rows if row.samples_ns}
-    figure, axes = new_axes(0.8 + 0.34 * len(shown))
-    for position, row in enumerate(reversed(shown)):
-        older = base.get(row_name(row))
-        if older is not None:
+    drawn, axes = new_axes(0.8 + 0.34 * len(rows))
+    with_base = False
+    for position, row in enumerate(reversed(rows)):
+        older = report.base_of(row)
+        if older is not None and older.samples_ns:
+            with_base = True
             _box(axes, older, position - 0.2, SECOND)
         _box(axes, row, position + (0.15 if older else 0.0), FIRST)
-    axes.set_yticks(range(len(shown)), [row_name(row) for row in reversed(shown)])
+    axes.set_yticks(range(len(rows)), [_lines(report, row) for row in reversed(rows)])
     axes.set_xlabel("ms")
     axes.set_xlim(left=0)
     text = "Line: 5th to 95th percentile; box: quartiles; point: median of all samples."
-    text += " The second colour is the base." if base else ""
-    return Plot("Latency", text, page_svg(figure, "latency"))
+    text += " The second colour is the base." if with_base else ""
+    return Plot("Latency", text, page_svg(drawn, "latency"))
+
+
+def _lines(report: Report, row: Measurement) -> str:
+    """The row's name for a plot: the device below it, since both beside each other leave the plot no room."""
+    device = report.device_of(row)
+    label = row_label(report, row)
+    return f"{label.removesuffix(f' on {device}')}\non {device}" if device else label
 
 
 def _box(axes: Axes, row: Measurement, position: float, colour: str) -> None:
@@ -145,15 +200,14 @@ def _box(axes: Axes, row: Measurement, position: float, colour: str) -> None:
 def _cost_and_accuracy(row: Measurement) -> tuple[float, float] | None:
     if row.parity is None or row.parity.labels or row.parity.sqnr_db is None:
         return None
-    if row.instructions is not None:
-        return row.instructions.total / 1e6, row.parity.sqnr_db
-    if row.latency_ns is None or row.device.emulated:
-        return None
-    return row.latency_ns.median / 1e6, row.parity.sqnr_db
+    cost = figure(row)
+    return None if cost is None else (cost / 1e6, row.parity.sqnr_db)
 
 
-def _pareto(rows: Sequence[Measurement]) -> Plot:
+def _pareto(rows: Sequence[Measurement], report: Report) -> Plot:
     """Accuracy against cost, and the rows that no other one beats in both."""
+    from matplotlib.ticker import MaxNLocator
+
     found = [(*point, row) for row in rows if (point := _cost_and_accuracy(row))]
     counted = any(row.instructions is not None for *_, row in found)
     front = sorted(
@@ -161,30 +215,35 @@ def _pareto(rows: Sequence[Measurement]) -> Plot:
         for cost, accuracy, _ in found
         if not any(c <= cost and a >= accuracy and (c, a) != (cost, accuracy) for c, a, _ in found)
     )
-    figure, axes = new_axes(3.4)
+    drawn, axes = new_axes(3.4)
     axes.plot(*zip(*front, strict=True), color=SECOND, linewidth=1.2, marker="o", markersize=9, alpha=0.5)
+    axes.plot(*zip(*(point[:2] for point in found), strict=True), "o", color=FIRST, markersize=5)
     for number, (cost, accuracy, row) in enumerate(sorted(found, key=lambda point: point[:2])):
-        axes.plot([cost], [accuracy], "o", color=FIRST, markersize=5)
+        if len(found) > SHOWN_ROWS and (cost, accuracy) not in front:
+            continue  # there is no room for all names
         axes.annotate(
-            row_name(row),
+            _lines(report, row),
             (cost, accuracy),
-            xytext=(4, -10 if number % 2 else 4),  # neighbours' names on different sides
+            xytext=(4, -4 if number % 2 else 4),  # neighbours' names on different sides
             textcoords="offset points",
+            verticalalignment="top" if number % 2 else "bottom",
             color=TEXT,
             fontsize=7,
         )
-    axes.set_xlabel("million instructions" if counted else "median, ms")
+    by_p90 = any(row.protocol == "mlperf" for *_, row in found)
+    axes.set_xlabel("million instructions" if counted else "median, of mlperf p90, ms" if by_p90 else "median, ms")
     axes.set_ylabel("SQNR, dB")
     axes.margins(x=0.2, y=0.15)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
     text = "Signal to quantization noise over cost. On the line: the rows that no other one beats in both."
-    return Plot("Accuracy against cost", text, page_svg(figure, "pareto"))
+    return Plot("Accuracy against cost", text, page_svg(drawn, "pareto"))
 
 
-def _under_load(row: Measurement) -> Plot:
+def _under_load(row: Measurement, report: Report) -> Plot:
     """A row of protocol "sustained": median and 90th percentile over the time, and when it throttled."""
     course = row.sustained
     assert course is not None
-    figure, axes = new_axes(2.4)
+    drawn, axes = new_axes(2.4)
     minutes = [point.at_s / 60 for point in course.curve]
     p50, p90 = np.array([(point.p50_ns, point.p90_ns) for point in course.curve]).T / 1e6
     axes.fill_between(minutes, p50, p90, color=FIRST, alpha=0.25, linewidth=0)
@@ -200,19 +259,25 @@ def _under_load(row: Measurement) -> Plot:
         text += f" Slower by a tenth from {course.throttled_after_s:.0f} s on."
     if hot:
         text += f" {hot[0]:.0f} to {max(hot):.0f} °C."
-    title = f"{row_name(row)} under continuous load"
-    return Plot(title, text, page_svg(figure, f"load-{title}"))
+    title = f"{row_label(report, row)} under continuous load"
+    return Plot(title, text, page_svg(drawn, f"load-{title}"))
 
 
 def _course(series: Series) -> Plot:
     """A row over time, with its change points."""
-    figure, axes = new_axes(2.2)
-    values = np.array([point.value for point in series.points]) / 1e6
-    trusted = np.array([point.trustworthy is not False for point in series.points])
-    numbers = np.arange(len(values))
+    from matplotlib.ticker import MaxNLocator
+
+    drawn, axes = new_axes(2.2)
+    first = max(0, len(series.points) - SHOWN_POINTS)
+    points = series.points[first:]
+    values = np.array([point.value for point in points]) / 1e6
+    trusted = np.array([point.trustworthy is not False for point in points])
+    numbers = np.arange(first, len(series.points))
     axes.plot(numbers[trusted], values[trusted], color=FIRST, linewidth=1, marker="o", markersize=2.5)
     axes.plot(numbers[~trusted], values[~trusted], "x", color=MUTED, markersize=4)
     for change in series.changes:
+        if change.index <= first:
+            continue
         axes.axvline(change.index - 0.5, color=ALARM, linewidth=1, linestyle="--")
         axes.annotate(
             f"{change.change:+.1%}", (change.index, values.max()), xytext=(3, 0), textcoords="offset points",
@@ -222,22 +287,27 @@ def _course(series: Series) -> Plot:
     room = max(0.1 * (high - low), 0.02 * high - (high - low) / 2)  # noise of less than 4 % must not look like much
     axes.set_ylim(low - room, high + room)
     axes.set_xlabel("measurement")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel("M instructions" if series.key.counted else "median, ms")
-    changes = ", ".join(f"{change.change:+.1%} at {change.revision[:12] or change.index}" for change in series.changes)
+    changes = ", ".join(
+        f"{change.change:+.1%} at {short_revision(change.revision) or change.index}" for change in series.changes
+    )
     title = f"{series.key} on {series.device}"
     text = f"Change points: {changes}." if changes else "No change point."
     text += "" if trusted.all() else " Crosses were not trustworthy."
-    return Plot(title, text, page_svg(figure, f"course-{title}"))
+    text += (
+        f" The latest {len(points)} of {len(series.points)}; `edgedeploy history list --json` has all." if first else ""
+    )
+    return Plot(title, text, page_svg(drawn, f"course-{title}"))
 
 
-def _operators(row: Measurement, report: Report) -> Plot | None:
+def _operators(row: Measurement, report: Report) -> Plot:
     """The most expensive types of operators, beside those of the base."""
     costs = _costs(row)
-    if not costs:
-        return None
-    older = next((_costs(base) for base in report.base_rows if row_name(base) == row_name(row)), {})
+    base = report.base_of(row)
+    older = _costs(base) if base else {}
     names = sorted(costs, key=lambda name: -costs[name])[:SHOWN_OPERATORS][::-1]
-    figure, axes = new_axes(0.8 + 0.26 * len(names))
+    drawn, axes = new_axes(0.8 + 0.26 * len(names))
     positions = np.arange(len(names))
     axes.barh(positions, [costs[name] / 1e6 for name in names], height=0.4, color=FIRST)
     if older:
@@ -245,7 +315,7 @@ def _operators(row: Measurement, report: Report) -> Plot | None:
     axes.set_yticks(positions, names)
     axes.set_xlabel("M instructions" if row.instruction_profile else "ms of one inference")
     text = "The most expensive types of operators." + (" The second colour is the base." if older else "")
-    return Plot(f"Operators of {row_name(row)}", text, page_svg(figure, f"operators-{row_name(row)}"))
+    return Plot(f"Operators of {row_label(report, row)}", text, page_svg(drawn, f"operators-{row_label(report, row)}"))
 
 
 def _costs(row: Measurement) -> dict[str, float]:

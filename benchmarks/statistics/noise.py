@@ -7,7 +7,9 @@ combined with a prior, as in the moderated t-test (G. K. Smyth, Statistical Appl
 
     s² = (d0 s0² + d s²launches) / (d0 + d)
 
-Without history the prior is a cautious guess; with measurements of the same artifact on the same device it is learned.
+Without history the prior is a cautious guess; with measurements of the same artifact on the same device it is learned. The
+90th percentile has a model of its own: two sessions of one artifact differ far more in it than in the median, because a
+second mode, or an outlier more in ten samples, moves it and not the median.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ from .launches import Samples
 FALSE_ALARM_RATE = 1 / 200  # of one comparison, over all its rows
 POWER = 0.95
 CAUTION = 1.5  # times the launches' spread; the simulation of docs/verdicts.md shows what smaller ones let through
-MAX_DEGREES = 60.0  # a learned prior never counts for more than so many launches: devices change
+MAX_DEGREES = (
+    10.0  # what a learned prior counts for at most: devices change, and a few sessions have modes, most have none
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,21 @@ class NoiseModel:
             return self
         squares = sum(float(((group - group.mean()) ** 2).sum()) for group in groups)
         return replace(self, session_sd=max(self.session_sd, CAUTION * float(np.sqrt(squares / degrees))))
+
+
+TAIL = NoiseModel(launch_sd=0.03, session_sd=0.03)  # the guess for the 90th percentile
+
+
+@dataclass(frozen=True)
+class RowNoise:
+    """The noise models of a row's median and of its 90th percentile."""
+
+    median: NoiseModel = NoiseModel()
+    p90: NoiseModel = TAIL
+
+    def of(self, metric: str) -> NoiseModel:
+        """That of "median" or "p90"."""
+        return self.p90 if metric == "p90" else self.median
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgedeploy.core.device import DeviceState, hottest_c
-from edgedeploy.core.results.sustained import CurvePoint, Level, PeriodChange, Sustained
+from edgedeploy.core.results.sustained import FIRST_THIRD, CurvePoint, Level, PeriodChange, Sustained, part_of
 
 from .launches import Samples
 
@@ -52,10 +52,9 @@ def describe_sustained(samples_ns: Sequence[int], states: Sequence[DeviceState] 
 def compare_periods(base_ns: Sequence[int], head_ns: Sequence[int]) -> tuple[PeriodChange, PeriodChange]:
     """How the first minutes of two sustained runs differ, and how the last ones do."""
     old, new = ([np.asarray(part) for part in _periods_of(samples)] for samples in (base_ns, head_ns))
-    first, last = (
-        _period_change(name, before, after)
-        for name, before, after in zip(("minute 1", "the end"), old, new, strict=True)
-    )
+    part = part_of(min(sum(samples) for samples in (base_ns, head_ns)) / 1e9)
+    names = "minute 1" if part == "minute" else FIRST_THIRD, "the end"
+    first, last = (_period_change(name, before, after) for name, before, after in zip(names, old, new, strict=True))
     return first, last
 
 

@@ -34,9 +34,7 @@ def assess(row: Measurement) -> Measurement:
     """The row with its summary, statistics and verdict; a row of instruction counts as it is."""
     if not row.samples_ns:
         return row
-    launches = split_launches(row.samples_ns, row.sample_launches)
-    if row.protocol == "mlperf":  # whose rules count every query
-        launches = [Launch(launch.samples) for launch in launches]
+    launches = launches_of(row)
     steady = steady_samples(launches)
     p50, p90, p99 = quantile_intervals(launches, (0.5, 0.9, 0.99))
     statistics = replace(describe(launches), median_interval_ns=p50, p90_interval_ns=p90, p99_interval_ns=p99)
@@ -45,6 +43,12 @@ def assess(row: Measurement) -> Measurement:
         return found
     states = [state for state in (row.state_before, *row.state_during, row.state_after) if state is not None]
     return replace(found, sustained=describe_sustained(row.samples_ns, states))
+
+
+def launches_of(row: Measurement) -> list[Launch]:
+    """The launches of a row, each with its steady state; all samples where the protocol's rules count every query."""
+    launches = split_launches(row.samples_ns, row.sample_launches)
+    return [Launch(launch.samples) for launch in launches] if row.protocol == "mlperf" else launches
 
 
 def judge(row: Measurement, launches: Sequence[Launch]) -> Trust:
@@ -78,7 +82,9 @@ def _trust(row: Measurement, launches: Sequence[Launch], statistics: LatencyStat
 
 
 def _doubts_of_rules(row: Measurement) -> Iterator[Doubt]:
-    count, seconds = len(row.samples_ns), sum(row.samples_ns) / 1e9
+    whole = row.latency_ns  # of all samples; the history keeps some of them
+    count = max(len(row.samples_ns), whole.count if whole else 0)
+    seconds = max(sum(row.samples_ns), whole.count * whole.mean if whole else 0) / 1e9
     if row.protocol == "mlperf" and (count < MLPERF_QUERIES or seconds < MLPERF_TIMED_SHARE * MLPERF_SECONDS):
         yield Doubt(
             "rules",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import sys
 import traceback
 import warnings
@@ -132,7 +133,12 @@ def _fail(error: Exception, explained: EdgedeployError, settings: Settings) -> N
     shortened = (
         f"{line[:LONGEST_LINE]} ..." if len(line) > LONGEST_LINE else line for line in str(explained).split("\n")
     )
-    print("error:", "\n".join(shortened), file=sys.stderr)
+    text = "\n".join(["error: " + next(shortened), *shortened])
+    if sys.stderr.isatty():
+        from edgedeploy.cli.tables.fit import wrapped
+
+        text = wrapped(text, shutil.get_terminal_size().columns)
+    print(text, file=sys.stderr)
     sys.exit(explained.exit_code)
 
 

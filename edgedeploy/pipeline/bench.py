@@ -23,15 +23,17 @@ from edgedeploy.core.errors import (
     UnknownName,
     UsageError,
 )
-from edgedeploy.core.measurement import InstructionProfile, Measurement, Profile, ResultFile
+from edgedeploy.core.measurement import InstructionProfile, Measurement, Profile
 from edgedeploy.core.parity import worst
 from edgedeploy.core.reporter import NullReporter, Reporter
 from edgedeploy.core.results.paired import PairedComparison
+from edgedeploy.core.results.source import Source, SourcedResults
 from edgedeploy.core.storage.files import is_replaceable, write_atomically
 
 from .destinations import check_destinations
 from .measuring.options import BenchKeywords, BenchOptions
 from .measuring.recorded import as_recorded, line_of
+from .measuring.revisions import source_here
 from .verification import HostReference, parity_of, workload_of
 
 if TYPE_CHECKING:
@@ -73,7 +75,7 @@ def bench(
     failures: list[str] = []
     found = load_named(find_named(artifacts), failures, reporter)
     found = artifacts_for_runtime(found, chosen.runtime, reporter)
-    rows = Rows(chosen.json_file, on_row)
+    rows = Rows(chosen.json_file, on_row, source_here(chosen.device))
     with open_for(chosen, rows, line_of(chosen, found)) as executor, HostReference(reporter) as host:
         for artifact in found:
             for threads in threads_of(executor, chosen.threads, reporter):
@@ -129,10 +131,10 @@ class Rows:
     What cannot be written anew, a pipe or a device, gets one text at the end (`close`).
     """
 
-    def __init__(self, json_file: str | Path | None, on_row: OnRow | None) -> None:
+    def __init__(self, json_file: str | Path | None, on_row: OnRow | None, source: Source | None) -> None:
         self.measurements: list[Measurement] = []
         self.pairs: list[PairedComparison] = []
-        self._json_file, self._on_row = json_file, on_row
+        self._json_file, self._on_row, self._source = json_file, on_row, source
 
     def add(self, measurement: Measurement) -> None:
         """Keeps one more."""
@@ -177,7 +179,7 @@ class Rows:
             self._write(Path(self._json_file))
 
     def _write(self, path: Path) -> None:
-        write_atomically(path, ResultFile.of(self.measurements, self.pairs).to_json())
+        write_atomically(path, SourcedResults.made(self.measurements, self.pairs, self._source).to_json())
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """How the history scales: python -m edgedeploy.studies.history_scale [--rows 100000]
 
 Writes a store of simulated measurements of 400 rows on two devices, and times what people do with it: the first look, which
-builds the index in SQLite, then a query, the list of all rows with their change points, a report, and appending one row.
+builds the index in SQLite, then a query, the list of all rows with their change points, a report, and appending one row; at
+the end what a new clone pays, which has no index.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from edgedeploy.benchmarks.history import HistoryStore
-from edgedeploy.benchmarks.history.index import open_index
+from edgedeploy.benchmarks.history.index import index_path, open_index
 from edgedeploy.core.measurement import ResultFile
 from edgedeploy.core.storage.cache import cache_folder
 from edgedeploy.pipeline.results.history import add_to_history, list_history, query_history
@@ -48,6 +49,10 @@ def timings(count: int, folder: Path) -> list[Timing]:
     results.write_text(ResultFile.of([measured]).to_json())
     found = [_timed("append a row to an empty store", lambda: add_to_history([results], store=store, revision="0"))]
     fill(HistoryStore(store), count)
+
+    def report() -> object:
+        return render_report(make_report([results], store=store), "html")
+
     return [
         *found,
         _timed(f"append a row to {count} rows", lambda: add_to_history([results], store=store, revision="1")),
@@ -55,8 +60,10 @@ def timings(count: int, folder: Path) -> list[Timing]:
         _timed("query", lambda: query_history(QUERY, store=store)),
         _timed("list one model's rows", lambda: list_history("net7/", store=store)),
         _timed("list all rows with their change points", lambda: list_history(store=store)),
-        _timed("report a result file, HTML", lambda: render_report(make_report([results], store=store), "html")),
+        _timed("report a result file, HTML", report),
         _timed("the index after one more row", lambda: _append_and_open(results, store)),
+        _timed("query in a new clone", lambda: _new_clone(store, lambda: query_history(QUERY, store=store))),
+        _timed("report in a new clone, HTML", lambda: _new_clone(store, report)),
     ]
 
 
@@ -87,6 +94,12 @@ def fill(store: HistoryStore, count: int) -> None:
                 )
             )
         store.add(rows, f"{revision:040x}")
+
+
+def _new_clone(store: Path, work: Callable[[], object]) -> None:
+    """Does it as a machine does that has never seen the store: without its index."""
+    index_path(HistoryStore(store)).unlink()
+    work()
 
 
 def _append_and_open(results: Path, store: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -80,3 +81,31 @@ def test_a_rewrite_that_is_switched_off_is_named(tmp_path: Path, own_folders: No
     (row,) = edgedeploy.compare(*rows).rows
     assert row.verdict == "slower"
     assert "rewrite fold_attention_scale was applied 1 times in base, 0 times in head" in row.causes
+    assert row.causes[0].startswith("operator Multiply (ND) #0 is new: +")
+
+
+CHAIN = """\
+import torch
+from torch import nn
+
+def make():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), *[nn.Conv2d(8, 8, 3, 1, 1) for _ in range({count})]).eval()
+"""
+
+
+@pytest.mark.slow
+def test_one_convolution_of_a_tflite_file_is_named_with_its_module(tmp_path: Path, own_folders: None) -> None:
+    """XNNPACK calls all of them alike, and numbers them."""
+    need(["aarch64-linux-gnu-gcc", "aarch64-linux-gnu-g++", "qemu-aarch64", "unshare"])
+    rows = []
+    for name, count in (("base", 2), ("head", 3)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "net.py").write_text(CHAIN.format(count=count))
+        network_file, output = f"{tmp_path / name / 'net.py'}:make", tmp_path / f"{name}-artifacts"
+        artifacts = edgedeploy.export(network_file, "tflite-fp32", inputs=("1x3x32x32",), output=output)
+        rows.append(edgedeploy.bench(artifacts, device="qemu", profile=True))
+    (row,) = edgedeploy.compare(*rows).rows
+    assert row.verdict == "slower"
+    assert re.match(r"operator Convolution \(NHWC, F32\) \S+ #\d+ of 4 is new: \+", row.causes[0])
+    assert not any("is gone" in cause for cause in row.causes)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from edgedeploy.studies.verdicts.simulation import all_trials, creep_trials, run_interleaved, run_trials
+from edgedeploy.studies.verdicts.simulation import MLPERF, P90, all_trials, creep_trials, run_interleaved, run_trials
 from edgedeploy.studies.verdicts.traces import DRIFTING, PHONE, QUIET
 
 
 def test_equal_artifacts_rarely_raise_an_alarm() -> None:
     assert run_trials("equal", 100, PHONE, seed=1).alarms <= 2
     assert run_trials("equal", 30, QUIET, seed=2).same >= 29
+
+
+def test_by_p90_equal_artifacts_raise_no_more_alarms_and_a_slowdown_of_ten_percent_is_found() -> None:
+    assert run_trials("equal", 300, PHONE, seed=13, manner=P90).alarms <= 3
+    assert run_trials("equal", 100, PHONE, seed=16, manner=MLPERF).alarms <= 2
+    assert run_trials("slower", 20, QUIET, 1.1, seed=14, manner=P90).slower >= 19
 
 
 def test_a_slowdown_of_five_percent_is_found_where_it_is_quiet() -> None:
@@ -42,8 +48,11 @@ def test_a_creep_is_found_by_the_history() -> None:
 
 @pytest.mark.slow
 def test_the_whole_study_keeps_what_is_promised() -> None:
-    phones, quiet, slower, noisy, drifting, more_drifting, *in_turns = all_trials()
+    phones, quiet, slower, noisy, drifting, more_drifting, *others = all_trials()
+    learned, by_p90, _, p90_learned, mlperf, slower_mlperf, *in_turns = others
     equal_in_turns, slower_in_turns, equal_drifting, slower_drifting = in_turns
+    assert max(learned.alarms, by_p90.alarms, p90_learned.alarms, mlperf.alarms) <= 10  # of 2,000
+    assert slower_mlperf.slower >= 475  # of 500
     assert phones.alarms < 20  # of 2,000
     assert quiet.alarms < 5
     assert slower.slower >= 475  # of 500

@@ -127,10 +127,12 @@ def bench(
     from edgedeploy.cli.progress import RichReporter
     from edgedeploy.cli.tables.protocols.paired import render_pairs
     from edgedeploy.core.errors import UsageError
-    from edgedeploy.core.measurement import ResultFile
+    from edgedeploy.core.results.report import sides_of
+    from edgedeploy.core.results.source import SourcedResults
     from edgedeploy.pipeline.bench import bench as run
     from edgedeploy.pipeline.measuring.interleaved import bench_interleaved
     from edgedeploy.pipeline.measuring.recorded import recorded_line
+    from edgedeploy.pipeline.measuring.revisions import source_here
 
     to_stdout = is_stdout(json_file)
     rows: dict[int, Measurement] = {}
@@ -157,6 +159,7 @@ def bench(
     line = recorded_line(device)
     if line is not None:
         artifact, interleave, seed = artifact or [*line.artifacts], line.interleave, line.seed
+    source = source_here(device) if to_stdout else None
     try:
         with unwinding():
             if interleave:
@@ -176,20 +179,20 @@ def bench(
     finally:  # the rows that were measured are printed, whatever came after them
         measured = [rows[index] for index in sorted(rows)]
         if to_stdout:
-            print_json(ResultFile.of(measured, pairs))
+            print_json(SourcedResults.made(measured, pairs, source))
         elif measured:
-            _print_tables(measured, top)
+            _print_tables(measured, top, sides_of(measured, pairs))
             if pairs:
                 print()
                 print_result(pairs, render_pairs, as_json=False)
 
 
-def _print_tables(rows: Sequence[Measurement], top: int) -> None:
+def _print_tables(rows: Sequence[Measurement], top: int, sides: Sequence[str]) -> None:
     from edgedeploy.cli.tables.instruction_profiles import render_instruction_profiles
     from edgedeploy.cli.tables.measurements import render_measurements, render_profiles
     from edgedeploy.cli.tables.protocols.sustained import render_sustained
 
-    print_result(rows, render_measurements, as_json=False)
+    print_result(rows, functools.partial(render_measurements, sides=sides), as_json=False)
     if any(row.sustained for row in rows):
         print()
         print_result(rows, render_sustained, as_json=False)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from edgedeploy.cli.options import JsonOption, StoreOption
-from edgedeploy.cli.output import print_json, print_result
+from edgedeploy.cli.output import print_json, print_result, stdout_layout
 
 commands = typer.Typer()
 history = typer.Typer(
@@ -26,17 +27,26 @@ def add(
     ],
     store: StoreOption = Path("history"),
     revision: Annotated[
-        str | None, typer.Option(metavar="REV", help="What was measured. Default: the commit that git has here.")
+        str | None, typer.Option(metavar="REV", help="What was measured. Default: the commit that bench recorded.")
     ] = None,
 ) -> None:
     """Append measurements to the history.
 
-    Nothing that is there is read or changed; several processes may append at once.
+    Nothing that is there is read or changed; several processes may append at once. Of two artifacts in turns that have
+    one name only the head is added: the base belongs to another revision.
     """
+    from edgedeploy.cli.tables.text import render
+    from edgedeploy.core.results.comparison import counted
+    from edgedeploy.core.results.source import short_revision
     from edgedeploy.pipeline.results.history import add_to_history
 
     added = add_to_history(results, store=store, revision=revision)
-    print(f"{added.count} measurements of {added.revision[:12] or 'no revision'} added to {', '.join(added.files)}")
+    named = ", ".join(short_revision(revision) or "no revision" for revision in added.revisions)
+    text = f"{counted(added.count, 'measurement')} of {named} added to {', '.join(added.files)}"
+    print(render(text, layout=stdout_layout()), end="")
+    if "" in added.revisions:
+        print("note: a file has no revision: bench ran outside of a git repository, or was", file=sys.stderr)
+        print("      older than this record of it; name what was measured with --revision", file=sys.stderr)
 
 
 @history.command("list")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edgedeploy.cli.options import JsonOption, StoreOption
-from edgedeploy.cli.output import print_result
+from edgedeploy.cli.output import print_result, stdout_layout
 
 commands = typer.Typer()
 
@@ -22,7 +22,12 @@ def compare(
         ),
     ],
     head: Annotated[str, typer.Argument(metavar="HEAD", help="The same, of the version that is judged.")],
-    metric: Annotated[str, typer.Option(metavar="FIGURE", help="Compare this figure: median or p90.")] = "median",
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIGURE", help="Compare this figure: median or p90. Default: median; p90 for --protocol mlperf."
+        ),
+    ] = None,
     margin: Annotated[
         float, typer.Option(metavar="PERCENT", help="A change that is surely within this is called the same.")
     ] = 5.0,
@@ -36,7 +41,8 @@ def compare(
         bool, typer.Option("--force", help="Compare also what was measured on other devices or conditions, marked.")
     ] = False,
     require_trust: Annotated[
-        bool, typer.Option("--require-trust", help="Exit with 4 if a row could not be compared.")
+        bool,
+        typer.Option("--require-trust", help="Exit with 4 if a row could not be compared, or a budget not judged."),
     ] = False,
     store: StoreOption = Path("history"),
     as_json: JsonOption = False,
@@ -81,6 +87,7 @@ def report(
             help="terminal, markdown, junit, html, github-action-benchmark, bencher or otava.",
         ),
     ] = "terminal",
+    only: Annotated[str, typer.Option(metavar="TEXT", help="Report only rows whose MODEL/TARGET contains this.")] = "",
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file.")] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Compare also what was measured on other devices or conditions, marked.")
@@ -93,16 +100,22 @@ def report(
     one page that needs no network. The history of the rows is in it where there is one.
     """
     from edgedeploy.cli.tables.comparison import render_comparison
+    from edgedeploy.cli.tables.layout import PLAIN
     from edgedeploy.cli.tables.measurements import render_measurements
+    from edgedeploy.cli.tables.protocols.paired import render_pairs
     from edgedeploy.core.storage.files import write_atomically
     from edgedeploy.pipeline.destinations import check_destinations
     from edgedeploy.pipeline.results.report import TERMINAL, make_report, render_report
 
     if output is not None:
         check_destinations([output], inputs=[Path(file) for file in (*results, *([base] if base else []))])
-    made = make_report(results, base, store=store, force=force)
+    made = make_report(results, base, only=only, store=store, force=force)
     if format_name == TERMINAL:
-        text = render_measurements(made.rows) + (f"\n{render_comparison(made.comparison)}" if made.comparison else "")
+        layout = stdout_layout() if output is None else PLAIN
+        parts = [render_measurements(made.rows, layout, sides=made.sides)]
+        parts += [render_pairs(made.pairs, layout)] if made.pairs else []
+        parts += [render_comparison(made.comparison, layout)] if made.comparison else []
+        text = "\n".join(parts)
     else:
         text = render_report(made, format_name)
     if output is None:

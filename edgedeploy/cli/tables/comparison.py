@@ -5,15 +5,17 @@ from __future__ import annotations
 from edgedeploy.core.results.comparison import Comparison, Difference, RowComparison
 
 from .layout import PLAIN, Layout
-from .protocols.sustained import describe_period
 from .text import new_table, render
 
 
 def render_comparison(found: Comparison, layout: Layout = PLAIN) -> str:
     """The verdicts, then what must be known of each row, then how sure all of it is."""
-    table = new_table("model", "target", "figure", ">base", ">head", ">change", ">95 % interval", ">min Δ%", "verdict")
+    devices = any(row.key.device for row in found.rows)
+    columns = ["model", "target", *(["device"] if devices else [])]
+    table = new_table(*columns, "verdict", "figure", ">base", ">head", ">change", ">95 % interval", ">min Δ%")
     for row in found.rows:
-        table.add_row(row.key.model, f"{row.key.target}{_threads(row)}", *_cells(row.difference), row.verdict)
+        names = [row.key.model, f"{row.key.target}{_threads(row)}", *([row.key.device] if devices else [])]
+        table.add_row(*names, row.verdict, *_cells(row.difference))
     lines = [line for row in found.rows for line in _lines(row)]
     lines += [
         f"{name} has {row}, the other has not"
@@ -21,9 +23,11 @@ def render_comparison(found: Comparison, layout: Layout = PLAIN) -> str:
         for row in rows
     ]
     lines += [
-        f"budget {budget.metric}: {budget.text}{'' if budget.passed else ': over the budget'}"
+        f"budget {budget.metric}: {budget.text}{'' if budget.passed else ': not kept'}"
         for budget in found.budgets
+        if budget.judged
     ]
+    lines += found.unknown_budgets()
     lines += [f"version of {name}: {change}" for name, change in found.versions.items()]
     return render(
         f"{found.headline}; times in ms, instructions in millions", table, *lines, _rates(found), layout=layout
@@ -51,10 +55,9 @@ def _cells(found: Difference | None) -> list[str]:
 
 def _lines(row: RowComparison) -> list[str]:
     """What a reader must know of this row beside its figures."""
-    lines = [f"compared all the same: {text}" for text in row.context]
+    lines = [*row.remarks()]
     lines += [row.reason] if row.reason else []
     lines += [f"{gate.metric} {gate.text}: worse than allowed" for gate in row.gates if not gate.passed]
-    lines += [describe_period(found) for found in row.periods]
     lines += row.causes
     return [f"{row.key}: {line}" for line in lines]
 

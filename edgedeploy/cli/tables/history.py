@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgedeploy.core.results.history import Series
+from edgedeploy.core.results.source import short_revision
 
 from .layout import PLAIN, Layout
 from .text import new_table, render, render_table
@@ -38,7 +39,7 @@ def _changes(series: Series) -> list[str]:
     lines = []
     for change in series.changes:
         point = series.points[change.index]
-        since = f"{change.revision[:12]} ({point.started_at})" if change.revision else point.started_at
+        since = f"{short_revision(change.revision)} ({point.started_at})" if change.revision else point.started_at
         context = f"; at the same time {', '.join(change.context)}" if change.context else ""
         word = "slower" if change.change > 0 else "faster"
         lines.append(f"{series.key} on {series.device}: {abs(change.change):.1%} {word} since {since}{context}")

@@ -10,8 +10,8 @@ class Layout:
     """How text is laid out.
 
     Attributes:
-        width: texts that may be folded are folded at this many columns; figures and names never are.
-        styled: headers are bold, by the terminal's escape codes.
+        width: texts that may be folded are folded at this many columns; figures never are.
+        styled: it is a terminal: headers are bold, by escape codes, and nothing is wider than it; see fit.py.
     """
 
     width: int = 200

@@ -8,31 +8,42 @@ from rich.table import Table
 
 from edgedeploy.core.device import hottest_c
 from edgedeploy.core.measurement import InstructionCount, Measurement, Profile
+from edgedeploy.core.results.comparison import identity_of
 
 from .layout import PLAIN, Layout
 from .text import mebibytes, milliseconds, new_table, percent_of_interval, render, sqnr_cell
 
 TIME_COLUMNS = (">threads", ">min", ">median", ">±%", ">p90", ">p99", ">min Δ%", ">load", ">first", ">peak MiB")
 COUNT_COLUMNS = (">instr M", ">× bound", ">load/store %", ">float MAC M", ">int8 dot M")
+_Sided = tuple[Measurement, str]  # a row, and its side
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-def render_measurements(rows: Sequence[Measurement], layout: Layout = PLAIN) -> str:
-    """Times, or where instructions were counted those and no time at all; notes are footnotes. "" without rows."""
-    if not rows:
-        return ""
+def render_measurements(rows: Sequence[Measurement], layout: Layout = PLAIN, *, sides: Sequence[str] = ()) -> str:
+    """Times, or where instructions were counted those and no time at all; notes are footnotes. A table for each device.
+
+    `sides`: for each row "base" or "head" of two that were measured in turns, else "".
+    """
+    groups: dict[tuple[str, bool], list[_Sided]] = {}
+    for row, side in zip(rows, sides or [""] * len(rows), strict=True):
+        groups.setdefault((identity_of(row.device), row.instructions is not None), []).append((row, side))
+    return "\n".join(_of_one_device(group, layout) for group in groups.values())
+
+
+def _of_one_device(sided: Sequence[_Sided], layout: Layout) -> str:
+    rows = [row for row, _ in sided]
     counted = rows[0].instructions is not None
     with_host = any(row.host_agreement for row in rows)
     columns = COUNT_COLUMNS if counted else TIME_COLUMNS
     table = new_table("model", "target", *columns, ">size MiB", ">SQNR dB", *((">vs host dB",) if with_host else ()))
     marks: dict[str, str] = {}
-    for row in rows:
+    for row, side in sided:
         notes = (*row.notes, *_doubts(row))
         for note in notes:
             marks.setdefault(note, str(len(marks) + 1).translate(SUPERSCRIPTS))
         table.add_row(
             row.model,
-            row.target + "".join(marks[note] for note in notes),
+            row.target + "".join(marks[note] for note in notes) + (f" ({side})" if side else ""),
             *(_count_cells(row.instructions) if counted else _time_cells(row)),
             mebibytes(row.size_bytes),
             sqnr_cell(row.parity),

@@ -13,6 +13,7 @@ from edgedeploy.core.errors import visible
 from edgedeploy.core.parity import Parity
 from edgedeploy.core.results.verdict import Interval
 
+from .fit import split_table, wrapped
 from .layout import PLAIN, Layout
 
 NOTHING = "nothing to show\n"
@@ -46,15 +47,16 @@ def fold(table: Table, *columns: int) -> None:
 
 
 def render(*parts: Table | str, layout: Layout = PLAIN) -> str:
-    """The parts below each other. Strings are kept as they are, however long.
-
-    A table of which no column may be folded is as wide as it must be: a narrow terminal wraps its lines, and no figure
-    is cut off.
-    """
+    """The parts below each other; on a terminal as wide as that, elsewhere as wide as they are. No figure is cut off."""
     text = "".join(
-        visible(part, keep="\n") + "\n" if isinstance(part, str) else _render_table(part, layout) for part in parts
+        _render_text(part, layout) if isinstance(part, str) else _render_table(part, layout) for part in parts
     )
     return "\n".join(line.rstrip() for line in text.split("\n"))
+
+
+def _render_text(text: str, layout: Layout) -> str:
+    shown = visible(text, keep="\n")
+    return (wrapped(shown, layout.width) if layout.styled else shown) + "\n"
 
 
 def _render_table(table: Table, layout: Layout) -> str:
@@ -68,23 +70,38 @@ def _render_table(table: Table, layout: Layout) -> str:
     )
     for column in table.columns:
         column._cells = [visible(cell) if isinstance(cell, str) else cell for cell in column.cells]
+    parts = [table]
     if all(column.no_wrap for column in table.columns):
-        console.width = Measurement.get(console, console.options.update(width=MAX_WIDTH), table).maximum
-    else:
-        _keep_figures_whole(console, table)
+        if layout.styled:
+            parts = split_table(table, _widths(console, table), layout.width)
+        if parts[0] is table:
+            console.width = Measurement.get(console, console.options.update(width=MAX_WIDTH), table).maximum
+    for part in parts:
+        if not all(column.no_wrap for column in part.columns):
+            _keep_figures_whole(console, part)
     with console.capture() as captured:
-        console.print(table)
+        for part in parts:
+            console.print(part)
     return captured.get()
+
+
+def _widths(console: Console, table: Table) -> list[int]:
+    """Of each column, as wide as it must be."""
+    options = console.options.update(width=MAX_WIDTH)
+    return [
+        max(Measurement.get(console, options, cell).maximum for cell in (column.header, *column.cells))
+        for column in table.columns
+    ]
 
 
 def _keep_figures_whole(console: Console, table: Table) -> None:
     """Columns that may not be folded are as wide as they must be, on a narrow terminal too; the others get the rest."""
-    options = console.options.update(width=MAX_WIDTH)
     needed = 0
-    for column in table.columns:
+    for column, width in zip(table.columns, _widths(console, table), strict=True):
         if column.no_wrap:
-            cells = [column.header, *column.cells]
-            column.min_width = max(Measurement.get(console, options, cell).maximum for cell in cells)
+            column.min_width = width
+        elif column.min_width:
+            column.min_width = min(column.min_width, width)
         needed += (column.min_width or MIN_FOLDED) + 1
     console.width = max(console.width, needed)
 

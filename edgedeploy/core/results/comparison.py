@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+from edgedeploy.core.device import DeviceInfo
 
 from .sustained import PeriodChange
 
 RowVerdict = Literal["faster", "same", "slower", "unknown"]
+ANONYMOUS = "SERIAL"  # in the place of a serial number that was left out of a record
 SCHEMA_VERSION = 1
 
 
@@ -18,16 +21,42 @@ class RowKey:
 
     Attributes:
         counted: executed instructions, not time.
+        device: what people call the device, where rows of several are compared; else "".
     """
 
     model: str
     target: str
     threads: int
     counted: bool = False
+    device: str = ""
 
     def __str__(self) -> str:
         how = "Arm instructions" if self.counted else f"{self.threads} thread{'s' if self.threads > 1 else ''}"
-        return f"{self.model}/{self.target}, {how}"
+        return f"{self.model}/{self.target}, {how}{f' on {self.device}' if self.device else ''}"
+
+
+def identity_of(device: DeviceInfo) -> str:
+    """What makes it the same device in two runs: its serial number where it is known, else what it is."""
+    serial = None if device.serial == ANONYMOUS else device.serial
+    return device.name if device.kind == "qemu" else f"{device.kind} {serial or device.display_name}"
+
+
+def may_be_one(first: DeviceInfo, second: DeviceInfo) -> bool:
+    """Whether nothing tells two devices apart because a serial number was left out: a phone, and a replay of its record."""
+    alike = (first.kind, first.display_name) == (second.kind, second.display_name)
+    return alike and ANONYMOUS in (first.serial, second.serial)
+
+
+def device_labels(devices: Iterable[DeviceInfo]) -> dict[str, str]:
+    """By identity, what people call each device, with what `--device` takes where two have one name; {} for one device."""
+    found = {identity_of(device): device for device in devices}
+    if len(found) < 2:
+        return {}
+    names = [device.display_name or device.name for device in found.values()]
+    return {
+        identity: name if names.count(name) == 1 else f"{name} ({device.name})"
+        for (identity, device), name in zip(found.items(), names, strict=True)
+    }
 
 
 @dataclass(frozen=True)
@@ -61,12 +90,28 @@ class GateResult:
 
     Attributes:
         metric: "size", "load", "peak memory", "SQNR", or a budget's text.
-        text: both figures and the change, in words.
+        passed: False where the figure is worse than allowed.
+        text: both figures and the change, in words; why there is no figure, where it was not `judged`.
+        judged: False for a budget whose figure was not measured: it is neither kept nor exceeded.
     """
 
     metric: str
     passed: bool
     text: str
+    judged: bool = True
+
+
+@dataclass(frozen=True)
+class IdleBudget:
+    """A budget that no row of head is about: a name that is mistyped, or something that was not measured this time.
+
+    Attributes:
+        artifact_measured: its model and target are in head, on another device or with other figures.
+    """
+
+    budget: str
+    reason: str
+    artifact_measured: bool = True
 
 
 @dataclass(frozen=True)
@@ -90,6 +135,11 @@ class RowComparison:
     causes: tuple[str, ...] = ()
     periods: tuple[PeriodChange, ...] = ()
 
+    def remarks(self) -> Iterator[str]:
+        """What a reader must know beside the figures: that unlike conditions were compared, and the parts of a long run."""
+        yield from (f"compared all the same: {text}" for text in self.context)
+        yield from (str(period) for period in self.periods)
+
     @property
     def regressed(self) -> bool:
         """Whether it is slower, or a gate failed."""
@@ -106,6 +156,7 @@ class Comparison:
         margin: a change within this is "same".
         only_in_base, only_in_head: rows without a partner.
         budgets: the limits of edgedeploy.toml that a row of head is held to.
+        idle_budgets: those that no row of head is about.
         versions: packages whose version differs: name to "old -> new".
         noise: how many measurements the noise model of each row was learned from.
     """
@@ -119,6 +170,7 @@ class Comparison:
     only_in_base: tuple[str, ...] = ()
     only_in_head: tuple[str, ...] = ()
     budgets: tuple[GateResult, ...] = ()
+    idle_budgets: tuple[IdleBudget, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     noise: Mapping[str, int] = field(default_factory=dict)
 
@@ -127,12 +179,21 @@ class Comparison:
         return sum(row.verdict == verdict for row in self.rows)
 
     @property
+    def forced(self) -> int:
+        """How many rows were compared although their device or conditions differ."""
+        return sum(bool(row.context) for row in self.rows)
+
+    @property
     def headline(self) -> str:
         """The outcome in one line."""
         found = list(self.regressions())
         counts = [f"{self.count(verdict)} {verdict}" for verdict in ("slower", "faster", "same", "unknown")]
-        outcome = f"{len(found)} regression{'s' if len(found) != 1 else ''}" if found else "no regression found"
-        return f"{outcome}: {len(self.rows)} rows, {', '.join(text for text in counts if not text.startswith('0 '))}"
+        outcome = counted(len(found), "regression") if found else "no regression found"
+        forced = f"; UNLIKE CONDITIONS in {counted(self.forced, 'row')} (--force)" if self.forced else ""
+        unknown = len(list(self.unknown_budgets()))
+        budgets = f"; {counted(unknown, 'budget')} unknown" if unknown else ""
+        shown = ", ".join(text for text in counts if not text.startswith("0 "))
+        return f"{outcome}: {counted(len(self.rows), 'row')}, {shown}{forced}{budgets}"
 
     def regressions(self) -> Iterator[str]:
         """One line for each regression: which row, how much, how sure."""
@@ -141,6 +202,11 @@ class Comparison:
                 yield f"{row.key}: {describe(row.difference)}"
             yield from (f"{row.key}: {gate.metric} {gate.text}" for gate in row.gates if not gate.passed)
         yield from (f"budget {budget.metric}: {budget.text}" for budget in self.budgets if not budget.passed)
+
+    def unknown_budgets(self) -> Iterator[str]:
+        """One line for each budget that is neither kept nor exceeded, with the reason."""
+        yield from (f"budget {budget.metric}: {budget.text}" for budget in self.budgets if not budget.judged)
+        yield from (f"budget {found.budget}: unknown, {found.reason}" for found in self.idle_budgets)
 
 
 def describe(found: Difference) -> str:
@@ -157,3 +223,8 @@ def describe(found: Difference) -> str:
 def _odds(p_value: float) -> str:
     """A p-value as a person reads it."""
     return "p < 1 in a million" if p_value < 1e-6 else f"p = 1 in {1 / p_value:,.0f}"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things: "1 row", "2 rows"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

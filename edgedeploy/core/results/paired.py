@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+INTERLEAVED = "interleaved"  # the protocol of the rows of both
 PairedVerdict = Literal["faster", "same", "slower", "not trustworthy"]
 
 
@@ -47,6 +48,12 @@ class PairedFigure:
     p_value: float
     smallest_change: float
 
+    @property
+    def text(self) -> str:
+        """The change in words, with its interval."""
+        interval = "" if self.low is None or self.high is None else f" ({self.low:+.1%} to {self.high:+.1%})"
+        return f"{self.metric} {self.change:+.1%}{interval}, p = {self.p_value:.2g}"
+
 
 @dataclass(frozen=True)
 class PairedComparison:
@@ -73,6 +80,13 @@ class PairedComparison:
     head_first: tuple[bool, ...]
     canary: Canary
     causes: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """What was found, in one line: the verdict, the figures and how sure they are, and why it is not trustworthy."""
+        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        parts = [self.verdict, *(figure.text for figure in self.figures), self.reason]
+        return f"{self.head} against {self.base}, {threads}, in turns: {'; '.join(part for part in parts if part)}"
 
     def figure(self, metric: str) -> PairedFigure:
         """The figure of this name."""

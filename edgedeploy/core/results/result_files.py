@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgedeploy.core.errors import ResultsInvalid
-from edgedeploy.core.measurement import Measurement, ResultFile
+from edgedeploy.core.measurement import SCHEMA_VERSION, Measurement, ResultFile
 from edgedeploy.core.storage.files import read_limited
-from edgedeploy.core.storage.json_records import RecordInvalid
+from edgedeploy.core.storage.json_records import RecordInvalid, decode
+
+from .source import SourcedResults
 
 LARGEST = 2**63
 HINT = "a file that `edgedeploy bench --json FILE` wrote, or a folder of such files"
@@ -18,22 +20,33 @@ HINT = "a file that `edgedeploy bench --json FILE` wrote, or a folder of such fi
 
 def read_results(path: Path) -> ResultFile:
     """The measurements in a result file, or in all `*.json` below a folder. Raises ResultsInvalid."""
+    return joined(read_result_files(path))
+
+
+def joined(files: Sequence[ResultFile]) -> ResultFile:
+    """The measurements and comparisons of several files; the tool is that of the last one."""
+    rows = tuple(row for file in files for row in file.measurements)
+    return ResultFile(rows, tool=files[-1].tool, pairs=tuple(pair for file in files for pair in file.pairs))
+
+
+def read_result_files(path: Path) -> list[SourcedResults]:
+    """A result file, or each `*.json` below a folder, by name; at least one. Raises ResultsInvalid."""
     if not path.is_dir():
-        return read_result_file(path)
+        return [read_result_file(path)]
     files = [read_result_file(file) for file in sorted(path.rglob("*.json"))]
     if not files:
         raise ResultsInvalid(f"there is no result file below {path}", hint=HINT)
-    return ResultFile(tuple(row for file in files for row in file.measurements), tool=files[-1].tool)
+    return files
 
 
-def read_result_file(path: Path) -> ResultFile:
+def read_result_file(path: Path) -> SourcedResults:
     """The measurements of one file. Raises ResultsInvalid."""
     try:
         data = read_limited(path)
     except OSError as error:
         raise ResultsInvalid(f"{path} cannot be read: {error.strerror}", hint=HINT) from None
     try:
-        found = ResultFile.from_json(data)
+        found = decode(data, SourcedResults, schema_version=SCHEMA_VERSION)
     except RecordInvalid as error:
         raise ResultsInvalid(*explain_invalid(path, data, str(error)), hint=HINT) from None
     for index, row in enumerate(found.measurements):

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+FIRST_THIRD = "the first third"
+
+
+def part_of(seconds: float) -> str:
+    """What part of a run of so many seconds its beginning and its end are."""
+    return "minute" if seconds >= 0.95 * 180 else "third"  # what the runner does between samples is in none of them
+
 
 @dataclass(frozen=True)
 class Level:
@@ -47,13 +54,18 @@ class Sustained:
     steady: Level | None
     steady_from_s: float | None
 
+    @property
+    def part(self) -> str:
+        """What the first and the last part are: "minute", or "third" of a run of less than three."""
+        return part_of(self.curve[-1].at_s)
+
 
 @dataclass(frozen=True)
 class PeriodChange:
     """How the median of one part of two sustained runs differs.
 
     Attributes:
-        period: "minute 1" or "the end".
+        period: "minute 1", or "the first third" of a run of less than three minutes; or "the end".
         change: relative, of head to base; low, high: its 95 % interval within these two runs.
     """
 
@@ -63,3 +75,10 @@ class PeriodChange:
     change: float
     low: float
     high: float
+
+    def __str__(self) -> str:
+        where = "in" if self.period == FIRST_THIRD else "at"
+        return (
+            f"{where} {self.period}: p50 {self.base_ns / 1e6:.2f} -> {self.head_ns / 1e6:.2f} ms, {self.change:+.1%} "
+            f"({self.low:+.1%} to {self.high:+.1%} within these two runs)"
+        )

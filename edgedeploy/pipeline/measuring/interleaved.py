@@ -29,6 +29,7 @@ from edgedeploy.pipeline.verification import HostReference, workload_of
 
 from .options import BenchKeywords, BenchOptions
 from .recorded import as_recorded, line_of
+from .revisions import source_here
 
 if TYPE_CHECKING:
     from edgedeploy.benchmarks.executors import Executor, RunOptions, RunOutput, Workload
@@ -65,7 +66,7 @@ def bench_interleaved(
     found = artifacts_for_runtime(_two(artifacts, reporter), chosen.runtime, reporter)
     if len(found) != 2:
         raise UsageError("--interleave takes two artifacts of this runtime")
-    rows = Rows(chosen.json_file, on_row)
+    rows = Rows(chosen.json_file, on_row, source_here(chosen.device))
     with open_for(chosen, rows, line_of(chosen, found, seed)) as executor, HostReference(reporter) as host:
         if executor.info.kind == "qemu":
             raise UsageError(

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from edgedeploy.core.errors import NotTrustworthy, Regression, UsageError
 from edgedeploy.core.measurement import Measurement, ResultFile
-from edgedeploy.core.results.comparison import Comparison, RowKey
+from edgedeploy.core.results.comparison import Comparison, RowKey, counted
 from edgedeploy.core.results.result_files import read_results
 
 from .history import STORE, results_of_revision
 
 if TYPE_CHECKING:
-    from edgedeploy.benchmarks.statistics.noise import NoiseModel
+    from edgedeploy.benchmarks.statistics.noise import RowNoise
 
 Results = str | Path | ResultFile | Sequence[Measurement]
 
@@ -23,7 +23,7 @@ Results = str | Path | ResultFile | Sequence[Measurement]
 class CompareKeywords(TypedDict, total=False):
     """Fields of benchmarks.comparison.ComparisonOptions as keyword arguments."""
 
-    metric: str
+    metric: str | None
     false_alarm_rate: float
     margin: float
     force: bool
@@ -65,18 +65,35 @@ def compare(
 
 
 def check_comparison(found: Comparison, *, require_trust: bool = False) -> None:
-    """Raises Regression where something became worse; NotTrustworthy where a row is unknown or missing, if asked for."""
+    """Raises Regression where something became worse.
+
+    With `require_trust` raises NotTrustworthy where a row is unknown or missing, where a budget's figure was not measured
+    on a row that it is about, and where no budget is about anything that was measured. A budget of another device or of
+    figures that this run did not measure is no error: one edgedeploy.toml serves several runs.
+    """
     regressions = list(found.regressions())
     if regressions:
-        raise Regression(f"{len(regressions)} regression{'s' if len(regressions) > 1 else ''}", details=regressions)
+        raise Regression(counted(len(regressions), "regression"), details=regressions)
     unknown = [f"{row.key}: {row.reason}" for row in found.rows if row.verdict == "unknown"]
     unknown += [f"{row}: not in {found.head}" for row in found.only_in_base]
-    if require_trust and unknown:
-        raise NotTrustworthy(f"{len(unknown)} rows could not be compared", details=unknown)
+    if not require_trust:
+        return
+    not_judged = [f"budget {budget.metric}: {budget.text}" for budget in found.budgets if not budget.judged]
+    counts = ((unknown, "row", "compared"), (not_judged, "budget", "judged"))
+    if unknown or not_judged:
+        message = ", ".join(f"{counted(len(lines), noun)} could not be {what}" for lines, noun, what in counts if lines)
+        raise NotTrustworthy(message, details=[*unknown, *not_judged])
+    astray = found.idle_budgets and not any(budget.artifact_measured for budget in found.idle_budgets)
+    if astray and not found.budgets:
+        raise NotTrustworthy(
+            f"no budget of edgedeploy.toml is about what was measured in {found.head}",
+            details=[f"{budget.budget}: {budget.reason}" for budget in found.idle_budgets],
+            hint='write the model and the target as `edgedeploy bench` has them: "MODEL/TARGET" = "p90 <= 35 ms"',
+        )
 
 
-def _check(metric: str, false_alarm_rate: float, margin: float) -> None:
-    if metric not in ("median", "p90"):
+def _check(metric: str | None, false_alarm_rate: float, margin: float) -> None:
+    if metric not in (None, "median", "p90"):
         raise UsageError(f"--metric is median or p90, not '{metric}'")
     if not 0 < false_alarm_rate < 0.5:
         raise UsageError("the false-alarm rate must be between 0 and 0.5", hint="--false-alarm-rate 0.005")
@@ -95,7 +112,7 @@ def load_results(results: Results, store: str | Path = STORE) -> ResultFile:
     return read_results(Path(results))
 
 
-def _noise(rows: Sequence[Measurement], store: Path) -> Mapping[RowKey, NoiseModel]:
+def _noise(rows: Sequence[Measurement], store: Path) -> Mapping[RowKey, RowNoise]:
     from edgedeploy.benchmarks.history import HistoryStore
     from edgedeploy.benchmarks.history.index import open_index
     from edgedeploy.benchmarks.history.series import noise_models

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import subprocess
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgedeploy.core.errors import Regression, UnknownName
-from edgedeploy.core.measurement import ResultFile
+from edgedeploy.core.measurement import Measurement, ResultFile
+from edgedeploy.core.results.comparison import counted
 from edgedeploy.core.results.history import Series
-from edgedeploy.core.results.result_files import read_results
+from edgedeploy.core.results.report import rows_of_head
+from edgedeploy.core.results.result_files import read_result_files
+from edgedeploy.core.results.source import DIRTY, SourcedResults
+from edgedeploy.pipeline.measuring.revisions import git_revision
 
 STORE = Path("history")
+HINT = 'edgedeploy history query "select distinct revision from measurements"'
 RECENT = 20  # measurements in which a change point is news
 
 
@@ -29,24 +32,35 @@ class History:
 
 @dataclass(frozen=True)
 class Added:
-    """What `add` did: how many measurements came into which files."""
+    """What `add` did: how many measurements came into which files.
+
+    Attributes:
+        revisions: what was measured; "" for files that do not say it.
+    """
 
     count: int
     files: tuple[str, ...]
-    revision: str
+    revisions: tuple[str, ...]
 
 
 def add_to_history(results: Sequence[str | Path], *, store: str | Path = STORE, revision: str | None = None) -> Added:
-    """Appends the measurements of result files to the store. `revision` is that of git here, unless given.
+    """Appends the measurements of result files to the store. `revision` is the one that `bench` recorded, unless given.
 
     Raises ResultsInvalid before anything is written, OutputFailed.
     """
     from edgedeploy.benchmarks.history import HistoryStore
 
-    rows = [row for path in results for row in read_results(Path(path)).measurements]
-    named = git_revision() if revision is None else revision
-    files = HistoryStore(Path(store)).add(rows, named)
-    return Added(len(rows), tuple(map(str, files)), named)
+    opened, read = HistoryStore(Path(store)), [file for path in results for file in read_result_files(Path(path))]
+    groups: dict[str, list[Measurement]] = {}
+    for file in read:
+        groups.setdefault(revision_of(file) if revision is None else revision, []).extend(rows_of_head(file))
+    files = dict.fromkeys(path for named, rows in groups.items() for path in opened.add(rows, named))
+    return Added(sum(map(len, groups.values())), tuple(map(str, files)), tuple(groups))
+
+
+def revision_of(file: SourcedResults) -> str:
+    """The revision that a bench recorded, marked where the tree was dirty; "" where it recorded none."""
+    return str(file.source or "")
 
 
 def list_history(pattern: str = "", *, device: str = "", store: str | Path = STORE) -> History:
@@ -90,7 +104,7 @@ def check_history(found: History) -> None:
         if change.change > 0 and change.index >= len(series.points) - RECENT
     ]
     if slower:
-        raise Regression(f"{len(slower)} rows became slower", details=slower)
+        raise Regression(f"{counted(len(slower), 'row')} became slower", details=slower)
 
 
 def results_of_revision(revision: str, store: str | Path = STORE) -> ResultFile:
@@ -107,15 +121,7 @@ def results_of_revision(revision: str, store: str | Path = STORE) -> ResultFile:
     }
     if not rows:
         known = [name for (name,) in query_history("select distinct revision from measurements", store=store)[1]]
-        raise UnknownName("file or revision of the history", revision, known, hint="edgedeploy history list")
+        changed = any(name.startswith(wanted) for name in known)
+        hint = f"it was measured with changes that were not committed: {revision}{DIRTY}" if changed else HINT
+        raise UnknownName("file or revision of the history", revision, known, hint=hint)
     return ResultFile.of(list(rows.values()))
-
-
-def git_revision(name: str = "HEAD") -> str:
-    """The full name of a revision of the repository in the current folder; "" where there is none."""
-    git = shutil.which("git")
-    if git is None:
-        return ""
-    command = [git, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else ""

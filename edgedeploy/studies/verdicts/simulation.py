@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from edgedeploy.benchmarks.comparison import ComparisonOptions, compare_measurements
 from edgedeploy.benchmarks.comparison.paired import judge_blocks
+from edgedeploy.benchmarks.comparison.rows import key_of
 from edgedeploy.benchmarks.statistics.changepoints import change_points
 from edgedeploy.benchmarks.statistics.launches import levels, split_launches
+from edgedeploy.benchmarks.statistics.noise import TAIL, RowNoise, learn_noise
+from edgedeploy.benchmarks.statistics.trust import judge, launches_of
 from edgedeploy.core.measurement import Measurement
-from edgedeploy.core.results.comparison import RowComparison
+from edgedeploy.core.results.comparison import RowComparison, RowKey
 
-from .traces import DRIFTING, PHONE, QUIET, Noise, measure, measure_blocks
+from .traces import DRIFTING, PHONE, QUIET, Noise, measure, measure_blocks, measure_mlperf
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,33 @@ class Trials:
         )
 
 
-def run_trials(name: str, count: int, noise: Noise, factor: float = 1.0, seed: int = 0) -> Trials:
+@dataclass(frozen=True)
+class Manner:
+    """How a pair is measured and compared.
+
+    Attributes:
+        metric: None for that of the protocol.
+        history: so many measurements of the artifact were there before, of which the trustworthy ones teach the noise.
+    """
+
+    metric: str | None = None
+    history: int = 0
+    measure: Callable[[np.random.Generator, Noise, float], Measurement] = measure
+
+
+DEFAULT, P90, MLPERF = Manner(), Manner("p90"), Manner(measure=measure_mlperf)
+
+
+def run_trials(
+    name: str, count: int, noise: Noise, factor: float = 1.0, seed: int = 0, manner: Manner = DEFAULT
+) -> Trials:
     """Compares `count` pairs of measurements, of which the second takes `factor` times as long."""
     verdicts: Counter[str] = Counter()
     for trial in range(count):
         rng = np.random.default_rng([seed, trial])
-        row = compare_pair(measure(rng, noise), measure(rng, noise, factor))
+        known = [manner.measure(rng, noise, 1.0) for _ in range(manner.history)]
+        base, head = (manner.measure(rng, noise, slower) for slower in (1.0, factor))
+        row = compare_pair(base, head, ComparisonOptions(manner.metric, noise=_learned(known)))
         doubted = row.verdict == "unknown" and row.reason.startswith("not trustworthy")
         verdicts["not trustworthy" if doubted else row.verdict] += 1
     return Trials(
@@ -73,9 +97,16 @@ def run_interleaved(name: str, count: int, noise: Noise, factor: float = 1.0, se
     )  # fmt: skip
 
 
-def compare_pair(base: Measurement, head: Measurement) -> RowComparison:
-    """The verdict on one pair of measurements, at the defaults of `compare`."""
-    return compare_measurements([base], [head], ComparisonOptions(), ("base", "head")).rows[0]
+def compare_pair(base: Measurement, head: Measurement, options: ComparisonOptions) -> RowComparison:
+    """The verdict on one pair of measurements."""
+    return compare_measurements([base], [head], options, ("base", "head")).rows[0]
+
+
+def _learned(known: list[Measurement]) -> dict[RowKey, RowNoise]:
+    """As `compare` learns it from a history."""
+    runs = [launches for row in known if judge(row, launches := launches_of(row)).trustworthy]
+    medians, p90s = ([[levels(launches, quantile) for launches in runs]] for quantile in (0.5, 0.9))
+    return {key_of(known[0]): RowNoise(learn_noise(medians), learn_noise(p90s, TAIL))} if runs else {}
 
 
 def all_trials(scale: float = 1.0) -> Iterator[Trials]:
@@ -90,6 +121,16 @@ def all_trials(scale: float = 1.0) -> Iterator[Trials]:
     yield run_trials("5 % slower, noise of phones", count(500), PHONE, 1.05, seed=4)
     yield run_trials("5 % slower, drifting", count(500), DRIFTING, 1.05, seed=5)
     yield run_trials("10 % slower, drifting", count(500), DRIFTING, 1.10, seed=6)
+    with_history = Manner(history=10)
+    yield run_trials("equal, noise of phones, history of 10", count(2000), PHONE, seed=12, manner=with_history)
+    yield run_trials("equal, noise of phones, by p90", count(2000), PHONE, seed=13, manner=P90)
+    yield run_trials("5 % slower, quiet, by p90", count(500), QUIET, 1.05, seed=14, manner=P90)
+    p90_with_history = replace(with_history, metric="p90")
+    yield run_trials(
+        "equal, noise of phones, by p90, history of 10", count(2000), PHONE, seed=15, manner=p90_with_history
+    )
+    yield run_trials("equal, noise of phones, mlperf", count(2000), PHONE, seed=16, manner=MLPERF)
+    yield run_trials("20 % slower, quiet, mlperf", count(500), QUIET, 1.2, seed=17, manner=MLPERF)
     yield run_interleaved("equal, noise of phones", count(2000), PHONE, seed=8)
     yield run_interleaved("5 % slower, noise of phones", count(500), PHONE, 1.05, seed=9)
     yield run_interleaved("equal, drifting", count(500), DRIFTING, seed=10)

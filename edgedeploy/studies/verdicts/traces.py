@@ -7,7 +7,7 @@ ramp, neighbouring samples are alike, some samples are outliers, and some rows h
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,12 @@ def measure(
     samples = [ns for number in range(launches) for ns in session.launch(factor, number * runs, runs)]
     numbers = [number for number in range(launches) for _ in range(runs)]
     return _row(samples, numbers)
+
+
+def measure_mlperf(rng: np.random.Generator, noise: Noise, factor: float = 1.0) -> Measurement:
+    """The same by the protocol "mlperf": one launch of 1,024 inferences, each of 60 ms so that they take a minute."""
+    row = measure(rng, noise, factor, launches=1, runs=1024)
+    return replace(row, protocol="mlperf", samples_ns=tuple(6 * ns for ns in row.samples_ns))
 
 
 def measure_blocks(

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 import edgedeploy
+from edgedeploy.benchmarks.comparison.rows import context_differences
 from edgedeploy.benchmarks.devices.transports.scripted import ScriptedDevice
+from edgedeploy.benchmarks.history.records import device_file
 from edgedeploy.benchmarks.recording.records import key_of, read_record
 from edgedeploy.core.artifact import Artifact
 from edgedeploy.core.errors import ResultsInvalid, UsageError
@@ -48,6 +50,7 @@ def test_the_line_runs_again_without_the_device(
     assert again.state_before.temperatures_c == {"BIG": 88.5, "VIRTUAL-SKIN": 83.5}
     device = replace(row.device, name="adb:SERIAL", serial="SERIAL")
     assert plain(again) == plain(replace(row, device=device))
+    assert context_differences(row, again) == ()
     assert again.notes[0] == "replayed from phone.jsonl: nothing was run"
     assert read_record(file).measurements[0].samples_ns == row.samples_ns
 
@@ -72,6 +75,18 @@ def test_this_machine_is_recorded_through_its_shell(tmp_path: Path, small: Artif
     (again,) = edgedeploy.bench([small], device=f"replay:{file}")
     assert (row.device.kind, row.host_agreement) == ("local", None)
     assert plain(again) == plain(row)
+
+
+def test_a_recorded_run_of_this_machine_is_compared_with_one_that_was_not(
+    tmp_path: Path, small: Artifact, own_folders: None
+) -> None:
+    need(["g++", "cmake", "ninja"])
+    (kept,) = edgedeploy.bench([small], record=tmp_path / "local.jsonl", **QUICK)
+    (other,) = edgedeploy.bench([small], **QUICK)
+    (replayed,) = edgedeploy.bench([small], device=f"replay:{tmp_path / 'local.jsonl'}")
+    assert kept.device == other.device == replayed.device
+    assert device_file(kept.device) == device_file(other.device)
+    assert context_differences(kept, other) == context_differences(kept, replayed) == ()
 
 
 def test_another_artifact_has_no_answer_in_the_record(recorded: tuple[Path, Measurement], tmp_path: Path) -> None:

@@ -46,6 +46,11 @@ def test_the_title_has_the_cores_and_the_temperature_before_and_after() -> None:
     assert "°C" not in render_measurements([measurement(state_before=DeviceState(0.0), state_after=states[1])])
 
 
+def test_rows_that_were_measured_in_turns_say_which_is_the_base() -> None:
+    lines = render_measurements([measurement()] * 2, sides=["base", "head"]).splitlines()
+    assert [line.split()[2] for line in lines[2:]] == ["(base)", "(head)"]
+
+
 def test_each_note_is_one_footnote_however_many_rows_have_it() -> None:
     rows = [measurement(notes=("hot",)), measurement(notes=("hot", "a note [with] brackets"))]
     lines = render_measurements(rows).splitlines()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edgedeploy.benchmarks.statistics.sustained import describe_sustained
+from edgedeploy.benchmarks.statistics.sustained import compare_periods, describe_sustained
 from edgedeploy.cli.tables.protocols.paired import render_pairs
 from edgedeploy.cli.tables.protocols.sustained import render_sustained
 from edgedeploy.core.results.paired import Canary, PairedComparison, PairedFigure
@@ -37,7 +37,7 @@ def test_a_pair_says_which_is_slower_by_how_much_how_sure_and_why() -> None:
 
 def test_the_order_under_load_is_shown_where_it_changes() -> None:
     def held_up(name: str, first_ms: float, last_ms: float) -> object:
-        samples = [round(first_ms * 1e6)] * 3000 + [round(last_ms * 1e6)] * 3000
+        samples = [round(first_ms * 1e6)] * 6000 + [round(last_ms * 1e6)] * 6000
         return measurement(model=name, sustained=describe_sustained(samples))
 
     cool, hot = held_up("cool", 20, 20), held_up("hot", 18, 30)
@@ -46,3 +46,14 @@ def test_the_order_under_load_is_shown_where_it_changes() -> None:
     assert "at the end: cool/onnx-fp32, hot/onnx-fp32" in text
     assert "never" in text
     assert "18.00 to 30.00 ms  hot onnx-fp32" in text
+
+
+def test_a_run_of_less_than_three_minutes_has_thirds_and_no_minute() -> None:
+    short = measurement(sustained=describe_sustained([10_000_000] * 6000))
+    text = render_sustained([short, short])
+    assert "1st third p50" in text
+    assert "in the first third and at the end" in text
+    assert "min" not in text
+    first, last = compare_periods([10_000_000] * 6000, [11_000_000] * 6000)
+    assert str(first).startswith("in the first third: p50 10.00 -> 11.00 ms")
+    assert str(last).startswith("at the end: ")

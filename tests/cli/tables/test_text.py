@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from edgedeploy.cli.tables.artifacts import VerifiedRow, render_verified
 from edgedeploy.cli.tables.devices import render_bundles
 from edgedeploy.cli.tables.layout import Layout
@@ -35,6 +37,26 @@ def test_in_a_narrow_terminal_nothing_is_cut_off_and_only_a_column_that_may_be_i
     folded = render(foldable, layout=narrow)
     assert folded.count("x") == 50
     assert max(len(line) for line in folded.splitlines()) <= 20
+
+
+def test_on_a_terminal_a_wide_table_goes_on_below_with_its_names_and_a_sentence_in_the_next_line() -> None:
+    wide = new_table("model", *(f">figure {number}" for number in range(12)), ">empty")
+    for name in ("a-network", "another"):
+        wide.add_row(name, *(f"{1234.5 + number}" for number in range(12)), "")
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", render(wide, "more " * 40, layout=Layout(width=60, styled=True)))
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= 60
+    assert sum(line.startswith("a-network") for line in lines) == 3
+    assert all(shown.count(f"{1234.5 + number}") == 2 for number in range(12))
+    assert "empty" not in shown
+    assert shown.count("more") == 40
+    assert max(map(len, render(wide).splitlines())) > 60
+
+
+def test_a_name_wider_than_the_terminal_is_folded_and_its_figures_are_not() -> None:
+    shown = render(table("x" * 100), layout=Layout(width=40, styled=True))
+    assert shown.count("x") == 100
+    assert max(len(line) for line in re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()) <= 40
 
 
 def test_only_a_terminal_gets_escape_codes() -> None:

@@ -11,25 +11,25 @@ from edgedeploy.core.results.paired import PairedComparison
 
 def render_pairs(pairs: Sequence[PairedComparison], layout: Layout = PLAIN) -> str:
     """The verdicts, and below them why, and what the canary did."""
-    table = new_table(
-        ">threads", ">blocks", "figure", ">base ms", ">head ms", ">change", ">95 % interval", ">min Δ%", "verdict"
-    )
+    several = [">threads"] if len(pairs) > 1 else []
+    table = new_table("verdict", "figure", *several, ">change", ">95 % interval", ">base ms", ">head ms", ">min Δ%")
     for pair in pairs:
         for index, found in enumerate(pair.figures):
             interval = "" if found.low is None or found.high is None else f"{found.low:+.1%} to {found.high:+.1%}"
             table.add_row(
-                *((str(pair.threads), str(len(found.base_ns))) if index == 0 else ("", "")),
+                pair.verdict if index == 0 else "",
                 found.metric,
-                milliseconds(_middle(found.base_ns)),
-                milliseconds(_middle(found.head_ns)),
+                *([str(pair.threads) if index == 0 else ""] if several else []),
                 f"{found.change:+.1%}",
                 interval,
+                milliseconds(_middle(found.base_ns)),
+                milliseconds(_middle(found.head_ns)),
                 f"{100 * found.smallest_change:.1f}",
-                pair.verdict if index == 0 else "",
             )
     first = pairs[0]
     lines = [line for pair in pairs for line in _lines(pair)]
-    return render(f"head {first.head}\nbase {first.base}, in turns", table, *lines, layout=layout)
+    blocks = len(first.head_first)
+    return render(f"head {first.head}\nbase {first.base}, in turns, {blocks} blocks", table, *lines, layout=layout)
 
 
 def _lines(pair: PairedComparison) -> list[str]:

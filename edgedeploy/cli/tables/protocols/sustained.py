@@ -7,15 +7,28 @@ from collections.abc import Sequence
 from edgedeploy.cli.tables.layout import PLAIN, Layout
 from edgedeploy.cli.tables.text import milliseconds, new_table, render
 from edgedeploy.core.measurement import Measurement
-from edgedeploy.core.results.sustained import PeriodChange, Sustained
+from edgedeploy.core.results.sustained import Sustained
 
+FIRSTS = {"minute": ("min 1", "at minute 1"), "third": ("1st third", "in the first third")}  # in a header, in words
 BARS = "▁▂▃▄▅▆▇█"
 
 
 def render_sustained(rows: Sequence[Measurement], layout: Layout = PLAIN) -> str:
     """How each row held up, its curve, and whether the order of the rows at the end is that of the first minute."""
-    table = new_table("model", "target", ">min 1 p50", ">p90", ">end p50", ">p90", ">steady p50", ">p90", ">slow after")
     courses = [(row, row.sustained) for row in rows if row.sustained]
+    parts = {course.part for _, course in courses}
+    short, first = FIRSTS[next(iter(parts))] if len(parts) == 1 else ("start", "at the beginning")
+    table = new_table(
+        "model",
+        "target",
+        f">{short} p50",
+        f">{short} p90",
+        ">end p50",
+        ">end p90",
+        ">steady p50",
+        ">steady p90",
+        ">slow after",
+    )
     for row, course in courses:
         steady = course.steady
         table.add_row(
@@ -30,7 +43,7 @@ def render_sustained(rows: Sequence[Measurement], layout: Layout = PLAIN) -> str
             "never" if course.throttled_after_s is None else f"{course.throttled_after_s:.0f} s",
         )
     lines = [f"{_curve(course)}  {row.model} {row.target}" for row, course in courses]
-    return render("under continuous load; milliseconds", table, *lines, *_order(courses), layout=layout)
+    return render("under continuous load; milliseconds", table, *lines, *_order(courses, first), layout=layout)
 
 
 def _curve(course: Sustained) -> str:
@@ -41,24 +54,16 @@ def _curve(course: Sustained) -> str:
     return f"{bars}  {low / 1e6:.2f} to {high / 1e6:.2f} ms"
 
 
-def _order(courses: Sequence[tuple[Measurement, Sustained]]) -> list[str]:
+def _order(courses: Sequence[tuple[Measurement, Sustained]], first: str) -> list[str]:
     if len(courses) < 2:
         return []
     firsts = sorted(courses, key=lambda found: found[1].first.p50_ns)
     lasts = sorted(courses, key=lambda found: found[1].last.p50_ns)
     orders = [[f"{row.model}/{row.target}" for row, _ in found] for found in (firsts, lasts)]
     if orders[0] == orders[1]:
-        return [f"the fastest first, at minute 1 and at the end: {', '.join(orders[0])}"]
+        return [f"the fastest first, {first} and at the end: {', '.join(orders[0])}"]
     return [
         "the order changes under load:",
-        f"at minute 1, the fastest first: {', '.join(orders[0])}",
+        f"{first}, the fastest first: {', '.join(orders[0])}",
         f"at the end: {', '.join(orders[1])}",
     ]
-
-
-def describe_period(found: PeriodChange) -> str:
-    """The difference of two sustained runs in one part of them."""
-    return (
-        f"at {found.period}: p50 {found.base_ns / 1e6:.2f} -> {found.head_ns / 1e6:.2f} ms, {found.change:+.1%} "
-        f"({found.low:+.1%} to {found.high:+.1%} within these two runs)"
-    )
