@@ -22,13 +22,13 @@ from edgedeploy.core.spec import TensorSpec
 
 from .aten_regions import REGION_TYPES
 from .executorch_operators import graph_summary, operator_facts, operators_of
-from .executorch_passes import tracing_only_changes
 from .executorch_quantizer import quantizer
 from .executorch_quantizer.concatenations import join_operands, join_similar_ranges, separate_operands
 from .executorch_quantizer.outputs import linear_outputs
 from .executorch_quantizer.scale_limits import keep_limits
 from .executorch_quantizer.tables import table_partitioner
 from .job import ExportJob, Lowered, example_outputs, tensor_specs
+from .process.executorch_passes import tracing_only_changes
 from .ranges import RangeEstimator
 from .recipes import Assignment, assign, quantization_of
 

@@ -9,7 +9,7 @@ import pytest
 
 from edgedeploy.core.recipes import FP32, STATIC_INT8
 from edgedeploy.exporters import to_executorch
-from edgedeploy.exporters.executorch_passes import tracing_only_changes
+from edgedeploy.exporters.process.executorch_passes import tracing_only_changes
 
 from .small_network import SmallExports
 
