@@ -81,8 +81,8 @@ def check_consistent(row: Measurement, where: str) -> None:
     figures = (row.size_bytes, row.load_ns, row.first_inference_ns, row.peak_rss_bytes, *row.samples_ns)
     if any(figure is not None and not 0 <= figure < LARGEST for figure in figures):
         raise ResultsInvalid(f"{where}: a size or time is negative, or has more than 64 bits", hint=HINT)
-    if row.instructions is not None and row.instructions.total <= 0:
-        raise ResultsInvalid(f"{where}: instructions.total is not positive", hint=HINT)
+    if row.instructions is not None and not 0 < row.instructions.total < LARGEST:
+        raise ResultsInvalid(f"{where}: instructions.total is not positive, or has more than 64 bits", hint=HINT)
 
 
 def line_of(data: bytes, keys: Sequence[str | int]) -> int:

@@ -17,7 +17,7 @@ from edgedeploy.benchmarks.history.figures import FIGURES_VERSION, figures_of
 from edgedeploy.benchmarks.history.index import damaged_lines, open_index, query
 from edgedeploy.benchmarks.history.records import make_record
 from edgedeploy.benchmarks.history.store import append_lines
-from edgedeploy.core.measurement import Measurement
+from edgedeploy.core.measurement import InstructionCount, Measurement
 from edgedeploy.core.storage.json_records import encode_line
 from tests.benchmarks.statistics.traces import quiet, row
 from tests.cli.rows import PHONE, measurement
@@ -97,9 +97,11 @@ def test_a_number_that_no_column_holds_damages_its_line_only(store: HistoryStore
     (path,) = store.add([timed(1)])
     good = path.read_text()
     huge = good.replace('"threads":1,', f'"threads":{2**63},').replace('"size_bytes":', '"size_bytes":-', 1)
-    path.write_text(huge + good.replace('"samples_ns":[', '"samples_ns":[-1,') + good)
+    count = InstructionCount("cortex-a76", 10**30, {}, 1, 1, 0.0)
+    counted = encode_line({**json.loads(good), "measurement": measurement(instructions=count)}) + "\n"
+    path.write_text(huge + good.replace('"samples_ns":[', '"samples_ns":[-1,') + counted + good)
     index = open_index(store)
-    assert [damaged.line for damaged in damaged_lines(index)] == [1, 2]
+    assert [damaged.line for damaged in damaged_lines(index)] == [1, 2, 3]
     assert len(find_series(index)[0].points) == 1
 
 
