@@ -106,7 +106,8 @@ def noise_models(index: HistoryIndex, rows: Sequence[Measurement]) -> Mapping[Ro
 def _noise_of(index: HistoryIndex, row: Measurement) -> RowNoise:
     sql = (
         "select artifact_sha256, offset, launch_levels, launch_p90_levels from measurements where file = ? and model = ? "
-        "and target = ? and threads = ? and counted = 0 and trustworthy is not 0 and artifact_sha256 <> '' group by id"
+        "and target = ? and threads = ? and counted = 0 and level is not null and trustworthy is not 0 "
+        "and artifact_sha256 <> '' group by id"
     )
     file, wanted = device_file(row.device), context_of(row)
     found: dict[str, list[tuple[Any, ...]]] = {}

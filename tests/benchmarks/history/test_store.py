@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +170,8 @@ def test_the_noise_of_a_row_is_learned_from_its_repeated_measurements(store: His
     rng = np.random.default_rng(0)
     for seed in range(30):
         store.add([timed(seed, 1 + rng.normal(0, 0.03), artifact_sha256="a")])
+    without = replace(timed(50, artifact_sha256="a"), samples_ns=(), sample_launches=(), latency_ns=None)
+    store.add([without])  # teaches nothing
     (both,) = noise_models(open_index(store), [timed(99)]).values()
     model = both.median
     assert both.p90.measurements == 30
