@@ -67,7 +67,8 @@ def drawing(purpose: str) -> Iterator[None]:
     finally:
         if folder is None:
             del os.environ["MPLCONFIGDIR"]
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "edgedeploy", "font.size": 9}):
+    plain = {"svg.fonttype": "none", "svg.hashsalt": "edgedeploy", "font.size": 9, "text.parse_math": False}
+    with matplotlib.rc_context(plain):  # a name may have $ in it
         yield
 
 

@@ -28,7 +28,7 @@ from edgedeploy.core.results.report import Report, sides_of
 from tests.benchmarks.statistics.traces import quiet, row
 from tests.phones import need
 
-NASTY = "net</script><b>\"'|`"
+NASTY = "net</script><b>\"'|`$\\bad{$"
 
 
 def timed(seed: int, factor: float = 1.0, **changes: Any) -> Measurement:
