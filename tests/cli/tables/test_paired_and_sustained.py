@@ -35,6 +35,15 @@ def test_a_pair_says_which_is_slower_by_how_much_how_sure_and_why() -> None:
     assert "p = 0.0005 of p10" in text
 
 
+def test_pairs_of_other_artifacts_stand_below_their_own_names() -> None:
+    """A report of several files."""
+    other = replace(PAIR, base="c/onnx-fp32 (x)", head="d/onnx-fp32 (y)", verdict="same")
+    first, second = render_pairs([PAIR, other]).split("\n\n")
+    assert first.startswith("head b/onnx-fp32 (y)\nbase a/onnx-fp32 (x), in turns, 12 blocks")
+    assert second.startswith("head d/onnx-fp32 (y)\nbase c/onnx-fp32 (x), in turns, 12 blocks")
+    assert ("slower" in first.split("canary")[0], "same " in second.split("canary")[0]) == (True, True)
+
+
 def test_the_order_under_load_is_shown_where_it_changes() -> None:
     def held_up(name: str, first_ms: float, last_ms: float) -> object:
         samples = [round(first_ms * 1e6)] * 6000 + [round(last_ms * 1e6)] * 6000

@@ -10,7 +10,14 @@ from edgedeploy.core.results.paired import PairedComparison
 
 
 def render_pairs(pairs: Sequence[PairedComparison], layout: Layout = PLAIN) -> str:
-    """The verdicts, and below them why, and what the canary did."""
+    """The verdicts of each two artifacts, and below them why, and what the canary did."""
+    groups: dict[tuple[str, str], list[PairedComparison]] = {}
+    for pair in pairs:
+        groups.setdefault((pair.base, pair.head), []).append(pair)
+    return "\n".join(_of_two_artifacts(group, layout) for group in groups.values())
+
+
+def _of_two_artifacts(pairs: Sequence[PairedComparison], layout: Layout) -> str:
     several = [">threads"] if len(pairs) > 1 else []
     table = new_table("verdict", "figure", *several, ">change", ">95 % interval", ">base ms", ">head ms", ">min Δ%")
     for pair in pairs:
