@@ -67,8 +67,9 @@ def drawing(purpose: str) -> Iterator[None]:
     finally:
         if folder is None:
             del os.environ["MPLCONFIGDIR"]
-    plain = {"svg.fonttype": "none", "svg.hashsalt": "edgedeploy", "font.size": 9, "text.parse_math": False}
-    with matplotlib.rc_context(plain):  # a name may have $ in it
+    with matplotlib.rc_context(
+        {"svg.fonttype": "none", "svg.hashsalt": "edgedeploy", "font.size": 9, "text.parse_math": False}
+    ):  # a name may have $ in it
         yield
 
 
