@@ -6,7 +6,6 @@ times as long as reading the line does.
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,6 @@ import numpy as np
 from edgedeploy.benchmarks.statistics.launches import levels
 from edgedeploy.benchmarks.statistics.trust import launches_of
 from edgedeploy.core.measurement import Measurement
-from edgedeploy.core.storage.json_records import encode_line
 
 FIGURES_VERSION = 2  # goes up with every change of what these are: lines of other versions are computed anew
 
@@ -25,7 +23,6 @@ class Figures:
 
     Attributes:
         version: FIGURES_VERSION.
-        crc32: of the JSON of the measurement that they are of: those of another text do not count.
         device: its readable name.
         counted: instructions were measured, not time.
         level: the natural logarithm of the median in ns, the mean over the launches, or of the number of instructions; None
@@ -34,7 +31,6 @@ class Figures:
     """
 
     version: int
-    crc32: int
     started_at: str
     device: str
     model: str
@@ -64,7 +60,6 @@ def figures_of(row: Measurement) -> Figures:
     times = row.latency_ns
     return Figures(
         version=FIGURES_VERSION,
-        crc32=zlib.crc32(encode_line(row).encode()),
         started_at=row.started_at,
         device=row.device.display_name,
         model=row.model,

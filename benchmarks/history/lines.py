@@ -1,12 +1,11 @@
 """A line of the history as a row of the index.
 
-The figures that were written with the measurement are taken where they belong to it, by its checksum. The measurement is
-skipped over then. Else the whole line is read and its figures are computed.
+The figures that were written with the measurement are taken where neither was changed since, by their checksum. The
+measurement is skipped over then. Else the whole line is read and its figures are computed.
 """
 
 from __future__ import annotations
 
-import zlib
 from typing import Annotated, Any
 
 import msgspec
@@ -15,7 +14,7 @@ from edgedeploy.core.errors import ResultsInvalid
 from edgedeploy.core.results.result_files import check_consistent
 
 from .figures import FIGURES_VERSION, figures_of
-from .records import SCHEMA_VERSION
+from .records import SCHEMA_VERSION, checksum
 from .store import DamagedLine, read_line
 
 Count = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # what a column of SQLite holds
@@ -25,7 +24,6 @@ class _Figures(msgspec.Struct, gc=False):
     """Figures; from `launch_levels` on they are columns."""
 
     version: int
-    crc32: int
     launch_levels: msgspec.Raw
     launch_p90_levels: msgspec.Raw
     started_at: str
@@ -52,11 +50,12 @@ class _Line(msgspec.Struct, gc=False):
     id: str
     revision: str
     added_at: str
-    figures: _Figures
+    figures: msgspec.Raw
     measurement: msgspec.Raw
+    crc32: int
 
 
-OF_A_FIGURE = _Figures.__struct_fields__[2:]
+OF_A_FIGURE = _Figures.__struct_fields__[1:]
 COLUMNS = ("file", "offset", "id", "revision", "added_at", *OF_A_FIGURE)
 _LINE = msgspec.json.Decoder(_Line)
 _FIGURES = msgspec.json.Decoder(_Figures)
@@ -66,10 +65,10 @@ def index_row(line: bytes, file: str, number: int, offset: int) -> tuple[Any, ..
     """The values of COLUMNS of a line, or why it is no record. `number` is from 1, `offset` in bytes."""
     try:
         found = _LINE.decode(line)
+        figures = _FIGURES.decode(found.figures)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _computed(line, file, number, offset)
-    figures = found.figures
-    trusted = figures.version == FIGURES_VERSION and figures.crc32 == zlib.crc32(found.measurement)
+    trusted = figures.version == FIGURES_VERSION and found.crc32 == checksum(found.measurement, found.figures)
     if not trusted or not 1 <= found.schema_version <= SCHEMA_VERSION:
         return _computed(line, file, number, offset)
     return (file, offset, found.id, found.revision, found.added_at, *_values(figures))
@@ -91,5 +90,5 @@ def _computed(line: bytes, file: str, number: int, offset: int) -> tuple[Any, ..
 
 
 def _values(figures: _Figures) -> tuple[Any, ...]:
-    _, _, medians, p90s, *values = msgspec.structs.astuple(figures)
+    _, medians, p90s, *values = msgspec.structs.astuple(figures)
     return (str(medians, "utf-8"), str(p90s, "utf-8"), *values)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+
+import msgspec
 
 from edgedeploy.core.device import DeviceInfo
 from edgedeploy.core.measurement import Measurement
@@ -39,9 +42,14 @@ class HistoryRecord:
 
 @dataclass(frozen=True)
 class WrittenRecord(HistoryRecord):
-    """A record as it is written: with what the index has of it, which is not read back as part of the record."""
+    """A record as it is written: with what the index has of it, which is not read back as part of the record.
+
+    Attributes:
+        crc32: of the JSON of the measurement and then that of the figures, which are taken where both are as written.
+    """
 
     figures: Figures
+    crc32: int
 
 
 def make_record(row: Measurement, revision: str, added_at: str) -> WrittenRecord:
@@ -60,7 +68,17 @@ def make_record(row: Measurement, revision: str, added_at: str) -> WrittenRecord
         instruction_profile=None,
         state_during=(),
     )
-    return WrittenRecord(identity, revision, added_at, slim, figures_of(slim))
+    figures = figures_of(slim)
+    return WrittenRecord(identity, revision, added_at, slim, figures, checksum(_json(slim), _json(figures)))
+
+
+def checksum(measurement: bytes | msgspec.Raw, figures: bytes | msgspec.Raw) -> int:
+    """That of the JSON of a measurement and its figures."""
+    return zlib.crc32(figures, zlib.crc32(measurement))
+
+
+def _json(record: Measurement | Figures) -> bytes:
+    return encode_line(record).encode()
 
 
 def thinned(launches: Sequence[int], most: int) -> list[int]:
