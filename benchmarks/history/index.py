@@ -1,6 +1,7 @@
 """The history in SQLite: built from the JSON Lines files, which stay the truth, and thrown away without loss.
 
-Only what was appended since is read, and of a line its figures; measurements are read where somebody asks for them. SQLite
+Only what was appended since is read, or all of it where a file was rewritten, and of a line its figures; measurements are
+read where somebody asks for them. SQLite
 and not another embedded engine: it comes with Python, the table is small, and everybody can query it. The index lies in the
 cache folder and not beside the files, which live in git.
 """
@@ -12,6 +13,7 @@ import hashlib
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +23,17 @@ from edgedeploy.core.results.source import DIRTY
 from edgedeploy.core.storage.cache import cache_folder
 from edgedeploy.core.storage.files import output_errors
 
+from .figures import FIGURES_VERSION
 from .lines import COLUMNS, index_row
 from .records import HistoryRecord
 from .store import DamagedLine, HistoryStore
 
-VERSION = 4
+VERSION = 5
 QUERY_LIMIT_S = 30.0
+KNOWN = "bytes, lines, beginning, modified"
 READING = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE)
 TABLES = f"""
-create table if not exists files (file text primary key, bytes integer, lines integer, beginning text);
+create table if not exists files (file text primary key, bytes integer, lines integer, beginning text, modified integer);
 create table if not exists damaged (file text, line integer, reason text);
 create table if not exists measurements ({", ".join(COLUMNS)});
 """
@@ -63,8 +67,8 @@ class HistoryIndex:
 
 
 def index_path(store: HistoryStore) -> Path:
-    """Where the index of a store lies."""
-    name = hashlib.sha256(f"{store.folder.resolve()} {VERSION}".encode()).hexdigest()[:16]
+    """Where the index of a store lies; that of another version of it, or of the figures, lies elsewhere."""
+    name = hashlib.sha256(f"{store.folder.resolve()} {VERSION} {FIGURES_VERSION}".encode()).hexdigest()[:16]
     return cache_folder("history") / f"{name}.sqlite"
 
 
@@ -123,34 +127,57 @@ def _update(connection: sqlite3.Connection, files: Sequence[Path]) -> None:
     connection.executescript(TABLES)
     with connection:
         connection.execute("begin immediate")
-        known = {row[0]: row[1:] for row in connection.execute("select file, bytes, lines, beginning from files")}
-        for gone in set(known) - {path.name for path in files}:
-            _forget(connection, gone)
+        known = {row[0]: _Known(*row[1:]) for row in connection.execute(f"select file, {KNOWN} from files")}
+        paths = {path.name: path for path in files}
+        if any(name not in paths or _is_rewritten(paths[name], facts) for name, facts in known.items()):
+            known = {}  # all of it is read again: a row may be in another file, too
+            for table in ("measurements", "damaged", "files"):
+                connection.execute(f"delete from {table}")
         is_empty = connection.execute("select 1 from measurements limit 1").fetchone() is None
         if is_empty:  # keys that are made afterwards take a third of the time
             for name in KEYS:
                 connection.execute(f"drop index if exists {name}")
         for path in files:
-            _update_file(connection, path, known.get(path.name, (0, 0, "")))
+            _update_file(connection, path, known.get(path.name, _Known()))
         if is_empty:
             connection.execute(f"delete from measurements where rowid not in ({FIRST_OF_EACH})")
         for create in KEYS.values():
             connection.execute(create)
 
 
-def _update_file(connection: sqlite3.Connection, path: Path, known: tuple[int, int, str]) -> None:
-    done, lines, beginning = known
-    size = path.stat().st_size
-    if done and (size < done or _beginning(path, done) != beginning):  # rewritten, such as by a git checkout
-        _forget(connection, path.name)
-        done, lines = 0, 0
-    if size == done:
+@dataclass(frozen=True)
+class _Known:
+    """How far a file was read, and what it was then.
+
+    Attributes:
+        bytes, lines: of it.
+        beginning: a hash of the first and last of these bytes.
+        modified: when the file was, in ns.
+    """
+
+    bytes: int = 0
+    lines: int = 0
+    beginning: str = ""
+    modified: int = 0
+
+
+def _is_rewritten(path: Path, known: _Known) -> bool:
+    """Whether it is more than appended to: by a git checkout, or by hand, where it may have kept its length."""
+    now = path.stat()
+    if now.st_size == known.bytes and now.st_mtime_ns != known.modified:
+        return True
+    return now.st_size < known.bytes or _beginning(path, known.bytes) != known.beginning
+
+
+def _update_file(connection: sqlite3.Connection, path: Path, known: _Known) -> None:
+    if path.stat().st_size == known.bytes:
         return
-    reading = _Reading(path, done, lines)
+    reading = _Reading(path, known.bytes, known.lines)
     connection.executemany(INSERT, reading.rows())
     connection.executemany("insert into damaged values (?, ?, ?)", reading.damaged)
-    facts = (path.name, reading.offset, reading.lines, _beginning(path, reading.offset))
-    connection.execute("insert or replace into files values (?, ?, ?, ?)", facts)
+    beginning = _beginning(path, reading.offset)
+    facts = (path.name, reading.offset, reading.lines, beginning, path.stat().st_mtime_ns)
+    connection.execute(f"insert or replace into files (file, {KNOWN}) values (?, ?, ?, ?, ?)", facts)
 
 
 class _Reading:
@@ -178,11 +205,6 @@ class _Reading:
                     self.damaged.append((found.file, found.line, found.reason))
                 elif found is not None:
                     yield found
-
-
-def _forget(connection: sqlite3.Connection, file: str) -> None:
-    for table in ("measurements", "damaged", "files"):
-        connection.execute(f"delete from {table} where file = ?", (file,))
 
 
 def _beginning(path: Path, length: int) -> str:

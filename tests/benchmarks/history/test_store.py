@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from edgedeploy.benchmarks.history import HistoryStore, find_series, index
+from edgedeploy.benchmarks.history.figures import FIGURES_VERSION
 from edgedeploy.benchmarks.history.index import damaged_lines, open_index, query, records_of_revision
 from edgedeploy.benchmarks.history.records import HistoryRecord, make_record
 from edgedeploy.benchmarks.history.series import noise_models
@@ -82,6 +83,34 @@ def test_the_index_follows_files_that_git_rewrites(store: HistoryStore) -> None:
     assert query(store, "select count(*) from measurements")[1] == [(3,)]
     path.write_bytes(before)  # a checkout of an older commit
     assert query(store, "select count(*) from measurements")[1] == [(2,)]
+
+
+def test_the_index_follows_a_line_that_was_edited_and_kept_its_length(store: HistoryStore) -> None:
+    (path,) = store.add([timed(seed) for seed in range(7)])
+    assert query(store, "select count(*) from measurements where model = 'net'")[1] == [(7,)]
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[3] = lines[3].replace(b'"model":"net"', b'"model":"ten"')
+    path.write_bytes(b"".join(lines))
+    os.utime(path, (2 * 10**9, 2 * 10**9))  # a clock may be coarse
+    assert query(store, "select count(*) from measurements where model = 'net'")[1] == [(6,)]
+
+
+def test_a_row_of_two_files_is_there_until_both_are_gone(store: HistoryStore) -> None:
+    (path,) = store.add([timed(1), timed(2)])
+    copy = path.with_name(f"z-{path.name}")
+    copy.write_bytes(path.read_bytes())
+    assert query(store, "select count(*) from measurements")[1] == [(2,)]
+    path.unlink()
+    assert query(store, "select count(*) from measurements")[1] == [(2,)]
+
+
+def test_figures_of_another_version_have_an_index_of_their_own(
+    store: HistoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two versions of edgedeploy may be used on one store."""
+    older = index.index_path(store)
+    monkeypatch.setattr(index, "FIGURES_VERSION", FIGURES_VERSION + 1)
+    assert index.index_path(store) != older
 
 
 def test_an_index_that_cannot_be_written_is_made_in_memory(
