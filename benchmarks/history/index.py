@@ -1,9 +1,8 @@
 """The history in SQLite: built from the JSON Lines files, which stay the truth, and thrown away without loss.
 
 Only what was appended since is read, or all of it where a file was rewritten, and of a line its figures; measurements are
-read where somebody asks for them. SQLite
-and not another embedded engine: it comes with Python, the table is small, and everybody can query it. The index lies in the
-cache folder and not beside the files, which live in git.
+read where somebody asks for them. SQLite and not another embedded engine: it comes with Python, the table is small, and
+everybody can query it. The index lies in the cache folder and not beside the files, which live in git.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from typing import Any
 
 from edgedeploy.benchmarks.comparison.rows import context_of
 from edgedeploy.core.errors import UsageError
-from edgedeploy.core.results.source import DIRTY
 from edgedeploy.core.storage.cache import cache_folder
 from edgedeploy.core.storage.files import output_errors
 
@@ -215,16 +213,17 @@ def _beginning(path: Path, length: int) -> str:
         return hashlib.sha256(head + file.read(min(length, 4096))).hexdigest()
 
 
-def records_of_revision(store: HistoryStore, revision: str) -> Iterator[HistoryRecord]:
-    """The records of a revision, given by the beginning of its name, the newest last.
-
-    What was measured with changes to that revision is another one: only a name that ends with the mark of it finds it.
-    """
-    start, dirty = revision.removesuffix(DIRTY), revision.endswith(DIRTY)
-    wanted = f"revision >= ? and revision < ? and (revision like '%{DIRTY}') = ?"
-    sql = f"select file, offset from measurements where {wanted} order by added_at, offset"
+def revisions_of(store: HistoryStore) -> list[str]:
+    """The names of all revisions."""
     with contextlib.closing(open_index(store)) as index:
-        places = index.execute(sql, (start, start + "\uffff", dirty)).fetchall()
+        return [name for (name,) in index.execute("select distinct revision from measurements order by revision")]
+
+
+def records_of_revision(store: HistoryStore, revision: str) -> Iterator[HistoryRecord]:
+    """The records of the revision of this name, the newest last."""
+    sql = "select file, offset from measurements where revision = ? order by added_at, offset"
+    with contextlib.closing(open_index(store)) as index:
+        places = index.execute(sql, (revision,)).fetchall()
     for file, offset in places:
         found = store.record_at(file, offset)
         if isinstance(found, HistoryRecord):

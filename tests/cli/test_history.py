@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from edgedeploy.cli.app import app
-from edgedeploy.core.errors import EdgedeployError, Regression, UnknownName
+from edgedeploy.core.errors import EdgedeployError, Regression, UnknownName, UsageError
 from edgedeploy.core.measurement import ResultFile
 from edgedeploy.core.results.source import Source
 from edgedeploy.pipeline.bench import Rows
@@ -90,6 +90,24 @@ def benched(name: str, seed: int) -> str:
     (row,) = ResultFile.from_json(Path(result_file(name, seed)).read_bytes()).measurements
     Rows(name, None, source_here("local")).add(row)
     return name
+
+
+def test_a_revision_is_found_by_its_name_before_what_begins_like_it() -> None:
+    for number, factor in (("v1", 1.0), ("v10", 1.5), ("w20", 1.0), ("w21", 1.5)):
+        run("history", "add", result_file("a.json", 1, factor), "--revision", number)
+    head = result_file("a.json", 1)
+    assert run("compare", "v1", head)[1] is None
+    assert json.loads(run("compare", "v1", head, "--json")[0])["rows"][0]["verdict"] == "same"
+    error = run("compare", "w2", head)[1]
+    assert isinstance(error, UsageError)
+    assert list(error.details) == ["w20", "w21"]
+
+
+def test_a_name_that_git_knows_too_is_the_one_that_was_given_to_the_history() -> None:
+    commit("one")
+    git("tag", "v1")
+    run("history", "add", result_file("a.json", 1), "--revision", "v1")
+    assert run("compare", "v1", "a.json")[1] is None
 
 
 def revisions() -> list[str]:

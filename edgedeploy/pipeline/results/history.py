@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgedeploy.core.errors import Regression, UnknownName
+from edgedeploy.core.errors import Regression, UnknownName, UsageError
 from edgedeploy.core.measurement import Measurement, ResultFile
 from edgedeploy.core.results.comparison import counted
 from edgedeploy.core.results.history import Series
@@ -108,20 +108,35 @@ def check_history(found: History) -> None:
 
 
 def results_of_revision(revision: str, store: str | Path = STORE) -> ResultFile:
-    """The measurements of a revision in the store, of each row the newest. Raises UnknownName, ResultsInvalid."""
+    """The measurements of a revision in the store, of each row the newest.
+
+    `revision` is a name in the store, what git knows as one, or the beginning of one.
+
+    Raises UnknownName, UsageError where it is the beginning of several, ResultsInvalid.
+    """
     from edgedeploy.benchmarks.comparison.rows import key_of
     from edgedeploy.benchmarks.history import HistoryStore
-    from edgedeploy.benchmarks.history.index import records_of_revision
+    from edgedeploy.benchmarks.history.index import records_of_revision, revisions_of
 
-    wanted = git_revision(revision) or revision
     opened = HistoryStore(Path(store))
     rows = {
         (key_of(found.measurement), found.measurement.device.name): found.measurement
-        for found in records_of_revision(opened, wanted)
+        for found in records_of_revision(opened, _revision_meant(revision, revisions_of(opened)))
     }
-    if not rows:
-        known = [name for (name,) in query_history("select distinct revision from measurements", store=store)[1]]
-        changed = any(name.startswith(wanted) for name in known)
-        hint = f"it was measured with changes that were not committed: {revision}{DIRTY}" if changed else HINT
-        raise UnknownName("file or revision of the history", revision, known, hint=hint)
     return ResultFile.of(list(rows.values()))
+
+
+def _revision_meant(revision: str, known: Sequence[str]) -> str:
+    """The name in the store. What was measured with changes is another revision, which only a name with its mark finds."""
+    if revision in known:
+        return revision
+    wanted = git_revision(revision) or revision
+    start, dirty = wanted.removesuffix(DIRTY), wanted.endswith(DIRTY)
+    begun = [name for name in known if name.startswith(start)]
+    found = [name for name in begun if name.endswith(DIRTY) == dirty]
+    if len(found) > 1:
+        raise UsageError(f"'{revision}' is the beginning of several revisions of the history", details=found, hint=HINT)
+    if not found:
+        hint = f"it was measured with changes that were not committed: {revision}{DIRTY}" if begun else HINT
+        raise UnknownName("file or revision of the history", revision, known, hint=hint)
+    return found[0]

@@ -49,7 +49,7 @@ def test_rows_come_back_as_they_were_and_the_same_row_counts_once(store: History
     assert isinstance(first, HistoryRecord)
     assert (first.measurement, first.revision) == (one, "abc")
     assert query(store, "select count(*), min(revision) from measurements")[1] == [(2, "abc")]
-    assert [found.measurement for found in records_of_revision(store, "ab")] == [one, other]
+    assert [found.measurement for found in records_of_revision(store, "abc")] == [one, other]
     assert "merge=union" in (store.folder / ".gitattributes").read_text()
 
 
