@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from edgedeploy.core.errors import EdgedeployError, NotTrustworthy, Regression, 
 from edgedeploy.core.measurement import Measurement, ResultFile
 from edgedeploy.core.storage.json_records import encode
 from tests.benchmarks.statistics.traces import quiet, row
+from tests.cli.tables.test_paired_and_sustained import PAIR
 
 
 def result_file(path: Path, *factors: float) -> Path:
@@ -94,6 +97,24 @@ def test_a_damaged_file_is_named_with_the_line_and_the_reason(damage: str, tmp_p
     assert str(head) in error.message
     if damage != "truncated":
         assert reason in error.message
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"figures": ()}, "figures has no median"),
+        ({"false_alarm_rate": 0.0}, "false_alarm_rate is not between 0 and 1"),
+    ],
+)
+def test_a_damaged_comparison_in_turns_is_named_with_its_line(
+    change: dict[str, Any], reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "pair.json"
+    path.write_text(ResultFile.of([], [replace(PAIR, **change)]).to_json())
+    number = 1 + path.read_text().splitlines().index('  "pairs": [') + 1
+    result = CliRunner().invoke(app, ["report", str(path)])
+    assert isinstance(result.exception, ResultsInvalid)
+    assert f"{path}, line {number}: {reason}" in result.exception.message
 
 
 def test_the_line_is_that_of_the_damage(tmp_path: Path) -> None:

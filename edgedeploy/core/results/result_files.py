@@ -12,6 +12,7 @@ from edgedeploy.core.measurement import SCHEMA_VERSION, Measurement, ResultFile
 from edgedeploy.core.storage.files import read_limited
 from edgedeploy.core.storage.json_records import RecordInvalid, decode
 
+from .paired import PairedComparison
 from .source import SourcedResults
 
 LARGEST = 2**63
@@ -51,6 +52,8 @@ def read_result_file(path: Path) -> SourcedResults:
         raise ResultsInvalid(*explain_invalid(path, data, str(error)), hint=HINT) from None
     for index, row in enumerate(found.measurements):
         check_consistent(row, f"{path}, line {line_of(data, ['measurements', index])}")
+    for index, pair in enumerate(found.pairs):
+        _check_pair(pair, f"{path}, line {line_of(data, ['pairs', index])}")
     return found
 
 
@@ -83,6 +86,14 @@ def check_consistent(row: Measurement, where: str) -> None:
         raise ResultsInvalid(f"{where}: a size or time is negative, or has more than 64 bits", hint=HINT)
     if row.instructions is not None and not 0 < row.instructions.total < LARGEST:
         raise ResultsInvalid(f"{where}: instructions.total is not positive, or has more than 64 bits", hint=HINT)
+
+
+def _check_pair(pair: PairedComparison, where: str) -> None:
+    measured = {figure.metric for figure in pair.figures if figure.base_ns and figure.head_ns}
+    if "median" not in measured or len(measured) < len(pair.figures):
+        raise ResultsInvalid(f"{where}: figures has no median, or one that no block measured", hint=HINT)
+    if not 0 < pair.false_alarm_rate < 1:
+        raise ResultsInvalid(f"{where}: false_alarm_rate is not between 0 and 1", hint=HINT)
 
 
 def line_of(data: bytes, keys: Sequence[str | int]) -> int:
