@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,10 +49,12 @@ def _all_series(index: HistoryIndex, rows: Iterable[tuple[Any, ...]]) -> list[Se
         if identity not in seen:
             seen.add(identity)
             groups.setdefault(tuple(row[:6]), []).append(tuple(row[6:]))
-    return [_series(index, key, found) for key, found in groups.items()]
+    devices = Counter(device for _, device in {key[:2] for key in groups})
+    return [_series(index, key, found, is_alone=devices[key[1]] == 1) for key, found in groups.items()]
 
 
-def _series(index: HistoryIndex, key: tuple[Any, ...], rows: Sequence[tuple[Any, ...]]) -> Series:
+def _series(index: HistoryIndex, key: tuple[Any, ...], rows: Sequence[tuple[Any, ...]], *, is_alone: bool) -> Series:
+    """The course of a row. `is_alone`: no other device has its name; else the end of its file's name tells them apart."""
     file, device, model, target, threads, counted = key
     points = tuple(
         HistoryPoint(
@@ -81,7 +85,8 @@ def _series(index: HistoryIndex, key: tuple[Any, ...], rows: Sequence[tuple[Any,
         first, last = found[0].index - (len(levels) - len(recent)), found[-1].index - (len(levels) - len(recent))
         total = float(np.expm1(recent[last:].mean() - recent[:first].mean()))
     row_key = RowKey(model, target, threads, bool(counted))
-    return Series(row_key, device, points, changes, total)
+    name = device if is_alone else f"{device} ({Path(file).stem[-6:]})"
+    return Series(row_key, name, points, changes, total)
 
 
 @dataclass(frozen=True)

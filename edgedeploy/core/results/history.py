@@ -40,6 +40,7 @@ class Series:
     """A row on a device over time.
 
     Attributes:
+        device: its name, with the end of its file's name behind it where several devices have one name.
         points: in the order of their measuring. Those that are not trustworthy are shown and do not count.
         changes: its change points, in order.
         total_change: relative, of the last level to the first; 0 without change points.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import multiprocessing
 import os
 import random
@@ -17,11 +18,13 @@ from edgedeploy.benchmarks.history import HistoryStore, find_series, index
 from edgedeploy.benchmarks.history.figures import FIGURES_VERSION
 from edgedeploy.benchmarks.history.index import damaged_lines, open_index, query, records_of_revision
 from edgedeploy.benchmarks.history.records import HistoryRecord, make_record
-from edgedeploy.benchmarks.history.series import noise_models
+from edgedeploy.benchmarks.history.series import noise_models, series_of
+from edgedeploy.benchmarks.reports.interchange import render_otava
 from edgedeploy.core.errors import ResultsInvalid, UsageError
 from edgedeploy.core.measurement import InstructionCount, Measurement
+from edgedeploy.core.results.report import Report
 from tests.benchmarks.statistics.traces import quiet, row
-from tests.cli.rows import measurement
+from tests.cli.rows import PHONE, measurement
 
 
 @pytest.fixture
@@ -61,6 +64,19 @@ def test_each_device_has_its_file_and_long_launches_are_thinned(store: HistorySt
     kept = make_record(long, "", "").measurement
     assert (len(kept.samples_ns), set(kept.sample_launches), kept.slowed_samples) == (100, {0, 1}, (0,))
     assert kept.latency_ns == long.latency_ns
+
+
+def test_two_devices_of_one_name_are_two_courses_that_can_be_told_apart(store: HistoryStore) -> None:
+    phones = [replace(PHONE, serial=serial) for serial in ("one", "two")]
+    files = store.add([timed(seed, device=phone) for seed in range(3) for phone in phones])
+    found = find_series(open_index(store))
+    assert {series.device for series in found} == {f"Google Pixel 7 ({path.stem[-6:]})" for path in files}
+    assert [len(series.points) for series in found] == [3, 3]
+    table = render_otava(Report((), series=tuple(found))).splitlines()
+    assert len(next(csv.reader(table))) == 2 + 2  # time, commit, and a column of each
+    assert [series.device for series in series_of(open_index(store), [("net", "onnx-fp32")])] == [
+        s.device for s in found
+    ]
 
 
 def test_a_damaged_line_is_reported_and_costs_nothing_else(store: HistoryStore) -> None:
