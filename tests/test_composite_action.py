@@ -149,6 +149,15 @@ def test_a_growth_is_reported_and_fails_the_gate_and_what_was_made_is_kept(clone
     assert upload["if"] == "always()"
 
 
+def test_a_baseline_of_another_runtime_is_said_in_the_log(clone: Path) -> None:
+    baseline(clone, 10**6)
+    stored = clone / INPUTS["baseline"]
+    stored.write_text(stored.read_text().replace('"runtime_version": "1.31.1"', '"runtime_version": "1.30.0"'))
+    done = run_action(clone, "Report", "Gate")
+    assert [step.returncode for step in done.values()] == [2], done
+    assert "runtime: onnxruntime 1.30.0 -> onnxruntime 1.31.1" in done["Report"].stderr
+
+
 def test_the_comment_is_made_once_and_then_changed(clone: Path) -> None:
     run_action(clone, "Report", "Comment", event="pull_request")
     log = clone.parent / "bin" / "gh.log"
