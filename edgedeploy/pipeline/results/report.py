@@ -35,10 +35,15 @@ def make_report(
         store: the history; left out where there is none.
         options: those of `compare`.
 
-    Raises as `compare`.
+    Raises as `compare`, and UnknownName where no row is left.
     """
-    files = [_part(read_results(Path(path)), only) for path in results]
+    read = [read_results(Path(path)) for path in results]
+    files = [_part(file, only) for file in read]
     head = joined(files)
+    if only and not head.measurements:
+        raise UnknownName(
+            "row", only, {f"{row.model}/{row.target}": None for file in read for row in file.measurements}
+        )
     sides = tuple(side for file in files for side in sides_of(file.measurements, file.pairs))
     measured = sorted({(row.model, row.target) for row in head.measurements})
     mine = history_of(measured, store=store) if Path(store).is_dir() else ()
