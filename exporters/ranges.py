@@ -1,9 +1,9 @@
 """The range of an activation from its values on the calibration samples, by one of the observers.
 
-The smallest and largest values are what the runtimes' own tools take, and their code does it. The other observers are
-here, so that they mean the same for every runtime: they read a histogram, whose bins grow with the values, so that its
-memory does not depend on the number of samples.
+The observers are here and not the runtimes' own, so that they mean the same for every runtime. All but the first read a
+histogram, whose bins grow with the values, so that its memory does not depend on the number of samples.
 
+    min_max      the smallest and the largest value
     percentile   the range without the outermost 0.01 % of the values
     mse          the range whose rounding and clipping change the values least, in squares
     entropy      the range whose quantized histogram has the least Kullback-Leibler divergence from the real one

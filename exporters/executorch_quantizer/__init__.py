@@ -12,7 +12,7 @@ from .tables import annotate_tables
 
 
 def quantizer(*, float_outputs: bool = False) -> Any:
-    """XNNPACK's quantizer, one scale per output channel, with minimum and maximum of activations.
+    """XNNPACK's quantizer, one scale per output channel of a layer.
 
     Clamps behind layers are ReLUs to it (clamps.py), and it knows more operators (tables.py).
 
