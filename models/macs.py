@@ -24,7 +24,13 @@ def count_macs(module: nn.Module, example_inputs: Sequence[Tensor]) -> int:
     """
     attention = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _sdpa_cpu}
     # the counter looks for the gradient of what a module reads, and a view of a parameter has none here
-    detached = {name: tensor.detach() for name, tensor in (*module.named_parameters(), *module.named_buffers())}
-    with FlopCounterMode(display=False, custom_mapping=attention) as counter:
-        torch.func.functional_call(module, detached, tuple(example_inputs))
+    learned = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    try:
+        for parameter in learned:
+            parameter.requires_grad_(False)
+        with FlopCounterMode(display=False, custom_mapping=attention) as counter:
+            module(*example_inputs)
+    finally:
+        for parameter in learned:
+            parameter.requires_grad_(True)
     return int(counter.get_total_flops()) // 2

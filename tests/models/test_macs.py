@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edgedeploy.models.macs import count_macs
+from edgedeploy.models.rewrites import capture
 
 
 class Attention(nn.Module):
@@ -29,6 +30,27 @@ class ClassToken(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layer(self.token.expand(len(x), -1, -1))
+
+
+class Shared(nn.Module):
+    """One layer that two blocks have, as position encodings are shared in CoaT."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(5, 5)
+        self.blocks = nn.ModuleList(nn.Sequential(self.layer, nn.ReLU()) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.blocks[1](self.blocks[0](x))
+
+
+def test_counting_leaves_a_network_with_shared_layers_as_it_was() -> None:
+    network, x = Shared(), torch.zeros(3, 5)
+    weight = network.layer.weight
+    assert count_macs(network, (x,)) == 2 * 3 * 5 * 5
+    assert network.layer.weight is weight
+    assert weight.requires_grad
+    capture(network.eval(), (x,))
 
 
 def test_a_module_may_read_a_view_of_a_parameter() -> None:
