@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from .operators.xnnpack import LEAST_RESULT, STEPS
 from .ranges import Range, symmetric
 from .tflite_file import FileGraph, FileOperator
 
@@ -34,9 +35,7 @@ PRODUCT = "BATCH_MATMUL"
 SUMS = ("ADD", "SUB")
 LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 LEAST_RATIO = 2.0**-10 * 1.01  # XNNPACK's limit, with room for the rounding of a scale
-LEAST_RESULT = 2.0**-8 * 1.01  # the same
 LEAST_HARD_SWISH = 2.0**-7 * 1.01  # LiteRT's
-STEPS = 255  # of an int8 range
 WEIGHT_STEPS = 127  # from 0 to the largest weight
 
 Ranges = Mapping[str, Mapping[str, Any]]

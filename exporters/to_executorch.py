@@ -24,6 +24,7 @@ from .aten_regions import REGION_TYPES
 from .executorch_operators import graph_summary, operator_facts, operators_of
 from .executorch_quantizer import quantizer
 from .executorch_quantizer.concatenations import join_operands, join_similar_ranges, separate_operands
+from .executorch_quantizer.observers import observer_of
 from .executorch_quantizer.outputs import linear_outputs
 from .executorch_quantizer.scale_limits import keep_limits
 from .executorch_quantizer.tables import table_partitioner
@@ -98,10 +99,7 @@ def _quantize(job: ExportJob) -> tuple[Any, dict[str, Any], tuple[str, ...]]:
     with job.shared.quietly():
         converted = convert_pt2e(prepared)
     join_operands(converted)
-    settings = {
-        "quantizer": "XNNPACKQuantizer",
-        "per_channel": True,
-    }
+    settings = {"quantizer": "XNNPACKQuantizer", "per_channel": True}
     return converted, settings, assignment.unmatched
 
 
@@ -129,8 +127,8 @@ def _set_observers(prepared: Any, assignment: Assignment, default: Observer) -> 
 
     estimating = []
     for node in prepared.graph.nodes:
-        observer: Any = prepared.get_submodule(node.target) if node.op == "call_module" else None
-        if type(observer) is not MinMaxObserver:
+        observer = observer_of(prepared, node, MinMaxObserver)
+        if observer is None:
             continue
         rule = assignment.rules.get(node.args[0].name)
         wanted = default if rule is None else rule.observer

@@ -234,12 +234,12 @@ def _ranges(job: ExportJob, model: Any, assignment: Assignment) -> dict[str, lis
         for value, rule in (rules | inputs).items()
         if rule.format.is_static and value in floats
     }
-    further = [v for v in observed if v not in inputs and v not in {value.name for value in watched.graph.output}]
+    names = [value for value in observed if value not in inputs]
+    further = [name for name in names if name not in {value.name for value in model.graph.output}]
     watched.graph.output.extend(onnx.helper.make_tensor_value_info(v, onnx.TensorProto.FLOAT, None) for v in further)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(watched.SerializeToString(), options, ["CPUExecutionProvider"])
-    names = [value for value in observed if value not in inputs]
     for sample in job.calibration:
         given = dict(zip(job.input_names, as_contiguous(sample), strict=True))
         for name, array in (*zip(names, session.run(names, given), strict=True), *given.items()):

@@ -222,7 +222,6 @@ def _ranges(job: ExportJob, source: FloatFile, rules: Any, assignment: Assignmen
     images that is still the range of the first one, and whatever lies outside is clipped.
     """
     from ai_edge_quantizer import calibrator, recipe_manager
-    from ai_edge_quantizer.utils import qsv_utils
 
     manager = recipe_manager.RecipeManager()
     manager.load_quantization_recipe(rules)
@@ -233,18 +232,15 @@ def _ranges(job: ExportJob, source: FloatFile, rules: Any, assignment: Assignmen
         return {name: array.astype(dtype, copy=False) for (name, dtype), array in arrays}
 
     samples = Mapped(sample_by_name, job.calibration)
-    worker = calibrator.Calibrator(
-        source.path.read_bytes(), num_threads=os.cpu_count() or 1, qsv_update_func=qsv_utils.min_max_update
-    )
+    worker = calibrator.Calibrator(source.path.read_bytes(), num_threads=os.cpu_count() or 1)
     worker.calibrate({SIGNATURE: samples[:1]}, manager)  # which ranges it needs; their ends come from all samples
     ranges = dict(worker.get_model_qsvs())
     estimators = _estimators(job, source, samples, assignment)
-    for name, found in ((name, estimator.range()) for name, estimator in estimators.items()):
+    for name, estimator in estimators.items():
         if "min" in ranges.get(name, {}):
-            low, high = (
-                np.full_like(ranges[name][end], value) for end, value in (("min", found.low), ("max", found.high))
-            )
-            ranges[name] = {**ranges[name], "min": low, "max": high}
+            found = estimator.range()
+            ends = (("min", found.low), ("max", found.high))
+            ranges[name] = {**ranges[name], **{end: np.full_like(ranges[name][end], value) for end, value in ends}}
     if NumberFormat.STATIC_INT8 not in {rule.format for rule in assignment.rules.values()}:
         return ranges
     of_products = (source.graph.tensors[value].name for value in symmetric_operands(source.graph))

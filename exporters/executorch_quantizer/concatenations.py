@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from .observers import observer_of
+
 COPY = "aten.alias.default"
 MUCH_FINER = 2.0  # an operand that would lose more than one of its 8 bits keeps its own scale
 
@@ -87,18 +89,17 @@ def _operands(prepared: Any) -> Iterator[tuple[Any, Any]]:
     import torch
     from torchao.quantization.pt2e import MinMaxObserver
 
-    def observer_of(node: Any) -> Any:
-        module = prepared.get_submodule(node.target) if node.op == "call_module" else None
-        return module if type(module) is MinMaxObserver else None
+    def range_of(node: Any) -> Any:
+        return observer_of(prepared, node, MinMaxObserver)
 
     for node in prepared.graph.nodes:
         if node.target != torch.ops.aten.cat.default:
             continue
         for argument in node.all_input_nodes:
-            concatenation, copy = observer_of(argument), _copy_before(argument)
+            concatenation, copy = range_of(argument), _copy_before(argument)
             source = None if copy is None else copy.args[0]
             candidates = [] if source is None else [source, *source.users]  # behind it, or before another reader of it
-            operand = next((found for found in map(observer_of, candidates) if found is not None), None)
+            operand = next((found for found in map(range_of, candidates) if found is not None), None)
             if None not in (operand, concatenation) and operand is not concatenation:
                 yield operand, concatenation
 

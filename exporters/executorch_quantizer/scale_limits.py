@@ -13,12 +13,14 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import Any
 
+from edgedeploy.exporters.operators.xnnpack import LEAST_RESULT, STEPS
+
+from .observers import observer_of
+
 SMALLEST_WEIGHT_SCALE = 2.0**-40
 SMALLEST_ACTIVATION_SCALE = 2.0**-12
 LAYERS = ("aten.conv2d.default", "aten.conv2d.padding", "aten.linear.default", "aten.conv_transpose2d.input")
 BIAS_STEPS = 2**30  # a bias has 32 bits; half of them, so that sums have room
-LEAST_RESULT = 2.0**-8 * 1.01  # XNNPACK's limit, with room for the rounding of a scale
-STEPS = 255  # of an int8 range
 
 
 def keep_limits(prepared: Any) -> None:
@@ -29,14 +31,11 @@ def keep_limits(prepared: Any) -> None:
     """
     from torchao.quantization.pt2e import MinMaxObserver, PerChannelMinMaxObserver
 
-    def observer_of(node: Any, kind: type) -> Any:
-        module = prepared.get_submodule(node.target) if node.op == "call_module" else None
-        return module if type(module) is kind else None
-
     for node in prepared.graph.nodes:
         if str(node.target) not in LAYERS:
             continue
-        values, weights = observer_of(node.args[0], MinMaxObserver), observer_of(node.args[1], PerChannelMinMaxObserver)
+        values = observer_of(prepared, node.args[0], MinMaxObserver)
+        weights = observer_of(prepared, node.args[1], PerChannelMinMaxObserver)
         if values is None or weights is None:
             continue
         step = float(values.calculate_qparams()[0])
@@ -44,7 +43,8 @@ def keep_limits(prepared: Any) -> None:
         if bias is not None and bias.op == "get_attr":
             _fit_bias(weights, attrgetter(bias.target)(prepared).detach().abs(), step)
         readers = [reader for user in node.users for reader in (user, *user.users)]  # an activation may be between
-        result = next((found for found in (observer_of(r, MinMaxObserver) for r in readers) if found is not None), None)
+        behind = (observer_of(prepared, reader, MinMaxObserver) for reader in readers)
+        result = next((found for found in behind if found is not None), None)
         if result is not None:
             least = LEAST_RESULT * step * float(weights.calculate_qparams()[0].max())
             result.max_val.clamp_(min=min(0.0, float(result.min_val)) + STEPS * least)

@@ -63,7 +63,7 @@ def _description(graph: Any) -> str:
 
 
 def _value(node: Any) -> str:
-    """Types and shapes of a node's results; strides are those of a trace, and a changed graph may not have them yet."""
+    """Types, shapes and strides of a node's results."""
     import torch
 
     values = torch.utils._pytree.tree_leaves(node.meta.get("val"))
