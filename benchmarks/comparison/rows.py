@@ -44,23 +44,26 @@ def match_rows(base: Sequence[Measurement], head: Sequence[Measurement], names: 
     old, new = _by_key(base, names[0]), _by_key(head, names[1])
     partners = {key: key for key in old if key in new}
     for alike in (may_be_one, _any_two):
-        left = {key: row for key, row in old.items() if key not in partners}
-        right = {key: row for key, row in new.items() if key not in partners.values()}
-        pairs = [(here, there) for here in left for there in right if _is_of_kind(here, there)]
+        left = _without(old, partners)
+        right = _without(new, partners.values())
+        of_kind: dict[RowKey, list[RowKey]] = {}
+        for there in right:
+            of_kind.setdefault(replace(there, device=""), []).append(there)
+        pairs = [(here, there) for here in left for there in of_kind.get(replace(here, device=""), ())]
         pairs = [(here, there) for here, there in pairs if alike(left[here].device, right[there].device)]
         times = Counter(key for pair in pairs for key in (("base", pair[0]), ("head", pair[1])))
         partners |= {here: there for here, there in pairs if times["base", here] == times["head", there] == 1}
     return Matched(
         {partners[key]: (old[key], new[partners[key]]) for key in old if key in partners},
-        tuple(key for key in old if key not in partners),
-        tuple(key for key in new if key not in partners.values()),
+        tuple(_without(old, partners)),
+        tuple(_without(new, partners.values())),
         device_labels(row.device for row in (*base, *head)),
     )
 
 
-def _is_of_kind(one: RowKey, other: RowKey) -> bool:
-    """Whether they are one row, whatever the device."""
-    return replace(one, device=other.device) == other
+def _without(rows: Mapping[RowKey, Measurement], keys: Iterable[RowKey]) -> dict[RowKey, Measurement]:
+    left_out = set(keys)
+    return {key: row for key, row in rows.items() if key not in left_out}
 
 
 def _any_two(_first: DeviceInfo, _second: DeviceInfo) -> bool:

@@ -19,7 +19,14 @@ from edgedeploy.benchmarks.statistics.sustained import compare_periods
 from edgedeploy.benchmarks.statistics.trust import judge, launches_of
 from edgedeploy.core.errors import ContextsDiffer, UsageError
 from edgedeploy.core.measurement import Measurement
-from edgedeploy.core.results.comparison import Comparison, Difference, RowComparison, RowKey, RowVerdict
+from edgedeploy.core.results.comparison import (
+    Comparison,
+    Difference,
+    RowComparison,
+    RowKey,
+    RowVerdict,
+    metric_of,
+)
 from edgedeploy.core.results.verdict import Doubt
 
 from .budgets import Budget, check_budgets, idle_budgets
@@ -142,7 +149,7 @@ def _measure(pair: _Pair, options: ComparisonOptions) -> _Pair:
 
 
 def _metric(row: Measurement, options: ComparisonOptions) -> str:
-    return options.metric or ("p90" if row.protocol == "mlperf" else "median")
+    return options.metric or metric_of(row.protocol)
 
 
 def _row(pair: _Pair, is_alarm: bool, rate: float, options: ComparisonOptions) -> RowComparison:

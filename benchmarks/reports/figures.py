@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgedeploy.core.measurement import Measurement
+from edgedeploy.core.results.comparison import metric_of
 from edgedeploy.core.results.report import Report
 from edgedeploy.core.results.verdict import Interval
 
@@ -33,7 +34,7 @@ def figure(row: Measurement) -> float | None:
         return float(row.instructions.total)
     if row.latency_ns is None or row.device.emulated:
         return None
-    return float(row.latency_ns.p90 if row.protocol == "mlperf" else row.latency_ns.median)
+    return float(row.latency_ns.p90 if metric_of(row.protocol) == "p90" else row.latency_ns.median)
 
 
 def interval(row: Measurement) -> Interval | None:
@@ -41,7 +42,7 @@ def interval(row: Measurement) -> Interval | None:
     sure = row.statistics
     if sure is None or row.instructions is not None:
         return None
-    return sure.p90_interval_ns if row.protocol == "mlperf" else sure.median_interval_ns
+    return sure.p90_interval_ns if metric_of(row.protocol) == "p90" else sure.median_interval_ns
 
 
 def figure_text(row: Measurement) -> str:
@@ -51,7 +52,7 @@ def figure_text(row: Measurement) -> str:
         return "not measured"
     if row.instructions:
         return f"{value / 1e6:.3f} M instructions"
-    return f"{value / 1e6:.2f} ms{' (p90)' if row.protocol == 'mlperf' else ''}"
+    return f"{value / 1e6:.2f} ms{' (p90)' if metric_of(row.protocol) == 'p90' else ''}"
 
 
 def interval_text(row: Measurement) -> str:

@@ -20,6 +20,7 @@ import numpy as np
 
 from edgedeploy.core.errors import MissingExtra
 from edgedeploy.core.measurement import Measurement
+from edgedeploy.core.results.comparison import metric_of
 from edgedeploy.core.results.history import Series
 from edgedeploy.core.results.report import Report
 from edgedeploy.core.results.source import short_revision
@@ -232,7 +233,7 @@ def _pareto(rows: Sequence[Measurement], report: Report) -> Plot:
             color=TEXT,
             fontsize=7,
         )
-    by_p90 = any(row.protocol == "mlperf" for *_, row in found)
+    by_p90 = any(metric_of(row.protocol) == "p90" for *_, row in found)
     axes.set_xlabel("million instructions" if counted else "median, of mlperf p90, ms" if by_p90 else "median, ms")
     axes.set_ylabel("SQNR, dB")
     axes.margins(x=0.2, y=0.15)

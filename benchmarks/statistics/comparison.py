@@ -16,13 +16,14 @@ all inferences down without a history; a tail that grew alone looks like any bus
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from edgedeploy.core.results.comparison import Difference
 
 from .launches import Launch, levels, steady_samples
-from .noise import FALSE_ALARM_RATE, RowNoise, Spread
+from .noise import FALSE_ALARM_RATE, NoiseModel, RowNoise, Spread
 
 QUANTILES = {"median": 0.5, "p90": 0.9}
 
@@ -32,36 +33,64 @@ def difference(
 ) -> tuple[Difference, Spread]:
     """The change from base to head, and the standard error of its logarithm."""
     noise = noise or RowNoise()
-    old, new = levels(base), levels(head)
-    change, spread = float(new.mean() - old.mean()), noise.median.spread(old, new)
     superiority, rank_p = _rank_test(base, head)
-    p_value, smallest = max(spread.p_value(change), rank_p), spread.smallest_change()
+    found = _median_changed(base, head, noise.median, rank_p)
     if metric == "p90":
-        of_median = change, p_value
-        old, new = levels(base, QUANTILES[metric]), levels(head, QUANTILES[metric])
-        change, alone, together = (
-            float(new.mean() - old.mean()),
-            noise.p90.spread(old, new),
-            noise.median.spread(old, new),
-        )
-        p_alone = alone.p_value(change)
-        p_together = max(together.p_value(change), of_median[1]) if change * of_median[0] > 0 else 1.0
-        p_value = min(1.0, 2 * min(p_alone, p_together))
-        spread = together if p_together <= min(p_alone, FALSE_ALARM_RATE) else alone
-        smallest = max(smallest, together.smallest_change(FALSE_ALARM_RATE / 2))
-    width = spread.half_width(0.05)
-    found = Difference(
+        found = _p90_changed(base, head, noise, found)
+    width = found.spread.half_width(0.05)
+    described = Difference(
         metric=metric,
-        base=float(np.exp(old.mean())),
-        head=float(np.exp(new.mean())),
-        change=float(np.expm1(change)),
-        low=float(np.expm1(change - width)),
-        high=float(np.expm1(change + width)),
-        p_value=p_value,
+        base=float(np.exp(found.base)),
+        head=float(np.exp(found.head)),
+        change=float(np.expm1(found.change)),
+        low=float(np.expm1(found.change - width)),
+        high=float(np.expm1(found.change + width)),
+        p_value=found.p_value,
         superiority=superiority,
-        smallest_change=smallest,
+        smallest_change=found.smallest_change,
     )
-    return found, spread
+    return described, found.spread
+
+
+@dataclass(frozen=True)
+class _Change:
+    """Of the mean level of the launches, in logarithms of ns."""
+
+    base: float
+    head: float
+    spread: Spread
+    p_value: float
+    smallest_change: float
+
+    @property
+    def change(self) -> float:
+        """From base to head."""
+        return self.head - self.base
+
+
+def _median_changed(base: Sequence[Launch], head: Sequence[Launch], noise: NoiseModel, rank_p: float) -> _Change:
+    old, new = levels(base), levels(head)
+    spread = noise.spread(old, new)
+    before, after = float(old.mean()), float(new.mean())
+    p_value = max(spread.p_value(after - before), rank_p)
+    return _Change(before, after, spread, p_value, spread.smallest_change())
+
+
+def _p90_changed(base: Sequence[Launch], head: Sequence[Launch], noise: RowNoise, median: _Change) -> _Change:
+    """Together with the median, or alone."""
+    old, new = levels(base, QUANTILES["p90"]), levels(head, QUANTILES["p90"])
+    alone, together = noise.p90.spread(old, new), noise.median.spread(old, new)
+    before, after = float(old.mean()), float(new.mean())
+    change = after - before
+    p_alone = alone.p_value(change)
+    p_together = max(together.p_value(change), median.p_value) if change * median.change > 0 else 1.0
+    return _Change(
+        before,
+        after,
+        together if p_together <= min(p_alone, FALSE_ALARM_RATE) else alone,
+        min(1.0, 2 * min(p_alone, p_together)),
+        max(median.smallest_change, together.smallest_change(FALSE_ALARM_RATE / 2)),
+    )
 
 
 def significant(p_values: Sequence[float], rate: float = FALSE_ALARM_RATE) -> list[bool]:

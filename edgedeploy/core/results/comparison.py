@@ -15,6 +15,11 @@ ANONYMOUS = "SERIAL"  # in the place of a serial number that was left out of a r
 SCHEMA_VERSION = 1
 
 
+def metric_of(protocol: str) -> str:
+    """The figure that rows of a protocol are judged by: "p90" for mlperf, by its rules, else "median"."""
+    return "p90" if protocol == "mlperf" else "median"
+
+
 @dataclass(frozen=True)
 class RowKey:
     """What makes two measurements rows of one comparison.
@@ -31,7 +36,7 @@ class RowKey:
     device: str = ""
 
     def __str__(self) -> str:
-        how = "Arm instructions" if self.counted else f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+        how = "Arm instructions" if self.counted else counted(self.threads, "thread")
         return f"{self.model}/{self.target}, {how}{f' on {self.device}' if self.device else ''}"
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .comparison import counted
+
 INTERLEAVED = "interleaved"  # the protocol of the rows of both
 PairedVerdict = Literal["faster", "same", "slower", "not trustworthy"]
 
@@ -84,9 +86,9 @@ class PairedComparison:
     @property
     def text(self) -> str:
         """What was found, in one line: the verdict, the figures and how sure they are, and why it is not trustworthy."""
-        threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
         parts = [self.verdict, *(figure.text for figure in self.figures), self.reason]
-        return f"{self.head} against {self.base}, {threads}, in turns: {'; '.join(part for part in parts if part)}"
+        threads, found = counted(self.threads, "thread"), "; ".join(part for part in parts if part)
+        return f"{self.head} against {self.base}, {threads}, in turns: {found}"
 
     def figure(self, metric: str) -> PairedFigure:
         """The figure of this name."""

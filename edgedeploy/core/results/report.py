@@ -62,11 +62,9 @@ class Report:
             counts = Counter(pair.verdict for pair in self.pairs)
             found = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
             parts.append(f"{counted(len(self.pairs), 'comparison')} in turns: {found}")
-        alone = [row for row in self.rows if not self.side_of(row)]
-        if not self.comparison and (alone or not parts):
-            doubted = sum(bool(row.verdict and not row.verdict.trustworthy) for row in alone)
-            trust = f"{doubted} not trustworthy" if doubted else "all trustworthy"
-            parts.append(f"{counted(len(alone), 'row')} measured, {trust}")
+        if not self.comparison and (self._alone or not parts):
+            trust = f"{self._doubted} not trustworthy" if self._doubted else "all trustworthy"
+            parts.append(f"{counted(len(self._alone), 'row')} measured, {trust}")
         return "; ".join(parts)
 
     @property
@@ -80,8 +78,7 @@ class Report:
                 bool(found.only_in_base or found.forced or list(found.unknown_budgets())) or found.count("unknown") > 0
             )
         else:
-            alone = [row for row in self.rows if not self.side_of(row)]
-            unsure = any(row.verdict and not row.verdict.trustworthy for row in alone)
+            unsure = self._doubted > 0
         return "unsure" if unsure or any(pair.verdict == "not trustworthy" for pair in self.pairs) else "passed"
 
     def side_of(self, row: Measurement) -> str:
@@ -118,6 +115,16 @@ class Report:
     def device_of(self, row: Measurement) -> str:
         """What people call the row's device, where the report has several; else ""."""
         return self._labels.get(identity_of(row.device), "")
+
+    @cached_property
+    def _alone(self) -> list[Measurement]:
+        """The rows that were not measured in turns with another one."""
+        return [row for row in self.rows if not self.side_of(row)]
+
+    @cached_property
+    def _doubted(self) -> int:
+        """How many of these are not trustworthy."""
+        return sum(bool(row.verdict and not row.verdict.trustworthy) for row in self._alone)
 
     @cached_property
     def _compared(self) -> dict[RowKey, RowComparison]:
