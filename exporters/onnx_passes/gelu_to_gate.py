@@ -12,9 +12,9 @@ the constants are chosen for each tensor, and they cost nothing because they are
     t     Sigmoid's result is quantized to [0, t] and saturates there, so that Φ reaches 1
     r, z  the scale and zero point that the product reads it with
 
-An int8 input has 256 values, so that the error is known before it is used: a search over the constants takes those with
-the smallest error, weighted as a normal distribution that fills the range, and the node stays float where
-the error of any of the 256 exceeds MAX_ERROR_STEPS of the output.
+An int8 input has 256 values, so that the error is known before it is used. Of the constants with which none of the 256
+has an error of more than MAX_ERROR_STEPS of the output, a search takes those with the smallest error, weighted as a normal
+distribution that fills the range. Where there are none, the node stays float.
 """
 
 from __future__ import annotations
@@ -84,13 +84,13 @@ def _int8_ends(graph: QdqGraph, node: Any) -> tuple[Affine, Affine] | None:
 
 
 def fit(x: Affine, y: Affine) -> Gate:
-    """The gate with the smallest error for an input and an output that are quantized so."""
+    """The gate with the smallest error for an input and an output that are quantized so; one within the bound if any is."""
     real = x.scale * (CODES - x.zero_point)
     exact = np.array([value * 0.5 * (1 + math.erf(value / math.sqrt(2))) for value in real])
     weight = np.exp(-0.5 * (SIGMAS_IN_RANGE * real / np.abs(real).max()) ** 2)
     weight /= weight.sum()
     shifts = range(min(int(MAX_SHIFT / x.scale) + 2, 128 - x.zero_point))
-    best, smallest = None, math.inf
+    best, smallest = None, (True, math.inf)
     for slope in SLOPES:
         for shift in shifts:
             logistic = 1 / (1 + np.exp(-slope * (real - x.scale * shift)))
@@ -98,7 +98,7 @@ def fit(x: Affine, y: Affine) -> Gate:
                 codes = np.clip(np.rint(logistic / (top / 255)) - 128, -128, 127)
                 for zero_point in GATE_ZERO_POINTS:
                     scale, mean, largest = _error(real * (codes - zero_point), exact, weight)
-                    score = (mean + LARGEST_WEIGHT * largest) / y.scale
+                    score = largest > MAX_ERROR_STEPS * y.scale, (mean + LARGEST_WEIGHT * largest) / y.scale
                     if score < smallest:
                         smallest = score
                         best = Gate(

@@ -84,3 +84,8 @@ def test_a_gelu_whose_steps_are_finer_than_the_gate_stays() -> None:
     x, y = affine_of(-4, 4), affine_of(-0.02, 0.02)
     assert fit(x, y).error_steps > MAX_ERROR_STEPS
     assert gelu_to_gate(quantized_gelu(x, y)) == {}
+
+
+def test_a_gate_within_the_bound_is_taken_before_one_with_a_smaller_mean_error() -> None:
+    x, y = Affine(0.02158394642174244, 10), Affine(0.010539681650698185, -112)  # of a Conv2Former-N
+    assert fit(x, y).error_steps <= MAX_ERROR_STEPS
