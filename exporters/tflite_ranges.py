@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from .operators.xnnpack import LEAST_RESULT, STEPS
+from .operators.xnnpack import LEAST_RATIO, LEAST_RESULT, STEPS
 from .ranges import Range, symmetric
 from .tflite_file import FileGraph, FileOperator
 
@@ -34,7 +34,6 @@ VIEWS = ("RESHAPE", "TRANSPOSE", "SLICE", "STRIDED_SLICE", "SPLIT", "GATHER", "G
 PRODUCT = "BATCH_MATMUL"
 SUMS = ("ADD", "SUB")
 LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
-LEAST_RATIO = 2.0**-10 * 1.01  # XNNPACK's limit, with room for the rounding of a scale
 LEAST_HARD_SWISH = 2.0**-7 * 1.01  # LiteRT's
 WEIGHT_STEPS = 127  # from 0 to the largest weight
 

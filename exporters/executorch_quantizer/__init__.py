@@ -6,8 +6,9 @@ import dataclasses
 from typing import Any
 
 from .clamps import clamps_as_relu
+from .concatenations import keep_float_concatenations, release_concatenations
 from .outputs import annotate_float_outputs
-from .scale_limits import SMALLEST_ACTIVATION_SCALE, SMALLEST_WEIGHT_SCALE
+from .scale_limits import SMALLEST_SCALE
 from .tables import annotate_tables
 
 
@@ -27,19 +28,21 @@ def quantizer(*, float_outputs: bool = False) -> Any:
 
     class Quantizer(XNNPACKQuantizer):
         def annotate(self, model: Any) -> Any:
+            keep_float_concatenations(model.graph, self.filter_fn)
             with clamps_as_relu(model.graph):
                 model = super().annotate(model)
             annotate_tables(model, self)
+            release_concatenations(model.graph)
             if float_outputs:
                 annotate_float_outputs(model, get_symmetric_quantization_config(is_per_channel=True, is_dynamic=True))
             return model
 
     config = get_symmetric_quantization_config(is_per_channel=True)
-    activation = MinMaxObserver.with_args(eps=SMALLEST_ACTIVATION_SCALE)
+    activation = MinMaxObserver.with_args(eps=SMALLEST_SCALE)
     observers = {
         "input_activation": activation,
         "output_activation": activation,
-        "weight": PerChannelMinMaxObserver.with_args(eps=SMALLEST_WEIGHT_SCALE),
+        "weight": PerChannelMinMaxObserver.with_args(eps=SMALLEST_SCALE),
     }
     specs = {
         side: dataclasses.replace(getattr(config, side), observer_or_fake_quant_ctr=observer)

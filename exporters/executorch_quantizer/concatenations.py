@@ -3,17 +3,19 @@
 ExecuTorch's quantizer gives that scale to all that computes the operands too, and so to all of their other readers: a slice
 with values up to 3 that is concatenated with others up to 36 keeps 20 of 256 steps for the convolution that also reads it.
 Here an operand keeps a scale of its own where it is far finer, and is rounded again for the concatenation; XNNPACK converts
-it in two passes over its values. Where the two ranges are much alike, they are made one.
+it in two passes over its values. Where the two ranges are much alike, they are made one. Where all that reads a
+concatenation is in float, so is the concatenation: its operands are converted instead of its result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from .observers import observer_of
 
 COPY = "aten.alias.default"
+CONCATENATION = "aten.cat.default"
 MUCH_FINER = 2.0  # an operand that would lose more than one of its 8 bits keeps its own scale
 
 
@@ -25,12 +27,43 @@ def separate_operands(captured: Any) -> None:
     import torch
 
     for node in captured.graph.nodes:
-        if node.target == torch.ops.aten.cat.default:
+        if str(node.target) == CONCATENATION:
             with captured.graph.inserting_before(node):
                 for operand in node.all_input_nodes:
                     copy = captured.graph.call_function(torch.ops.aten.alias.default, (operand,))
                     copy.meta = dict(operand.meta)
                     node.replace_input_with(operand, copy)
+
+
+def keep_float_concatenations(graph: Any, is_quantized: Callable[[Any], bool] | None) -> None:
+    """Marks the concatenations that stay in float: ExecuTorch's quantizer takes all of them, whatever its filter says.
+
+    Args:
+        graph: of a captured network that is not annotated yet.
+        is_quantized: the quantizer's filter; None for one that takes all operators.
+    """
+    for node in graph.nodes:
+        if str(node.target) == CONCATENATION and is_quantized is not None and not is_quantized(node):
+            _leave_in_float(node)
+
+
+def release_concatenations(graph: Any) -> None:
+    """Leaves those concatenations in float that only operators in float read, maybe through views.
+
+    Args:
+        graph: of a captured network that ExecuTorch's quantizer has annotated.
+    """
+    for node in graph.nodes:
+        if str(node.target) != CONCATENATION or not _is_quantized(node):
+            continue
+        values, readers = [node], []
+        for value in values:  # grows
+            for reader in value.users:
+                shares = _is_quantized(reader) and _shares_scale(reader, value)
+                (values if shares else readers).append(reader)
+        if readers and not any(_is_quantized(reader) or reader.op == "output" for reader in readers):
+            for value in values:
+                _leave_in_float(value)
 
 
 def join_similar_ranges(prepared: Any) -> None:
@@ -68,7 +101,7 @@ def join_operands(converted: Any) -> None:
     graph, operators = converted.graph, torch.ops.quantized_decomposed
     quantize, dequantize = operators.quantize_per_tensor.default, operators.dequantize_per_tensor.default
     for node in list(graph.nodes):
-        if node.target == torch.ops.aten.cat.default:
+        if str(node.target) == CONCATENATION:
             for copy in [found for found in map(_copy_before, node.all_input_nodes) if found is not None]:
                 copy.replace_all_uses_with(copy.args[0])
                 graph.erase_node(copy)
@@ -84,16 +117,38 @@ def join_operands(converted: Any) -> None:
     converted.recompile()
 
 
+def _leave_in_float(node: Any) -> None:
+    from torchao.quantization.pt2e.quantizer import QuantizationAnnotation
+    from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
+
+    node.meta[Q_ANNOTATION_KEY] = QuantizationAnnotation(_annotated=True)
+
+
+def _is_quantized(node: Any) -> bool:
+    """Whether an operator's inputs are integers; it may be marked to stay in float."""
+    from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
+
+    return bool(node.meta.get(Q_ANNOTATION_KEY) and node.meta[Q_ANNOTATION_KEY].input_qspec_map)
+
+
+def _shares_scale(view: Any, value: Any) -> bool:
+    """Whether an operator's result has the scale of a value that it reads, as a view's has."""
+    from torchao.quantization.pt2e.quantizer import SharedQuantizationSpec
+    from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
+
+    result = view.meta[Q_ANNOTATION_KEY].output_qspec
+    return isinstance(result, SharedQuantizationSpec) and result.edge_or_node == value
+
+
 def _operands(prepared: Any) -> Iterator[tuple[Any, Any]]:
     """The observer of each operand of a concatenation and that of the concatenation."""
-    import torch
     from torchao.quantization.pt2e import MinMaxObserver
 
     def range_of(node: Any) -> Any:
         return observer_of(prepared, node, MinMaxObserver)
 
     for node in prepared.graph.nodes:
-        if node.target != torch.ops.aten.cat.default:
+        if str(node.target) != CONCATENATION:
             continue
         for argument in node.all_input_nodes:
             concatenation, copy = range_of(argument), _copy_before(argument)

@@ -1,57 +1,122 @@
 """Limits of the scales in ExecuTorch's int8 files.
 
-Its quantizer lets no scale be smaller than 2^-12, so that weights below 2^-13 all become 0: those behind values of some
-thousands, or those that a layer scale of 1e-5 is folded into. XNNPACK has no such limit for weights. It has two others:
+Its quantizer lets no scale be smaller than 2^-12, so that weights and values below 2^-13 all become 0: weights behind
+values of some thousands, or a class token that is a sum of what layer scales of 1e-5 leave. XNNPACK has no such limit. It
+has others:
 
 - A bias is an integer of 32 bits at the scale of input times weight.
-- A layer's result must have a scale of more than 2^-8 of that product, else the file does not run. Constant zeros come
-  there: a part of a split 7x7 kernel that meets only the padding of a 2x2 map.
+- A layer's or product's result must have a scale of more than 2^-8 of the product of its operands' scales, a sum's of more
+  than 2^-8 of either's, else the file does not run. Constant zeros come there: a part of a split 7x7 kernel that meets only
+  the padding of a 2x2 map.
+- A sum's operand must have a scale of at least 2^-10 of the result's, a concatenation's of 2^-8: what an operand loses by
+  that is less than a thousandth, or a hundredth, of a step of the result.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from operator import attrgetter
 from typing import Any
 
-from edgedeploy.exporters.operators.xnnpack import LEAST_RESULT, STEPS
+from edgedeploy.exporters.operators.xnnpack import LEAST_RATIO, LEAST_RESULT, STEPS
 
+from .concatenations import CONCATENATION
 from .observers import observer_of
 
-SMALLEST_WEIGHT_SCALE = 2.0**-40
-SMALLEST_ACTIVATION_SCALE = 2.0**-12
+SMALLEST_SCALE = 2.0**-40
 LAYERS = ("aten.conv2d.default", "aten.conv2d.padding", "aten.linear.default", "aten.conv_transpose2d.input")
+PRODUCTS = ("aten.mul.Tensor", "aten.mul_.Tensor")
+SUMS = ("aten.add.Tensor", "aten.add_.Tensor")
 BIAS_STEPS = 2**30  # a bias has 32 bits; half of them, so that sums have room
 
 
 def keep_limits(prepared: Any) -> None:
-    """Raises the scales of weights whose bias would not fit, and of results that XNNPACK would refuse.
+    """Raises the scales of values that XNNPACK would refuse, and of weights whose bias would not fit.
 
     Args:
         prepared: a network with observers, calibrated.
     """
-    from torchao.quantization.pt2e import MinMaxObserver, PerChannelMinMaxObserver
+    raised = True
+    while raised:  # a value is the result of one operator and an operand of others
+        for node in prepared.graph.nodes:
+            _fit_bias(prepared, node)
+        raised = False
+        for observer, least in _limits(prepared):
+            raised |= _widen(observer, least)
 
+
+def _limits(prepared: Any) -> Iterator[tuple[Any, float]]:
+    """The observers of operands and results, each with the smallest scale that it may have."""
     for node in prepared.graph.nodes:
-        if str(node.target) not in LAYERS:
+        type, result = str(node.target), _result(prepared, node)
+        if type not in (*LAYERS, *PRODUCTS, *SUMS, CONCATENATION) or result is None:
             continue
-        values = observer_of(prepared, node.args[0], MinMaxObserver)
-        weights = observer_of(prepared, node.args[1], PerChannelMinMaxObserver)
-        if values is None or weights is None:
+        operands = [_values(prepared, operand) for operand in _operands(node)]
+        if None in operands:
             continue
-        step = float(values.calculate_qparams()[0])
-        bias = node.args[2] if len(node.args) > 2 else None
-        if bias is not None and bias.op == "get_attr":
-            _fit_bias(weights, attrgetter(bias.target)(prepared).detach().abs(), step)
-        readers = [reader for user in node.users for reader in (user, *user.users)]  # an activation may be between
-        behind = (observer_of(prepared, reader, MinMaxObserver) for reader in readers)
-        result = next((found for found in behind if found is not None), None)
-        if result is not None:
-            least = LEAST_RESULT * step * float(weights.calculate_qparams()[0].max())
-            result.max_val.clamp_(min=min(0.0, float(result.min_val)) + STEPS * least)
+        scales = [_scale(operand) for operand in operands]
+        if type in LAYERS and (weights := _weights(prepared, node)) is not None:
+            yield result, LEAST_RESULT * scales[0] * float(weights.calculate_qparams()[0].max())
+        if type in PRODUCTS:
+            yield result, LEAST_RESULT * math.prod(scales)
+        if type in SUMS:
+            yield result, LEAST_RESULT * max(scales)
+        if type in (*SUMS, CONCATENATION):
+            ratio = LEAST_RATIO if type in SUMS else LEAST_RESULT
+            yield from ((operand, ratio * _scale(result)) for operand in operands)
 
 
-def _fit_bias(weights: Any, bias: Any, step: float) -> None:
-    """Raises the scales of the channels whose bias, (channels,), would have more than BIAS_STEPS."""
-    bias = bias.view(-1, weights.max_val.numel()).amax(0)  # groups of a transposed convolution share scales
-    smallest = bias / (step * BIAS_STEPS)
-    weights.max_val.copy_(weights.max_val.maximum(smallest * weights.quant_max))
+def _fit_bias(prepared: Any, node: Any) -> None:
+    """Raises the scales of the channels of a layer whose bias, (channels,), would have more than BIAS_STEPS."""
+    if str(node.target) not in LAYERS:
+        return
+    values, weights = _values(prepared, node.args[0]), _weights(prepared, node)
+    bias = node.args[2] if len(node.args) > 2 else None
+    if None in (values, weights, bias) or bias.op != "get_attr":
+        return
+    largest = attrgetter(bias.target)(prepared).detach().abs()
+    largest = largest.view(-1, weights.max_val.numel()).amax(0)  # groups of a transposed convolution share scales
+    weights.max_val.copy_(weights.max_val.maximum(largest / (_scale(values) * BIAS_STEPS) * weights.quant_max))
+
+
+def _widen(values: Any, least: float) -> bool:
+    """Widens a range whose scale is below the least one, and returns whether it was."""
+    scale = _scale(values)
+    if scale >= least * (1 - 1e-4):  # the rounding of float32
+        return False
+    low, high = min(0.0, float(values.min_val)), max(0.0, float(values.max_val))
+    factor = least * STEPS / (high - low) if high > low else 0.0
+    values.min_val.fill_(low * factor)
+    values.max_val.fill_(high * factor if factor else least * STEPS)
+    return True
+
+
+def _operands(node: Any) -> list[Any]:
+    """What an operator reads: nodes, and numbers; without a layer's parameters."""
+    if str(node.target) in LAYERS:
+        return [node.args[0]]
+    return list(node.args[0] if str(node.target) == CONCATENATION else node.args[:2])
+
+
+def _result(prepared: Any, node: Any) -> Any:
+    """The observer of what an operator gives, maybe behind an activation; None without one."""
+    readers = [reader for user in node.users for reader in (user, *user.users)]
+    return next((found for found in (_values(prepared, reader) for reader in readers) if found is not None), None)
+
+
+def _values(prepared: Any, node: Any) -> Any:
+    """The observer of a value; None for a number and for what is not quantized."""
+    from torchao.quantization.pt2e import MinMaxObserver
+
+    return observer_of(prepared, node, MinMaxObserver) if hasattr(node, "op") else None
+
+
+def _weights(prepared: Any, layer: Any) -> Any:
+    from torchao.quantization.pt2e import PerChannelMinMaxObserver
+
+    return observer_of(prepared, layer.args[1], PerChannelMinMaxObserver)
+
+
+def _scale(values: Any) -> float:
+    return float(values.calculate_qparams()[0])

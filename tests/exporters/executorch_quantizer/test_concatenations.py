@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from edgedeploy.core.recipe import NumberFormat, RecipeRule, Scope
 from edgedeploy.core.recipes import STATIC_INT8
+from edgedeploy.exporters.executorch_quantizer.concatenations import CONCATENATION
 from edgedeploy.exporters.job import ExportJob
 from edgedeploy.exporters.to_executorch import quantized_network, to_executorch
 from edgedeploy.models.rewrites import capture
@@ -29,7 +32,7 @@ class Branches(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.layer(x)
-        return torch.cat((x, y), 1).sigmoid()
+        return torch.cat((x, y), 1).relu()
 
 
 def job(folder: Path, factor: float) -> ExportJob:
@@ -53,13 +56,13 @@ def scales(network: torch.fx.GraphModule) -> tuple[float, float, int]:
 def test_an_operand_with_a_far_smaller_range_keeps_its_own_scale(tmp_path: Path) -> None:
     own, shared, conversions = scales(quantized_network(job(tmp_path, 20.0)))
     assert own < shared / 5
-    assert conversions == 4, "x, x again for the concatenation, the layer, the concatenation"
+    assert conversions == 5, "x, x again for the concatenation, the layer, the concatenation, its ReLU"
 
 
 def test_operands_with_similar_ranges_get_one_scale_and_no_further_conversion(tmp_path: Path) -> None:
     own, shared, conversions = scales(quantized_network(job(tmp_path, 2.0)))
     assert own == shared
-    assert conversions == 3
+    assert conversions == 4
 
 
 @pytest.mark.parametrize("factor", [2.0, 20.0])
@@ -78,3 +81,31 @@ def test_the_file_runs_in_the_delegate_and_is_near_the_float_network(factor: flo
         exact = asked.module(x)
     noise = float((found - exact).square().mean() / exact.square().mean())
     assert 10 * np.log10(noise) < -30
+
+
+class ReadInFloat(Branches):
+    """All that reads the concatenation is in float."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat((x, self.layer(x)), 1).reshape(1, 8, 64).relu().exp()
+
+
+def concatenation_is_quantized(network: torch.fx.GraphModule) -> bool:
+    (cat,) = (node for node in network.graph.nodes if node.target == aten.cat.default)
+    return any("dequantize" not in str(reader.target) and "quantize" in str(reader.target) for reader in cat.users)
+
+
+def test_a_concatenation_that_only_float_operators_read_is_float(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(1, 4, 8, 8)
+    captured = capture(ReadInFloat(20.0).eval(), (x,))
+    network = quantized_network(export_job(captured, x, tmp_path / "model.pte", STATIC_INT8, [x]))
+    assert not concatenation_is_quantized(network)
+
+
+def test_a_rule_leaves_a_concatenation_in_float(tmp_path: Path) -> None:
+    rule = RecipeRule(NumberFormat.FLOAT32, Scope(operator=CONCATENATION))
+    plain = job(tmp_path, 20.0)
+    asked = replace(plain, recipe=replace(STATIC_INT8, rules=(*STATIC_INT8.rules, rule)))
+    assert concatenation_is_quantized(quantized_network(plain))
+    assert not concatenation_is_quantized(quantized_network(asked))

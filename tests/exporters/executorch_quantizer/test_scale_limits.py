@@ -31,6 +31,20 @@ class LargeInside(nn.Module):
         return self.second(self.first(x).relu())
 
 
+class SmallStep(nn.Module):
+    """A sum of the image and of values that are far smaller than its steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.small = nn.Conv2d(4, 4, 1)
+        with torch.no_grad():
+            self.small.weight.mul_(1e-6)
+            self.small.bias = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.small(x)
+
+
 class ZerosInside(nn.Module):
     """A layer whose results are all 0, though neither its large inputs nor its weights are."""
 
@@ -74,6 +88,21 @@ def test_weights_far_below_the_quantizers_smallest_scale_stay_exact(image: Tenso
 def test_a_channel_without_weights_keeps_its_bias(image: Tensor, tmp_path: Path) -> None:
     reference, output = of_the_file(LargeInside(1.0), image, tmp_path)
     assert np.abs(output[:, 2] - reference[:, 2]).max() < 0.05
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e-9])
+def test_values_far_below_the_quantizers_smallest_scale_stay_exact(
+    factor: float, image: Tensor, tmp_path: Path
+) -> None:
+    network = LargeInside(factor)
+    network.first.bias = None  # it is far larger than these values
+    reference, output = of_the_file(network, image, tmp_path)
+    assert np.square(output - reference).mean() < 1e-3 * np.square(reference).mean()
+
+
+def test_a_sum_with_an_operand_far_below_its_steps_runs(image: Tensor, tmp_path: Path) -> None:
+    reference, output = of_the_file(SmallStep(), image, tmp_path)
+    assert np.square(output - reference).mean() < 1e-3 * np.square(reference).mean()
 
 
 def test_a_layer_whose_results_are_all_0_runs(image: Tensor, tmp_path: Path) -> None:
