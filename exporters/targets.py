@@ -115,6 +115,7 @@ TFLITE_OPERATORS = (
 )
 # XNNPACK's partitioner takes no quantized pad, so the parts pad themselves.
 EXECUTORCH_OPERATORS = (
+    "conv3d_to_conv2d",
     "transposed_conv_to_shuffle",
     "softmax_over_rows",
     "split_large_depthwise_cut_outputs",

@@ -6,6 +6,7 @@ The order matters for these:
 - `drop_identity` before all that look at neighbours;
 - `window_shift_to_gather` and `split_qkv_projection` before `collapse_permute_dims`: they absorb permutes;
 - `patches_to_reshape` before `collapse_permute_dims`: it leaves permutes in six dimensions;
+- `conv3d_to_conv2d` before `collapse_permute_dims`, and before all that read convolutions;
 - `split_qkv_projection` before `split_to_slices`, which takes what is left, and before `fold_attention_scale`, which needs
   a layer for q;
 - `decompose_sdpa` before `fold_attention_scale`: it leaves a scale to fold;
@@ -47,6 +48,7 @@ from . import (
     center_before_variance,
     channels_first_layer_norm,
     collapse_permute_dims,
+    conv3d_to_conv2d,
     crop_transposed_conv,
     decompose_sdpa,
     defer_l2_norm,
@@ -104,6 +106,7 @@ ALL: Registry[Rewrite] = Registry(
         split_qkv_projection.REWRITE,
         split_to_slices.REWRITE,
         patches_to_reshape.REWRITE,
+        conv3d_to_conv2d.REWRITE,
         collapse_permute_dims.REWRITE,
         fold_attention_scale.REWRITE,
         l2_norm_to_rsqrt.REWRITE,
