@@ -8,6 +8,7 @@ from typing import Any
 from .clamps import clamps_as_relu
 from .concatenations import keep_float_concatenations, release_concatenations
 from .outputs import annotate_float_outputs
+from .pads import annotate_pads
 from .scale_limits import SMALLEST_SCALE
 from .tables import annotate_tables
 
@@ -15,7 +16,7 @@ from .tables import annotate_tables
 def quantizer(*, float_outputs: bool = False) -> Any:
     """XNNPACK's quantizer, one scale per output channel of a layer.
 
-    Clamps behind layers are ReLUs to it (clamps.py), and it knows more operators (tables.py).
+    Clamps behind layers are ReLUs to it (clamps.py), and it knows more operators (pads.py, tables.py).
 
     Args:
         float_outputs: see QuantRecipe (outputs.py).
@@ -31,6 +32,7 @@ def quantizer(*, float_outputs: bool = False) -> Any:
             keep_float_concatenations(model.graph, self.filter_fn)
             with clamps_as_relu(model.graph):
                 model = super().annotate(model)
+            annotate_pads(model, self)
             annotate_tables(model, self)
             release_concatenations(model.graph)
             if float_outputs:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .pads import with_int8_pads
+
 TABLES = ("aten.sigmoid.default", "aten.gelu.default")
 VIEWS = (
     "aten.reshape.default",
@@ -58,9 +60,13 @@ def annotate_tables(model: Any, quantizer: Any) -> None:
 
 
 def table_partitioner() -> Any:
-    """XnnpackPartitioner that takes TABLES in int8 too."""
+    """XnnpackPartitioner that takes TABLES, and pads (pads.py), in int8 too."""
     from executorch.backends.xnnpack.partition.config import ALL_PARTITIONER_CONFIGS
-    from executorch.backends.xnnpack.partition.config.generic_node_configs import GeluConfig, SigmoidConfig
+    from executorch.backends.xnnpack.partition.config.generic_node_configs import (
+        ConstantPadConfig,
+        GeluConfig,
+        SigmoidConfig,
+    )
     from executorch.backends.xnnpack.partition.config.xnnpack_config import ConfigPrecisionType
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
 
@@ -69,5 +75,10 @@ def table_partitioner() -> Any:
     def with_int8(config: Any) -> Any:
         return type(config.__name__, (config,), {"supported_precision_types": lambda self: both})
 
-    configs = [with_int8(c) if c in (SigmoidConfig, GeluConfig) else c for c in ALL_PARTITIONER_CONFIGS]
+    changed = {
+        SigmoidConfig: with_int8(SigmoidConfig),
+        GeluConfig: with_int8(GeluConfig),
+        ConstantPadConfig: with_int8_pads(ConstantPadConfig),
+    }
+    configs = [changed.get(config, config) for config in ALL_PARTITIONER_CONFIGS]
     return XnnpackPartitioner(configs=configs)
