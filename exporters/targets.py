@@ -73,6 +73,7 @@ COMMON = (
     "split_qkv_projection",
     "split_to_slices",
     "patches_to_reshape",
+    "unfold_to_slices",
     "fold_attention_scale",
     "l2_norm_to_rsqrt",
     "defer_l2_norm",

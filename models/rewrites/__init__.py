@@ -5,7 +5,7 @@ The order matters for these:
 - `fold_constants` first: what remains depends on the input;
 - `drop_identity` before all that look at neighbours;
 - `window_shift_to_gather` and `split_qkv_projection` before `collapse_permute_dims`: they absorb permutes;
-- `patches_to_reshape` before `collapse_permute_dims`: it leaves permutes in six dimensions;
+- `patches_to_reshape` and `unfold_to_slices` before `collapse_permute_dims`: they leave permutes in six dimensions;
 - `conv3d_to_conv2d` before `collapse_permute_dims`, and before all that read convolutions;
 - `split_qkv_projection` before `split_to_slices`, which takes what is left, and before `fold_attention_scale`, which needs
   a layer for q;
@@ -89,6 +89,7 @@ from . import (
     split_qkv_projection,
     split_to_slices,
     transposed_conv_to_shuffle,
+    unfold_to_slices,
     window_shift_to_gather,
 )
 from .graph import capture, seeded_inputs
@@ -106,6 +107,7 @@ ALL: Registry[Rewrite] = Registry(
         split_qkv_projection.REWRITE,
         split_to_slices.REWRITE,
         patches_to_reshape.REWRITE,
+        unfold_to_slices.REWRITE,
         conv3d_to_conv2d.REWRITE,
         collapse_permute_dims.REWRITE,
         fold_attention_scale.REWRITE,
