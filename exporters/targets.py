@@ -109,6 +109,7 @@ TFLITE_OPERATORS = (
     "transposed_conv_to_shuffle",
     "crop_transposed_conv",
     "nearest_to_gather",
+    "join_broadcast_dims",
     "split_large_depthwise",
     "merge_patch_columns",
     "permute_before_view",

@@ -28,6 +28,7 @@ The order matters for these:
 - `mean_of_channels_last_map` after `adaptive_pool_to_fixed`, which leaves means;
 - `resize_to_fixed_size` before `nearest_to_gather` and `resize_to_products`: it drops resizes that change nothing;
 - `fold_hard_sigmoid_gate` and `argmax_over_candidates` before `resize_to_products`: they look for resizes;
+- `drop_expand` before `join_broadcast_dims`: it leaves operators that broadcast;
 - `split_to_slices` before `join_depthwise_parts`, which reads slices;
 - `fold_batch_norm` before `join_depthwise_parts` and `split_large_depthwise`: a norm folds into one convolution;
 - `fold_batch_norm` before `linear_to_conv`: a norm beside a linear layer folds into it before the layer changes;
@@ -65,6 +66,7 @@ from . import (
     fuse_hard_activations,
     gelu_to_tanh,
     hoist_channel_affine,
+    join_broadcast_dims,
     join_depthwise_parts,
     l2_norm_to_rsqrt,
     layer_norm_to_instance_norm,
@@ -126,6 +128,7 @@ ALL: Registry[Rewrite] = Registry(
         transposed_conv_to_shuffle.REWRITE,
         transposed_conv_to_shuffle.GROUPED,
         crop_transposed_conv.REWRITE,
+        join_broadcast_dims.REWRITE,
         join_depthwise_parts.REWRITE,
         split_large_depthwise.CUT_INPUTS,
         split_large_depthwise.CUT_OUTPUTS,

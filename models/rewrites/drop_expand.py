@@ -3,10 +3,12 @@
     x * y.expand_as(x)            ->   x * y
     x * (1 + y.expand_as(x))      ->   x * (1 + y)
     sigmoid(y.expand_as(x))       ->   sigmoid(y).expand_as(x)
+    y.expand(2, 6, 4).mT          ->   y.mT.expand(2, 4, 6)
     y.expand(shape of y)          ->   y
 
 The result has the same shape and the same values; the copies are made later, and mostly never. Where an expand gives an
-element-wise operator its shape alone, it moves behind the operator, whose readers are looked at next.
+element-wise operator its shape alone, it moves behind the operator, whose readers are looked at next; so it does behind a
+permute that such operators read.
 """
 
 from __future__ import annotations
@@ -16,9 +18,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, fx
+from torch import fx
 
-from .graph import Graph, shape
+from .graph import Graph, is_elementwise, shape
+from .layout import permutation
 from .rewrite import Rewrite
 
 aten = torch.ops.aten
@@ -40,11 +43,15 @@ class DropExpand(Rewrite):
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
         if node.target in EXPANDS:
             return isinstance(node.args[0], fx.Node) and shape(node) == shape(node.args[0])
-        return _is_elementwise(node) and any(_expanded_of(argument) is not None for argument in node.args)
+        if permutation(node) is not None:
+            value = _expanded_of(node.args[0])
+            same_rank = value is not None and len(shape(value)) == len(shape(node))
+            return same_rank and all(is_elementwise(user) for user in node.users)
+        return is_elementwise(node) and any(_expanded_of(argument) is not None for argument in node.args)
 
     def check(self, graph: Graph, node: fx.Node) -> _Plan:
         """Operands that the result's shape does not need are read as they were; else all are, if that is less work."""
-        if node.target in EXPANDS:
+        if node.target in EXPANDS or permutation(node) is not None:
             return _Plan({})
         expanded = {a: source for a in node.args if isinstance(a, fx.Node) and (source := _expanded_of(a)) is not None}
         instead: dict[fx.Node, fx.Node] = {}
@@ -59,6 +66,9 @@ class DropExpand(Rewrite):
     def rewrite(self, graph: Graph, node: fx.Node, plan: _Plan) -> None:
         if node.target in EXPANDS:
             graph.replace(node, node.args[0])  # type: ignore[arg-type]
+        elif (order := permutation(node)) is not None:
+            small = graph.call(aten.permute.default, _expanded_of(node.args[0]), list(order), before=node)
+            graph.replace(node, graph.call(aten.expand.default, small, list(shape(node)), before=node))
         elif plan.moves:
             args = [plan.instead.get(a, a) if isinstance(a, fx.Node) else a for a in node.args]
             small = graph.call(node.target, *args, before=node, **node.kwargs)  # type: ignore[arg-type]
@@ -67,18 +77,6 @@ class DropExpand(Rewrite):
             for old, new in plan.instead.items():
                 node.replace_input_with(old, new)
                 graph.erase_if_unused(old)
-
-
-def _is_elementwise(node: fx.Node) -> bool:
-    """Whether each value of the result is computed of the operands' values at its place, and no operand is written."""
-    schema, tags = getattr(node.target, "_schema", None), getattr(node.target, "tags", ())
-    return (
-        torch.Tag.pointwise in tags
-        and torch.Tag.nondeterministic_seeded not in tags
-        and schema is not None
-        and not schema.is_mutable
-        and isinstance(node.meta.get("val"), Tensor)
-    )
 
 
 def _expanded_of(value: object) -> fx.Node | None:

@@ -180,6 +180,18 @@ def operator_name(node: fx.Node) -> str:
     return name.rsplit(".", 1)[0] if name.startswith("aten.") else getattr(node.target, "__name__", name)
 
 
+def is_elementwise(node: fx.Node) -> bool:
+    """Whether each value of the result is computed of the operands' values at its place, and no operand is written."""
+    schema, tags = getattr(node.target, "_schema", None), getattr(node.target, "tags", ())
+    return (
+        torch.Tag.pointwise in tags
+        and torch.Tag.nondeterministic_seeded not in tags
+        and schema is not None
+        and not schema.is_mutable
+        and isinstance(node.meta.get("val"), Tensor)
+    )
+
+
 def single_user(node: fx.Node) -> fx.Node | None:
     """The only user of a node's value, or None."""
     return next(iter(node.users)) if len(node.users) == 1 else None

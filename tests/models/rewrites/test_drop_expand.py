@@ -47,6 +47,13 @@ def test_an_expand_moves_behind_element_wise_operators(function: Callable[[Tenso
     assert done.error() == 0.0
 
 
+def test_an_expand_moves_behind_permutes() -> None:
+    function = Function(lambda x, y: x.permute(0, 2, 1, 3) * y.expand(2, 6, 4, 5).transpose(1, 2).abs())
+    done = rewritten(REWRITE, function, (2, 6, 4, 5), (2, 1, 4, 1))
+    assert (done.count("expand"), done.count("transpose")) == (0, 0)
+    assert done.error() == 0.0
+
+
 def test_the_last_expand_that_gives_the_result_its_shape_stays() -> None:
     done = rewritten(
         REWRITE, Function(lambda x, y: y.expand(2, 6, 4, 1) * y.exp().expand(2, 6, 4, 1)), (2,), (2, 1, 4, 1)
