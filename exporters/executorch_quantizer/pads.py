@@ -46,7 +46,7 @@ def with_int8_pads(config: Any) -> Any:
     from executorch.backends.xnnpack.partition.config.xnnpack_config import ConfigPrecisionType
     from executorch.backends.xnnpack.utils.quant_utils import is_dequant, is_quant
 
-    class Int8PadConfig(config):  # type: ignore[misc]
+    class Int8PadConfig(config):
         def check_constraints(self, node: Any, ep: Any) -> bool:
             becomes_int8 = is_dequant(node.args[0]) and not any(is_quant(user) for user in node.users)
             return not becomes_int8 and super().check_constraints(node, ep)
@@ -55,10 +55,8 @@ def with_int8_pads(config: Any) -> Any:
             return [ConfigPrecisionType.FP32, ConfigPrecisionType.STATIC_QUANT]
 
         def get_node_and_deps(self, node: Any, ep: Any) -> list[Any]:
-            before, *after = node.args[0], *node.users
-            one_scale = is_dequant(before) and all(
-                is_quant(user) and user.args[1:] == before.args[1:] for user in after
-            )
+            before = node.args[0]
+            one_scale = is_dequant(before) and all(is_quant(u) and u.args[1:] == before.args[1:] for u in node.users)
             return super().get_node_and_deps(node, ep) if one_scale else [node]
 
     return Int8PadConfig
@@ -66,13 +64,14 @@ def with_int8_pads(config: Any) -> Any:
 
 def _pads_by_zeros(node: Any) -> bool:
     """Whether a node of a captured network adds zeros to a value, and cuts nothing."""
-    target, value = str(node.target), None
-    if target == "aten.pad.default":
-        mode, value = (*node.args[2:], *("constant", None)[len(node.args) - 2 :])
-        if mode != "constant":
-            return False
-    elif target == "aten.constant_pad_nd.default":
-        value = node.args[2] if len(node.args) > 2 else None
+    if str(node.target) == "aten.pad.default":
+        mode, value = _argument(node, 2, "constant"), _argument(node, 3, None)
+    elif str(node.target) == "aten.constant_pad_nd.default":
+        mode, value = "constant", _argument(node, 2, None)
     else:
         return False
-    return not value and all(side >= 0 for side in node.args[1])
+    return mode == "constant" and not value and all(side >= 0 for side in node.args[1])
+
+
+def _argument(node: Any, index: int, default: Any) -> Any:
+    return node.args[index] if index < len(node.args) else default
