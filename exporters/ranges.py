@@ -56,8 +56,14 @@ class RangeEstimator:
         self._low = self._high = 0.0
 
     def update(self, values: NDArray[Any]) -> None:
-        """Counts the values, all finite. Smallest and largest are of all values, the histogram of up to MOST_COUNTED."""
+        """Counts the values. Smallest and largest are of all values, the histogram of up to MOST_COUNTED.
+
+        Infinite ones are left out: no range holds them, and the end of a range, to which they are clipped, is below or
+        above all others too. A pooling for the maximum pads with them.
+        """
         flat = np.asarray(values).ravel()
+        if flat.size and not math.isfinite(float(flat.min()) - float(flat.max())):
+            flat = flat[np.isfinite(flat)]
         if not flat.size:
             return
         self._low, self._high = min(self._low, float(flat.min())), max(self._high, float(flat.max()))

@@ -44,6 +44,13 @@ def test_the_percentile_is_that_of_the_values() -> None:
     np.testing.assert_allclose([found.low, found.high], expected, atol=0.02)
 
 
+@pytest.mark.parametrize("observer", list(Observer))
+def test_infinite_values_are_left_out(observer: Observer) -> None:
+    """A pooling for the maximum pads with them."""
+    with_infinite = np.append(NORMAL, np.float32([-np.inf, np.inf]))
+    assert estimated(observer, with_infinite, np.full(3, -np.inf, np.float32)) == estimated(observer, NORMAL)
+
+
 @pytest.mark.parametrize("channels", [2, 3, 16])
 def test_of_a_large_array_every_channel_is_counted(channels: int) -> None:
     values = RNG.standard_normal((2**18 // channels, channels)).astype(np.float32)

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from torch import nn
 
+from edgedeploy.core.recipes import STATIC_INT8
 from edgedeploy.exporters.ranges import symmetric
 from edgedeploy.exporters.tflite_file import FileGraph, FileOperator, FileTensor
 from edgedeploy.exporters.tflite_ranges import adjusted_ranges, symmetric_operands
+from tests.exporters.small_network import SmallExports
 
 # a -> TRANSPOSE -> b; (x, b) -> BATCH_MATMUL -> c; (c, small) -> ADD -> d
 NAMES = ("x", "a", "b", "c", "small", "d")
@@ -106,3 +110,9 @@ def test_all_other_ranges_and_the_callers_own_stay() -> None:
 
 def test_a_tensor_without_a_range_is_passed_over() -> None:
     assert adjusted_ranges(GRAPH, {}) == {}
+
+
+def test_a_pooling_that_pads_by_minus_infinity_is_int8(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2, 1), nn.Conv2d(8, 4, 1))
+    lowered, _ = SmallExports(tmp_path, network).lower("tflite", STATIC_INT8)
+    assert [op.dtype for op in lowered.operators if op.type == "MAX_POOL_2D"] == ["int8"]
