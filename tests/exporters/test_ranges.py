@@ -47,7 +47,7 @@ def test_the_percentile_is_that_of_the_values() -> None:
 @pytest.mark.parametrize("observer", list(Observer))
 def test_infinite_values_are_left_out(observer: Observer) -> None:
     """A pooling for the maximum pads with them."""
-    with_infinite = np.append(NORMAL, np.float32([-np.inf, np.inf]))
+    with_infinite = np.append(NORMAL, np.array([-np.inf, np.inf], np.float32))
     assert estimated(observer, with_infinite, np.full(3, -np.inf, np.float32)) == estimated(observer, NORMAL)
 
 
