@@ -56,7 +56,8 @@ def release_concatenations(graph: Any) -> None:
     for node in graph.nodes:
         if str(node.target) != CONCATENATION or not _is_quantized(node):
             continue
-        values, readers = [node], []
+        values: list[Any] = [node]
+        readers: list[Any] = []
         for value in values:  # grows
             for reader in value.users:
                 shares = _is_quantized(reader) and _shares_scale(reader, value)

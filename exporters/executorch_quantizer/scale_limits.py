@@ -73,7 +73,7 @@ def _fit_bias(prepared: Any, node: Any) -> None:
         return
     values, weights = _values(prepared, node.args[0]), _weights(prepared, node)
     bias = node.args[2] if len(node.args) > 2 else None
-    if None in (values, weights, bias) or bias.op != "get_attr":
+    if values is None or weights is None or bias is None or bias.op != "get_attr":
         return
     largest = attrgetter(bias.target)(prepared).detach().abs()
     largest = largest.view(-1, weights.max_val.numel()).amax(0)  # groups of a transposed convolution share scales

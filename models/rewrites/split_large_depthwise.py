@@ -9,8 +9,8 @@ million, of which 4.4 million are dot products; 49 multiply-accumulates an outpu
 There are two forms, because runtimes accept different ones:
 
 - `split_large_depthwise` pads once and cuts rows of the input; the parts do not pad.
-- `split_large_depthwise_cut_outputs` lets every part pad like the whole, and cuts rows of its output. ExecuTorch's delegate
-  takes no quantized pad.
+- `split_large_depthwise_cut_outputs` lets every part pad like the whole, and cuts rows of its output;
+  there is no pad.
 
 A convolution that keeps the size can have parts that keep it too, with dilation: nothing is padded or cut.
 depthwise_parts.py has these ways, and the number of taps that the runtime's kernels compute decides: a 9x9 has 5x5, 5x4,
