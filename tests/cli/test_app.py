@@ -71,6 +71,7 @@ def test_models_can_be_narrowed_and_a_typo_is_answered_with_the_nearest_names() 
     [
         (["export", "topformer-tyny", "-t", "tflite-int8"], 2, "Did you mean 'topformer-tiny'"),
         (["export", "topformer-tiny", "-t", "tflite-int9"], 2, "Did you mean 'tflite-int8'"),
+        (["export", "topformer-tiny", "-t", "tflite-int9", "-t", "onnx-fp32"], 2, "Did you mean 'tflite-int8'"),
         (["export", "topformer-tiny", "-t", "onnx-fp32", "--input-size", "big"], 2, "'big' is not an input size"),
         (["export", "topformer-tiny", "-t", "onnx-fp32", "--input-size", "100"], 2, "must be multiples of 32"),
         (

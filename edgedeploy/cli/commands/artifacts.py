@@ -32,9 +32,12 @@ def export(
         ),
     ],
     target: Annotated[
-        str,
+        list[str],
         typer.Option(
-            "--target", "-t", metavar="TARGET[,...]", help="Names from `edgedeploy targets`, separated by commas."
+            "--target",
+            "-t",
+            metavar="TARGET[,...]",
+            help="Names from `edgedeploy targets`, separated by commas; may be repeated.",
         ),
     ],
     weights: Annotated[
@@ -166,7 +169,7 @@ def export(
     try:
         artifacts = run(
             model,
-            target,
+            ",".join(target),
             weights=weights,
             input_size=parse_input_size(input_size) if input_size else None,
             inputs=tuple(input_shape or ()),

@@ -41,7 +41,7 @@ CONDITIONS: dict[str, tuple[RefusalKind, str]] = {
     "mul": ("dtype", "taken for floats of one type"),
     "pow": ("option", "taken with the exponent 2 only"),
     "cat": ("shape", "taken for two tensors or more, of floats of one type"),
-    "constant_pad_nd": ("option", "taken without negative padding"),
+    "constant_pad_nd": ("option", "taken without negative padding, and behind int8 values with a quantized result"),
     "prelu": ("constant", "taken only with a constant slope"),
     "max": ("rank", "taken for rank 4 without the indices"),
     "_to_dim_order_copy": ("dtype", "taken where it does not change the type"),
