@@ -78,6 +78,7 @@ COMMON = (
     "l2_norm_to_rsqrt",
     "defer_l2_norm",
     "fold_batch_norm",
+    "batch_norm_to_depthwise",
     "fold_layer_scale",
     "fold_layer_norm_affine",
     "cancel_permutes",

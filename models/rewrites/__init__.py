@@ -32,7 +32,8 @@ The order matters for these:
 - `split_to_slices` before `join_depthwise_parts`, which reads slices;
 - `fold_batch_norm` before `join_depthwise_parts` and `split_large_depthwise`: a norm folds into one convolution;
 - `fold_batch_norm` before `linear_to_conv`: a norm beside a linear layer folds into it before the layer changes;
-- `fold_batch_norm` before `hoist_channel_affine`: what is beside a layer folds into it, what is not may still be hoisted;
+- `fold_batch_norm`, `batch_norm_to_depthwise`, `hoist_channel_affine`: what is beside a layer folds into it, what is not
+  may still be hoisted;
 - `split_qkv_projection` before `fold_layer_norm_affine`, and that before all that replace a layer norm;
 - `fuse_hard_activations` before `fold_hard_sigmoid_gate`: the second knows one spelling;
 - `own_parameters` last: the others make layers of layers.
@@ -45,6 +46,7 @@ from edgedeploy.core.registry import Registry
 from . import (
     adaptive_pool_to_fixed,
     argmax_over_candidates,
+    batch_norm_to_depthwise,
     cancel_permutes,
     center_before_variance,
     channels_first_layer_norm,
@@ -116,6 +118,7 @@ ALL: Registry[Rewrite] = Registry(
         l2_norm_to_rsqrt.REWRITE,
         defer_l2_norm.REWRITE,
         fold_batch_norm.REWRITE,
+        batch_norm_to_depthwise.REWRITE,
         fold_layer_scale.REWRITE,
         hoist_channel_affine.REWRITE,
         fold_layer_norm_affine.REWRITE,

@@ -43,17 +43,7 @@ class FoldBatchNorm(Rewrite):
         return node.target == aten.batch_norm.default
 
     def check(self, graph: Graph, node: fx.Node) -> Fold:
-        if argument(node, 5):
-            raise RewriteRefused("the norm is in training mode: it uses the batch's own statistics")
-        mean, variance = graph.constant(argument(node, 3)), graph.constant(argument(node, 4))
-        if mean is None or variance is None:
-            raise RewriteRefused("the norm keeps no running statistics")
-        gain, bias = graph.constant(argument(node, 1)), graph.constant(argument(node, 2))
-        scale = (variance.double() + argument(node, 7)).rsqrt()
-        scale = scale if gain is None else scale * gain.double()
-        shift = -mean.double() * scale
-        shift = shift if bias is None else shift + bias.double()
-
+        scale, shift = affine_of(graph, node)
         source = node.args[0]
         reasons = []
         if isinstance(source, fx.Node) and source.target in LAYERS:
@@ -81,6 +71,20 @@ class FoldBatchNorm(Rewrite):
             graph.erase_if_unused(node)
         else:
             graph.replace(node, layer)
+
+
+def affine_of(graph: Graph, norm: fx.Node) -> tuple[Tensor, Tensor]:
+    """The scale and shift (C,) of a BatchNorm in float64. Raises RewriteRefused where they are not constant."""
+    if argument(norm, 5):
+        raise RewriteRefused("the norm is in training mode: it uses the batch's own statistics")
+    mean, variance = graph.constant(argument(norm, 3)), graph.constant(argument(norm, 4))
+    if mean is None or variance is None:
+        raise RewriteRefused("the norm keeps no running statistics")
+    gain, bias = graph.constant(argument(norm, 1)), graph.constant(argument(norm, 2))
+    scale = (variance.double() + argument(norm, 7)).rsqrt()
+    scale = scale if gain is None else scale * gain.double()
+    shift = -mean.double() * scale
+    return scale, shift if bias is None else shift + bias.double()
 
 
 REWRITE = FoldBatchNorm()
