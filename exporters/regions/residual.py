@@ -79,7 +79,11 @@ def _without_lone_parts(
     additions = {op.key for op in graph if op.key in region and op.type in types.additions}
 
     def read_by_norm(value: Hashable) -> bool:
-        return any(reader.key in norms for reader in readers.get(value, []))
+        """Whether a norm reads a value, or views of it."""
+        return any(
+            reader.key in norms or (reader.type in types.views and any(map(read_by_norm, reader.outputs)))
+            for reader in readers.get(value, [])
+        )
 
     after: set[Hashable] = set()
     found = []

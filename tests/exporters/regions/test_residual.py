@@ -77,3 +77,16 @@ def test_a_norm_of_several_operators_is_found_by_its_region() -> None:
 def test_a_sum_that_is_transposed_before_its_norm_stays_in_int8() -> None:
     lines = ("a = Conv x w", "m = LayerNormalization a g b", "b = Conv m w2", "y = Add a b", "t = Transpose y")
     assert region(*lines, "n = LayerNormalization t g b") == []
+
+
+def test_a_sum_whose_view_a_norm_reads_is_a_stream() -> None:
+    lines = (
+        "a = Conv x w",
+        "r = Reshape a shape",
+        "m = InstanceNormalization r g b",
+        "b = Conv m w2",
+        "y = Add a b",
+        "t = Reshape y shape",
+        "n = InstanceNormalization t g b",
+    )
+    assert region(*lines) == ["y", "t", "n"]
