@@ -88,7 +88,8 @@ COMMON = (
 )
 # Not for int8 ExecuTorch: TopFormer-tiny would take 141.5 M Arm instructions instead of 143.1, and 33.7 dB instead of 35.2.
 CHANNEL_AFFINE = ("hoist_channel_affine",)
-# In float ONNX Runtime DenseNet-121 at 64x64 would take 114.2 M Arm instructions instead of 110.5; in int8 34.2 and not 40.6.
+# Not for float ONNX Runtime: DenseNet-121 at 64x64 would take 114.2 M Arm instructions instead of 110.5; int8 takes 34.2
+# instead of 40.6.
 LONE_NORM = ("batch_norm_to_depthwise",)
 LINEAR_TO_CONV = ("linear_to_conv",)
 # ONNX Runtime's float convolution of a vector takes six times what its matrix product takes.
