@@ -17,6 +17,7 @@ import subprocess
 from edgedeploy.benchmarks.devices.base import FoundDevice
 from edgedeploy.benchmarks.devices.discovery import choose_adb
 from edgedeploy.core.errors import DeviceError, DeviceLost, NoDevice
+from edgedeploy.core.storage.cache import cache_folder
 
 FOLDER = "/data/local/tmp/edgedeploy"
 INSTALL_HINT = "install Android's platform tools (on Debian: apt-get install adb)"
@@ -142,6 +143,16 @@ def is_network_address(name: str) -> bool:
     return re.fullmatch(r"([\w.-]+|\[[0-9a-fA-F:]+\]):\d{1,5}", name) is not None
 
 
+def _log_folder() -> dict[str, str]:
+    """Where an adb server that this call starts keeps its log: in the cache, and not among the temporary files."""
+    folder = cache_folder("adb")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return {}
+    return {"TMPDIR": str(folder)} if os.access(folder, os.W_OK | os.X_OK) else {}
+
+
 def _adb(*arguments: str) -> str:
     try:
         done = subprocess.run(
@@ -149,7 +160,7 @@ def _adb(*arguments: str) -> str:
             capture_output=True,
             timeout=30,
             stdin=subprocess.DEVNULL,
-            env=os.environ,
+            env=os.environ | _log_folder(),
             check=False,
         )
     except subprocess.TimeoutExpired:

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from edgedeploy.android_harness.emulated_phone import EmulatedPhone
+from edgedeploy.android_harness.emulated_phone.phone import free_port
 from edgedeploy.benchmarks.devices import list_devices, open_device, require_abi
 from edgedeploy.benchmarks.devices.remote import RemoteDevice
-from edgedeploy.benchmarks.devices.transports.adb import AdbConnection, open_adb
+from edgedeploy.benchmarks.devices.transports.adb import AdbConnection, list_adb, open_adb
 from edgedeploy.core.errors import DeviceError, DeviceFull, DeviceLost, NoDevice
 
 from .adb_server import scripted_adb_server
@@ -207,6 +208,19 @@ def test_a_phone_that_becomes_unauthorized_while_in_use(adb_server: int, monkeyp
 def test_an_address_where_nothing_listens_is_an_error(adb_server: int) -> None:
     with pytest.raises(NoDevice, match=r"adb cannot connect to 127\.0\.0\.1:9"):
         open_device("adb:127.0.0.1:9", aliases={})
+
+
+def test_a_server_that_a_listing_starts_keeps_its_log_in_the_cache(
+    adb_server: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    monkeypatch.setenv("EDGEDEPLOY_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", str(free_port()))
+    list_adb()
+    subprocess.run(["adb", "kill-server"], check=True, capture_output=True)
+    assert list((tmp_path / "cache" / "adb").glob("adb*.log"))
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 def test_without_adb_the_error_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
