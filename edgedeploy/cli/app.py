@@ -22,6 +22,7 @@ from .bug_report import EXIT_BUG, report_bug
 from .commands import artifacts, bench, devices, evaluate, explain, history, verdicts, zoo
 from .interrupts import Stopped, end_at_once, handle_signals
 
+OUT_OF_MEMORY = ("std::bad_alloc", "failed to map segment", "annot allocate memory", "an't allocate memory")
 LONGEST_LINE = 2000  # of an error: what a user's code or a tool says may be of any length
 HELP = """Ship vision networks on Arm CPUs: rewrite, lower, verify and measure them.
 
@@ -95,17 +96,24 @@ def main() -> None:
     except BrokenPipeError:
         _discard_stdout()
         sys.exit(0)
-    except MemoryError as error:
-        hint = "end other programs, or take a smaller input size or fewer --jobs"
-        _fail(error, OutputFailed("this machine, or a limit of the shell, has too little memory", hint=hint), settings)
     except (SystemExit, KeyboardInterrupt):
         raise
     except BaseException as error:  # a user's network may raise what is no Exception
+        if _tells_of_memory(error):
+            hint = "end other programs, or take a smaller input size or fewer --jobs"
+            _fail(
+                error, OutputFailed("this machine, or a limit of the shell, has too little memory", hint=hint), settings
+            )
         if isinstance(error, OSError) and (error.filename is not None or error.errno in NO_SPACE):
             _discard_stdout()
             _fail(error, explain_os_error(error), settings)
         report_bug(error, debug=settings.debug)
         sys.exit(EXIT_BUG)
+
+
+def _tells_of_memory(error: BaseException) -> bool:
+    """Whether an error is one of too little memory; libraries in C++ and the loader of libraries have no type for it."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in OUT_OF_MEMORY)
 
 
 def _discard_stdout() -> None:

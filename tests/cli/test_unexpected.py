@@ -126,8 +126,16 @@ def test_numbers_out_of_bounds_are_wrong_use(options: tuple[str, ...], tmp_path:
     assert time.monotonic() - start < 30
 
 
-def test_too_little_memory_is_no_bug() -> None:
-    done = run("targets", program=BUG.replace("ZeroDivisionError('a\\x1b[31m bug')", "MemoryError"))
+@pytest.mark.parametrize(
+    "error",
+    [
+        "MemoryError",
+        "RuntimeError('std::bad_alloc')",
+        "ImportError('libtorch.so: failed to map segment from shared object')",
+    ],
+)
+def test_too_little_memory_is_no_bug(error: str) -> None:
+    done = run("targets", program=BUG.replace("ZeroDivisionError('a\\x1b[31m bug')", error))
     assert done.returncode == 3
     assert "too little memory" in done.stderr
 
