@@ -135,7 +135,7 @@ def open_closed_streams() -> None:
             setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
 
 
-def _fail(error: Exception, explained: EdgedeployError, settings: Settings) -> None:
+def _fail(error: BaseException, explained: EdgedeployError, settings: Settings) -> None:
     if settings.debug:
         traceback.print_exception(error)
     shortened = (
