@@ -81,6 +81,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # a terminal without σ shows a ? for it
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    buffer_stdout()
     handle_signals()
     settings = Settings()
     try:
@@ -133,6 +134,18 @@ def open_closed_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
+
+
+def buffer_stdout() -> None:
+    """Gives stdout a buffer where PYTHONUNBUFFERED took it.
+
+    Python takes a short write to a stream without a buffer for a whole one: what a full disk cut off would be no error.
+    """
+    stream = sys.stdout
+    if isinstance(stream, io.TextIOWrapper) and isinstance(stream.buffer, io.RawIOBase):
+        encoding, errors = stream.encoding, stream.errors
+        buffer = io.BufferedWriter(stream.detach())
+        sys.stdout = sys.__stdout__ = io.TextIOWrapper(buffer, encoding, errors, line_buffering=True)  # type: ignore[misc]
 
 
 def _fail(error: BaseException, explained: EdgedeployError, settings: Settings) -> None:

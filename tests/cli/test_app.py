@@ -144,6 +144,15 @@ def test_streams_that_are_full_or_closed_are_no_bug(redirection: str, exit_code:
     assert "bug" not in done.stderr
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_result_that_is_cut_off_is_an_error(unbuffered: str, tmp_path: Path) -> None:
+    command = f"ulimit -f 2; {sys.executable} -m edgedeploy targets --json > {tmp_path / 'targets.json'}"
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment)
+    assert (done.returncode, (tmp_path / "targets.json").stat().st_size) == (3, 2048)
+    assert done.stderr.startswith("error: ")
+
+
 def test_a_current_folder_that_was_removed_is_told(tmp_path: Path) -> None:
     command = f"mkdir gone && cd gone && rmdir ../gone && {sys.executable} -m edgedeploy targets"
     done = subprocess.run(
