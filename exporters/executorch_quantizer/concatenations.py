@@ -35,15 +35,15 @@ def separate_operands(captured: Any) -> None:
                     node.replace_input_with(operand, copy)
 
 
-def keep_float_concatenations(graph: Any, is_quantized: Callable[[Any], bool] | None) -> None:
+def keep_float_concatenations(graph: Any, filter_function: Callable[[Any], bool] | None) -> None:
     """Marks the concatenations that stay in float: ExecuTorch's quantizer takes all of them, whatever its filter says.
 
     Args:
         graph: of a captured network that is not annotated yet.
-        is_quantized: the quantizer's filter; None for one that takes all operators.
+        filter_function: the quantizer's; None for one that takes all operators.
     """
     for node in graph.nodes:
-        if str(node.target) == CONCATENATION and is_quantized is not None and not is_quantized(node):
+        if str(node.target) == CONCATENATION and filter_function is not None and not filter_function(node):
             _leave_in_float(node)
 
 
@@ -54,15 +54,15 @@ def release_concatenations(graph: Any) -> None:
         graph: of a captured network that ExecuTorch's quantizer has annotated.
     """
     for node in graph.nodes:
-        if str(node.target) != CONCATENATION or not _is_quantized(node):
+        if str(node.target) != CONCATENATION or not is_quantized(node):
             continue
         values: list[Any] = [node]
         readers: list[Any] = []
         for value in values:  # grows
             for reader in value.users:
-                shares = _is_quantized(reader) and _shares_scale(reader, value)
+                shares = is_quantized(reader) and _shares_scale(reader, value)
                 (values if shares else readers).append(reader)
-        if readers and not any(_is_quantized(reader) or reader.op == "output" for reader in readers):
+        if readers and not any(is_quantized(reader) or reader.op == "output" for reader in readers):
             for value in values:
                 _leave_in_float(value)
 
@@ -125,7 +125,7 @@ def _leave_in_float(node: Any) -> None:
     node.meta[Q_ANNOTATION_KEY] = QuantizationAnnotation(_annotated=True)
 
 
-def _is_quantized(node: Any) -> bool:
+def is_quantized(node: Any) -> bool:
     """Whether an operator's inputs are integers; it may be marked to stay in float."""
     from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 

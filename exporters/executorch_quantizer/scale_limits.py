@@ -21,7 +21,7 @@ from typing import Any
 
 from edgedeploy.exporters.operators.xnnpack import LEAST_RATIO, LEAST_RESULT, STEPS
 
-from .concatenations import CONCATENATION
+from .concatenations import CONCATENATION, is_quantized
 from .observers import observer_of
 
 SMALLEST_SCALE = 2.0**-40
@@ -50,7 +50,7 @@ def _limits(prepared: Any) -> Iterator[tuple[Any, float]]:
     """The observers of operands and results, each with the smallest scale that it may have."""
     for node in prepared.graph.nodes:
         type, result = str(node.target), _result(prepared, node)
-        if type not in (*LAYERS, *PRODUCTS, *SUMS, CONCATENATION) or result is None:
+        if type not in (*LAYERS, *PRODUCTS, *SUMS, CONCATENATION) or result is None or not is_quantized(node):
             continue
         operands = [_values(prepared, operand) for operand in _operands(node)]
         if None in operands:
