@@ -20,7 +20,7 @@ from tests.models.families import SMALLEST
 
 pytestmark = [pytest.mark.timeout(900)]
 SLOW, SLOW_IF_LARGE = "executorch-int8", "executorch-fp32"
-LARGE_MACS = 1_500_000_000
+LARGE_MACS = 500_000_000
 
 
 def is_slow(spec: ModelSpec, target: str) -> bool:
