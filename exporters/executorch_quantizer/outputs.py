@@ -57,9 +57,17 @@ def annotate_float_outputs(model: Any, dynamic: Any) -> None:
 
 
 def _before(layer: Any) -> Iterator[Any]:
-    """The views before an output layer and the operator that computes what they show: nothing else needs it in int8."""
+    """The views before an output layer and the operator that computes what they show: nothing else needs it in int8.
+
+    An activation that is part of a layer stays: the int8 result is that of both.
+    """
+    from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
+
     node = layer.args[0]
     while node.op == "call_function" and len(node.users) == 1 and str(node.target) not in (LINEAR, CONVOLUTION):
+        annotation = node.meta.get(Q_ANNOTATION_KEY)
+        if annotation is not None and not annotation.input_qspec_map:
+            return
         yield node
         if str(node.target) not in VIEWS:
             return

@@ -35,6 +35,18 @@ class Classifier(nn.Module):
         return self.head(y).flatten(1) if self.convolution else self.head(y.flatten(1))
 
 
+class HiddenLayer(nn.Module):
+    """A classifier of two layers with a ReLU between them, as MobileNetV4's: the ReLU is part of the first layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 16, 3, stride=2), nn.ReLU(), nn.AvgPool2d(7))
+        self.hidden, self.head = nn.Conv2d(16, 32, 1), nn.Linear(32, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.hidden(self.stem(x)).relu().flatten(1))
+
+
 def image(contrast: float, seed: int = 0) -> np.ndarray:
     return (contrast * np.random.default_rng(seed).standard_normal((1, 3, 16, 16))).astype(np.float32)
 
@@ -80,6 +92,18 @@ def test_small_logits_keep_their_differences(export: Export) -> None:
     assert 10 * np.log10(np.square(exact).mean() / np.square(found - exact).mean()) > 20
     assert [spec.dtype for spec in lowered.outputs] == ["float32"]
     layers = [op for op in lowered.operators if op.macs]
+    assert all(op.delegated is not False for op in layers)
+
+
+def test_a_layer_before_the_logits_stays_int8_with_its_activation(backend: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    export = Export(backend, tmp_path, convolution=False)
+    export.module = capture(HiddenLayer().eval(), (export.example,))
+    layers = [op for op in export.lower().operators if op.macs]
+    x = image(10.0, 3)
+    found, exact = export.run(x), export.module(torch.from_numpy(x)).detach().numpy()
+    assert 10 * np.log10(np.square(exact).mean() / np.square(found - exact).mean()) > 25
+    assert len(layers) == 3
     assert all(op.delegated is not False for op in layers)
 
 
