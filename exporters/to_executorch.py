@@ -24,10 +24,10 @@ from .aten_regions import REGION_TYPES
 from .executorch_operators import graph_summary, operator_facts, operators_of
 from .executorch_quantizer import quantizer
 from .executorch_quantizer.concatenations import join_operands, join_similar_ranges, separate_operands
-from .executorch_quantizer.observers import observer_of
+from .executorch_quantizer.observers import observer_of_values
 from .executorch_quantizer.outputs import linear_outputs
+from .executorch_quantizer.partitioner import partitioner
 from .executorch_quantizer.scale_limits import keep_limits
-from .executorch_quantizer.tables import table_partitioner
 from .job import ExportJob, Lowered, example_outputs, tensor_specs
 from .process.executorch_passes import tracing_only_changes
 from .ranges import RangeEstimator
@@ -65,7 +65,7 @@ def _lower(job: ExportJob, module: Any, examples: tuple[Any, ...]) -> Any:
     with job.shared.quietly():
         program = torch.export.export(module, examples, strict=False)
         with tracing_only_changes():
-            edge = executorch.exir.to_edge_transform_and_lower(program, partitioner=[table_partitioner()])
+            edge = executorch.exir.to_edge_transform_and_lower(program, partitioner=[partitioner()])
     with job.shared.quietly():
         job.path.write_bytes(edge.to_executorch().buffer)
     return edge.exported_program().graph_module
@@ -127,7 +127,7 @@ def _set_observers(prepared: Any, assignment: Assignment, default: Observer) -> 
 
     estimating = []
     for node in prepared.graph.nodes:
-        observer = observer_of(prepared, node, MinMaxObserver)
+        observer = observer_of_values(prepared, node)
         if observer is None:
             continue
         rule = assignment.rules.get(node.args[0].name)

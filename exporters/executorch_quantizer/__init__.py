@@ -29,7 +29,7 @@ def quantizer(*, float_outputs: bool = False) -> Any:
 
     class Quantizer(XNNPACKQuantizer):
         def annotate(self, model: Any) -> Any:
-            keep_float_concatenations(model.graph, self.filter_fn)
+            keep_float_concatenations(model.graph, self)
             with clamps_as_relu(model.graph):
                 model = super().annotate(model)
             annotate_pads(model, self)

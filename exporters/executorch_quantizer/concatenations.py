@@ -9,10 +9,11 @@ concatenation is in float, so is the concatenation: its operands are converted i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from .observers import observer_of
+from .annotations import annotate, annotation_of, may_quantize, reads_int8
+from .observers import observer_of_values
 
 COPY = "aten.alias.default"
 CONCATENATION = "aten.cat.default"
@@ -35,16 +36,16 @@ def separate_operands(captured: Any) -> None:
                     node.replace_input_with(operand, copy)
 
 
-def keep_float_concatenations(graph: Any, filter_function: Callable[[Any], bool] | None) -> None:
+def keep_float_concatenations(graph: Any, quantizer: Any) -> None:
     """Marks the concatenations that stay in float: ExecuTorch's quantizer takes all of them, whatever its filter says.
 
     Args:
         graph: of a captured network that is not annotated yet.
-        filter_function: the quantizer's; None for one that takes all operators.
+        quantizer: the XNNPACKQuantizer that will annotate it.
     """
     for node in graph.nodes:
-        if str(node.target) == CONCATENATION and filter_function is not None and not filter_function(node):
-            _leave_in_float(node)
+        if str(node.target) == CONCATENATION and not may_quantize(quantizer, node):
+            annotate(node)
 
 
 def release_concatenations(graph: Any) -> None:
@@ -54,17 +55,17 @@ def release_concatenations(graph: Any) -> None:
         graph: of a captured network that ExecuTorch's quantizer has annotated.
     """
     for node in graph.nodes:
-        if str(node.target) != CONCATENATION or not is_quantized(node):
+        if str(node.target) != CONCATENATION or not reads_int8(node):
             continue
         values: list[Any] = [node]
         readers: list[Any] = []
         for value in values:  # grows
             for reader in value.users:
-                shares = is_quantized(reader) and _shares_scale(reader, value)
+                shares = reads_int8(reader) and _shares_scale(reader, value)
                 (values if shares else readers).append(reader)
-        if readers and not any(is_quantized(reader) or reader.op == "output" for reader in readers):
+        if readers and not any(reads_int8(reader) or reader.op == "output" for reader in readers):
             for value in values:
-                _leave_in_float(value)
+                annotate(value)
 
 
 def join_similar_ranges(prepared: Any) -> None:
@@ -118,35 +119,19 @@ def join_operands(converted: Any) -> None:
     converted.recompile()
 
 
-def _leave_in_float(node: Any) -> None:
-    from torchao.quantization.pt2e.quantizer import QuantizationAnnotation
-    from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
-
-    node.meta[Q_ANNOTATION_KEY] = QuantizationAnnotation(_annotated=True)
-
-
-def is_quantized(node: Any) -> bool:
-    """Whether an operator's inputs are integers; it may be marked to stay in float."""
-    from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
-
-    return bool(node.meta.get(Q_ANNOTATION_KEY) and node.meta[Q_ANNOTATION_KEY].input_qspec_map)
-
-
 def _shares_scale(view: Any, value: Any) -> bool:
     """Whether an operator's result has the scale of a value that it reads, as a view's has."""
     from torchao.quantization.pt2e.quantizer import SharedQuantizationSpec
-    from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
-    result = view.meta[Q_ANNOTATION_KEY].output_qspec
+    result = annotation_of(view).output_qspec
     return isinstance(result, SharedQuantizationSpec) and result.edge_or_node == value
 
 
 def _operands(prepared: Any) -> Iterator[tuple[Any, Any]]:
     """The observer of each operand of a concatenation and that of the concatenation."""
-    from torchao.quantization.pt2e import MinMaxObserver
 
     def range_of(node: Any) -> Any:
-        return observer_of(prepared, node, MinMaxObserver)
+        return observer_of_values(prepared, node)
 
     for node in prepared.graph.nodes:
         if str(node.target) != CONCATENATION:

@@ -14,6 +14,8 @@ from typing import Any
 from edgedeploy.exporters.executorch_operators import operators_of
 from edgedeploy.exporters.operators.output_layers import OutputLayer, output_layers
 
+from .annotations import annotation_of, gives_int8, reads_int8
+
 LINEAR, CONVOLUTION = "aten.linear.default", "aten.conv2d.default"
 VIEWS = ("aten.reshape.default", "aten.view.default", "aten.flatten.using_ints", "aten.squeeze.dims")
 
@@ -47,9 +49,9 @@ def annotate_float_outputs(model: Any, dynamic: Any) -> None:
     nodes = {node.name: node for node in model.graph.nodes}
     for found in _found(model):
         layer = nodes[str(found.layer)]
-        annotation = layer.meta.get(Q_ANNOTATION_KEY)
-        if str(layer.target) != LINEAR or annotation is None or annotation.output_qspec is None:
+        if str(layer.target) != LINEAR or not gives_int8(layer):
             continue
+        annotation = annotation_of(layer)
         annotation.input_qspec_map[layer.args[0]] = get_input_act_qspec(dynamic)
         annotation.output_qspec = None
         for node in (*(nodes[str(name)] for name in found.views), *_before(layer)):
@@ -61,12 +63,9 @@ def _before(layer: Any) -> Iterator[Any]:
 
     An activation that is part of a layer stays: the int8 result is that of both.
     """
-    from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
-
     node = layer.args[0]
     while node.op == "call_function" and len(node.users) == 1 and str(node.target) not in (LINEAR, CONVOLUTION):
-        annotation = node.meta.get(Q_ANNOTATION_KEY)
-        if annotation is not None and not annotation.input_qspec_map:
+        if annotation_of(node) is not None and not reads_int8(node):
             return
         yield node
         if str(node.target) not in VIEWS:

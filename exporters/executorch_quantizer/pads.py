@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .annotations import annotate, gives_int8, may_quantize
+
 
 def annotate_pads(model: Any, quantizer: Any) -> None:
     """Quantizes pads by zeros of what is int8 already, and the views behind them.
@@ -20,39 +22,27 @@ def annotate_pads(model: Any, quantizer: Any) -> None:
         model: a captured network that the XNNPACKQuantizer `quantizer` has annotated.
     """
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer_utils import propagate_annotation
-    from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, SharedQuantizationSpec
-    from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
+    from torchao.quantization.pt2e.quantizer import SharedQuantizationSpec
 
     for node in model.graph.nodes:
-        if not _pads_by_zeros(node) or not (quantizer.filter_fn is None or quantizer.filter_fn(node)):
-            continue
-        source = node.args[0]
-        before = source.meta.get(Q_ANNOTATION_KEY)
-        if before is None or before.output_qspec is None:
-            continue
-        shared = SharedQuantizationSpec(source)
-        node.meta[Q_ANNOTATION_KEY] = QuantizationAnnotation(
-            input_qspec_map={source: shared}, output_qspec=shared, _annotated=True
-        )
-        propagate_annotation(model)
+        if _pads_by_zeros(node) and may_quantize(quantizer, node) and gives_int8(node.args[0]):
+            shared = SharedQuantizationSpec(node.args[0])
+            annotate(node, input_qspec_map={node.args[0]: shared}, output_qspec=shared)
+            propagate_annotation(model)
 
 
-def with_int8_pads(config: Any) -> Any:
-    """XNNPACK's partitioner config of pads, for int8 too.
+def with_checks_of_int8_pads(config: Any) -> Any:
+    """XNNPACK's partitioner config of pads, which takes one behind an int8 value only as int8.
 
     Args:
-        config: ExecuTorch's `ConstantPadConfig`.
+        config: ExecuTorch's `ConstantPadConfig`, for int8 too.
     """
-    from executorch.backends.xnnpack.partition.config.xnnpack_config import ConfigPrecisionType
     from executorch.backends.xnnpack.utils.quant_utils import is_dequant, is_quant
 
     class Int8PadConfig(config):
         def check_constraints(self, node: Any, ep: Any) -> bool:
             becomes_int8 = is_dequant(node.args[0]) and not any(is_quant(user) for user in node.users)
             return not becomes_int8 and super().check_constraints(node, ep)
-
-        def supported_precision_types(self) -> list[Any]:
-            return [ConfigPrecisionType.FP32, ConfigPrecisionType.STATIC_QUANT]
 
         def get_node_and_deps(self, node: Any, ep: Any) -> list[Any]:
             before = node.args[0]

@@ -8,8 +8,8 @@ has others:
 - A layer's or product's result must have a scale of more than 2^-8 of the product of its operands' scales, a sum's of more
   than 2^-8 of either's, else the file does not run. Constant zeros come there: a part of a split 7x7 kernel that meets only
   the padding of a 2x2 map.
-- A sum's operand must have a scale of at least 2^-10 of the result's, a concatenation's of 2^-8: what an operand loses by
-  that is less than a thousandth, or a hundredth, of a step of the result.
+- A sum's operand must have a scale of at least 2^-10 of the result's: what the operand loses by that is less than a
+  thousandth of a step of the result.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from typing import Any
 
 from edgedeploy.exporters.operators.xnnpack import LEAST_RATIO, LEAST_RESULT, STEPS
 
-from .concatenations import CONCATENATION, is_quantized
-from .observers import observer_of
+from .annotations import reads_int8
+from .observers import observer_of_values, observer_of_weights
 
 SMALLEST_SCALE = 2.0**-40
 LAYERS = ("aten.conv2d.default", "aten.conv2d.padding", "aten.linear.default", "aten.conv_transpose2d.input")
@@ -49,29 +49,28 @@ def keep_limits(prepared: Any) -> None:
 def _limits(prepared: Any) -> Iterator[tuple[Any, float]]:
     """The observers of operands and results, each with the smallest scale that it may have."""
     for node in prepared.graph.nodes:
-        type, result = str(node.target), _result(prepared, node)
-        if type not in (*LAYERS, *PRODUCTS, *SUMS, CONCATENATION) or result is None or not is_quantized(node):
+        type = str(node.target)
+        if type not in (*LAYERS, *PRODUCTS, *SUMS) or not reads_int8(node):
             continue
-        operands = [_values(prepared, operand) for operand in _operands(node)]
-        if None in operands:
+        result = _result(prepared, node)
+        operands = [observer_of_values(prepared, operand) for operand in node.args[: 1 if type in LAYERS else 2]]
+        if result is None or None in operands:
             continue
         scales = [_scale(operand) for operand in operands]
-        if type in LAYERS and (weights := _weights(prepared, node)) is not None:
+        if type in LAYERS and (weights := observer_of_weights(prepared, node.args[1])) is not None:
             yield result, LEAST_RESULT * scales[0] * float(weights.calculate_qparams()[0].max())
         if type in PRODUCTS:
             yield result, LEAST_RESULT * math.prod(scales)
         if type in SUMS:
             yield result, LEAST_RESULT * max(scales)
-        if type in (*SUMS, CONCATENATION):
-            ratio = LEAST_RATIO if type in SUMS else LEAST_RESULT
-            yield from ((operand, ratio * _scale(result)) for operand in operands)
+            yield from ((operand, LEAST_RATIO * _scale(result)) for operand in operands)
 
 
 def _fit_bias(prepared: Any, node: Any) -> None:
     """Raises the scales of the channels of a layer whose bias, (channels,), would have more than BIAS_STEPS."""
     if str(node.target) not in LAYERS:
         return
-    values, weights = _values(prepared, node.args[0]), _weights(prepared, node)
+    values, weights = observer_of_values(prepared, node.args[0]), observer_of_weights(prepared, node.args[1])
     bias = node.args[2] if len(node.args) > 2 else None
     if values is None or weights is None or bias is None or bias.op != "get_attr":
         return
@@ -92,30 +91,11 @@ def _widen(values: Any, least: float) -> bool:
     return True
 
 
-def _operands(node: Any) -> list[Any]:
-    """What an operator reads: nodes, and numbers; without a layer's parameters."""
-    if str(node.target) in LAYERS:
-        return [node.args[0]]
-    return list(node.args[0] if str(node.target) == CONCATENATION else node.args[:2])
-
-
 def _result(prepared: Any, node: Any) -> Any:
     """The observer of what an operator gives, maybe behind an activation; None without one."""
     readers = [reader for user in node.users for reader in (user, *user.users)]
-    return next((found for found in (_values(prepared, reader) for reader in readers) if found is not None), None)
-
-
-def _values(prepared: Any, node: Any) -> Any:
-    """The observer of a value; None for a number and for what is not quantized."""
-    from torchao.quantization.pt2e import MinMaxObserver
-
-    return observer_of(prepared, node, MinMaxObserver) if hasattr(node, "op") else None
-
-
-def _weights(prepared: Any, layer: Any) -> Any:
-    from torchao.quantization.pt2e import PerChannelMinMaxObserver
-
-    return observer_of(prepared, layer.args[1], PerChannelMinMaxObserver)
+    found = (observer_of_values(prepared, reader) for reader in readers)
+    return next((observer for observer in found if observer is not None), None)
 
 
 def _scale(values: Any) -> float:

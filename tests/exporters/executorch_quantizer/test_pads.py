@@ -54,7 +54,7 @@ def test_a_pad_between_int8_layers_takes_no_conversions(tmp_path: Path, monkeypa
     lowered, path = exports.lower("executorch", STATIC_INT8)
     in_int8, length = output(path, x), path.stat().st_size
     assert all(op.delegated for op in lowered.operators)
-    monkeypatch.setattr(to_executorch, "table_partitioner", XnnpackPartitioner)
+    monkeypatch.setattr(to_executorch, "partitioner", XnnpackPartitioner)
     _, path = exports.lower("executorch", STATIC_INT8)
     assert torch.equal(in_int8, output(path, x))
     assert length < path.stat().st_size

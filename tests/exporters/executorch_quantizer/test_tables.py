@@ -39,7 +39,7 @@ def test_a_table_gives_the_values_of_the_float_operator(
     lowered, path = exports.lower("executorch", STATIC_INT8)
     by_table, length = output(path, x), path.stat().st_size
     assert all(op.delegated for op in lowered.operators)
-    monkeypatch.setattr(to_executorch, "table_partitioner", XnnpackPartitioner)
+    monkeypatch.setattr(to_executorch, "partitioner", XnnpackPartitioner)
     _, path = exports.lower("executorch", STATIC_INT8)
     print((by_table - output(path, x)).abs().max(), length, path.stat().st_size)
     assert torch.equal(by_table, output(path, x))
