@@ -156,12 +156,23 @@ class RecipeStep:
         sqnr_db: of the recipe with it, on images that were not calibrated on; None for equal outputs.
         instructions: Arm instructions that it adds, where they are counted or bounded.
         accuracy: top-1 on labelled images, 0 to 1; None without any.
+        drop: the float network's top-1 on them minus this one; None likewise.
+        drop_error: the standard error of the drop; None likewise.
     """
 
     change: str
     sqnr_db: float | None
     instructions: int = 0
     accuracy: float | None = None
+    drop: float | None = None
+    drop_error: float | None = None
+
+    @property
+    def drop_in_points(self) -> str:
+        """The drop with its standard error in percentage points, such as "0.32 ± 0.17"; "" without labelled images."""
+        if self.drop is None or self.drop_error is None:
+            return ""
+        return f"{100 * self.drop:.2f} ± {100 * self.drop_error:.2f}"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from edgedeploy.core.provenance import RecipeSearch, RecipeStep
 from edgedeploy.core.registry import Registry
 from edgedeploy.core.reporter import NullReporter
 from edgedeploy.core.results.evaluation import Estimate, Evaluation, Score
@@ -157,3 +158,12 @@ def test_the_page_says_how_many_networks_have_their_runtimes_near_each_other() -
     near = {f"{one}/{target}": outcome(0.9, sqnr_db) for target, sqnr_db in zip(TARGETS, (30, 31, 33), strict=True)}
     far = {f"{other}/{target}": outcome(0.9, sqnr_db) for target, sqnr_db in zip(TARGETS, (30, 31, 34), strict=True)}
     assert f"within 3 dB of each other for 1 of 2 networks (apart: {other} 4.0 dB)." in render(near | far)
+
+
+def test_a_searched_recipe_stands_beside_the_drop_of_the_plain_one() -> None:
+    name = f"{next(iter(NETWORKS)).model}/{TARGETS[0]}"
+    path = (RecipeStep("plain", 28.0), RecipeStep("float32 head", 29.0, 3, 0.895, 0.003, 0.001))
+    search = RecipeSearch("a goal", True, path, 28.0, (), "bound", 100, 5)
+    page = render({name: outcome(0.88), f"{name}/searched": replace(outcome(0.896), search=search)})
+    assert f"| {name.replace('/', ' | ')} | float32 head | 3.0 | 0.30 ± 0.10 | 2.00 | 0.40 |" in page
+    assert "1 artifacts lose" in page

@@ -78,7 +78,7 @@ def _steps_table(
 ) -> Table:
     """Steps with what each gains over the SQNR before it."""
     labelled = any(step.accuracy is not None for step in steps)
-    table = new_table(title, ">cost M", ">cost %", ">SQNR dB", ">gain dB", *([">top-1 %"] if labelled else []))
+    table = new_table(title, ">cost M", ">cost %", ">SQNR dB", ">gain dB", *([">top-1 %", ">drop"] if labelled else []))
     fold(table, 0)
     for step, base in zip(steps, before, strict=False):
         cost = (f"{step.instructions / 1e6:.3f}", f"{100 * step.instructions / max(search.plain_instructions, 1):.1f}")
@@ -87,7 +87,7 @@ def _steps_table(
             *(cost if step.instructions else ("", "")),
             "equal" if step.sqnr_db is None else f"{step.sqnr_db:.1f}",
             "" if step.sqnr_db is None or base is None else f"{step.sqnr_db - base:+.1f}",
-            *([f"{100 * (step.accuracy or 0):.2f}"] if labelled else []),
+            *([f"{100 * (step.accuracy or 0):.2f}", step.drop_in_points] if labelled else []),
         )
     return table
 

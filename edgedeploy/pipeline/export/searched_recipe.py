@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from edgedeploy.exporters.targets import Target
     from edgedeploy.models.rewrites import RewrittenModule
     from edgedeploy.pipeline.recipe_search import Trials
+
+
+FEWEST_LOST = 5  # images that the allowed drop should be: chance decides about fewer
 
 
 def searched_recipe(
@@ -34,10 +38,15 @@ def searched_recipe(
     goal = SearchOptions(DEFAULT_MIN_SQNR_DB if options.min_sqnr_db is None else options.min_sqnr_db)
     if options.data is not None and options.max_drop is not None:
         with reporter.stage(f"read labelled images from {options.data}"):
-            labelled = trials.labelled = read_labelled(Path(options.data), trials.prepared)
+            labelled = trials.labelled = read_labelled(Path(options.data), trials.prepared, reporter)
         count, drop = len(labelled.labels), parse_drop(options.max_drop)
-        reporter.note(f"the float network has {labelled.float_accuracy:.2%} of {count} labelled images right")
-        goal = replace(goal, least_accuracy=labelled.float_accuracy - drop)
+        reporter.note(f"the float network has {labelled.float_right.mean():.2%} of {count} labelled images right")
+        if 0 < count * drop < FEWEST_LOST:
+            reporter.note(
+                f"{options.max_drop} of {count} images is {count * drop:.1f} images, which chance decides about; "
+                f"--data with {math.ceil(FEWEST_LOST / drop)} or more would tell more"
+            )
+        goal = replace(goal, max_drop=drop)
     found = search_recipe(trials, goal, reporter)
     if not found.record.met:
         message = f"no recipe was found for {name} that reaches {found.record.goal}"
@@ -55,4 +64,4 @@ def searched_recipe(
 
 def _reached(step: RecipeStep) -> str:
     sqnr = "equal outputs" if step.sqnr_db is None else f"{step.sqnr_db:.1f} dB"
-    return sqnr if step.accuracy is None else f"{step.accuracy:.2%} ({sqnr})"
+    return sqnr if step.accuracy is None else f"{step.accuracy:.2%}, {step.drop_in_points} points below float ({sqnr})"

@@ -30,6 +30,7 @@ from .blocks import BlockTree, is_within
 from .costs import Costs, measured_costs
 
 if TYPE_CHECKING:
+    from .labelled import Accuracy
     from .trials import Trial, Trials
 
 NAME = "auto"
@@ -44,12 +45,12 @@ class SearchOptions:
 
     Attributes:
         min_sqnr_db: the goal.
-        least_accuracy: the goal instead, where there are labelled images: top-1, 0 to 1.
+        max_drop: the goal instead, where there are labelled images: how far top-1 may fall, 0 to 1.
         max_exports: artifacts that may be made to find where the error comes from; the exceptions come on top.
     """
 
     min_sqnr_db: float
-    least_accuracy: float | None = None
+    max_drop: float | None = None
     max_exports: int = 32
 
     @property
@@ -57,19 +58,19 @@ class SearchOptions:
         """The goal as a share of the signal's power."""
         return float(10 ** (-self.min_sqnr_db / 10))
 
-    def is_met(self, trial: Trial) -> bool:
-        """Whether a recipe reaches the goal."""
-        if self.least_accuracy is not None:
-            return trial.accuracy is not None and trial.accuracy >= self.least_accuracy - 1e-9
-        return trial.noise <= self.noise
+    def is_met(self, noise: float, accuracy: Accuracy | None) -> bool:
+        """Whether a recipe with this error, as a share of the signal's power, and this accuracy reaches the goal."""
+        if self.max_drop is not None:
+            return accuracy is not None and accuracy.is_within(self.max_drop)
+        return noise <= self.noise
 
     def may_be_met(self, predicted_noise: float) -> bool:
         """Whether a recipe of about this error is worth a trial; accuracy is not predicted."""
-        return self.least_accuracy is not None or predicted_noise <= 1.2 * self.noise
+        return self.max_drop is not None or predicted_noise <= 1.2 * self.noise
 
     def __str__(self) -> str:
-        if self.least_accuracy is not None:
-            return f"top-1 ≥ {100 * self.least_accuracy:.2f} %"
+        if self.max_drop is not None:
+            return f"top-1 at most {100 * self.max_drop:g} points below float's"
         return f"SQNR ≥ {self.min_sqnr_db:g} dB"
 
 
@@ -129,9 +130,9 @@ class _Search:
             plain = self._trials(replace(self._trials.target.recipe, name=NAME))
         self._note("plain", plain)
         self._base = best = plain
-        if not self._options.is_met(best):
+        if not self._is_met(best):
             best = self._with_preparations(best)
-        if not self._options.is_met(best):
+        if not self._is_met(best):
             self._costs = measured_costs(self._trials, plain, self._reporter)
             self._measure_blocks(self._base)
             best = self._with_exceptions(self._base, best)
@@ -141,7 +142,7 @@ class _Search:
         """The recipe with those preparations that help."""
         best = plain
         for step in (step for step in Preparation if step not in plain.recipe.prepare):
-            if self._options.is_met(best):
+            if self._is_met(best):
                 break
             with self._reporter.stage(f"try {step.value}"):
                 tried = self._trials(best.recipe.preparing(step))
@@ -206,9 +207,9 @@ class _Search:
                 best, of_best = tried, [*kept, candidate]
             if best is tried or base.noise > SPOILT:
                 chosen = [*kept, candidate]
-            if self._options.is_met(best):
+            if self._is_met(best):
                 break
-        if self._options.is_met(best):
+        if self._is_met(best):
             best, of_best = self._without_needless(base, best, of_best)
         if of_best and Preparation.CORRECT_BIAS not in best.recipe.prepare:
             self._path = [step for step in self._path if step.change != Preparation.CORRECT_BIAS.value]
@@ -226,7 +227,7 @@ class _Search:
             rest = [other for other in chosen if other is not one]
             if rest and self._options.may_be_met(best.noise + one.gain):
                 tried = self._try_exceptions(base, rest)
-                if self._options.is_met(tried):
+                if self._is_met(tried):
                     best, chosen = tried, rest
         return best, chosen
 
@@ -238,7 +239,7 @@ class _Search:
             recipe = recipe.preparing(Preparation.CORRECT_BIAS)
         with self._reporter.stage(f"try {len(blocks)} exception{'s' if len(blocks) > 1 else ''}"):
             tried = self._trials(recipe)
-            if self._corrects and tried.recipe.prepare == base.recipe.prepare and not self._options.is_met(tried):
+            if self._corrects and tried.recipe.prepare == base.recipe.prepare and not self._is_met(tried):
                 corrected = self._trials(recipe.preparing(Preparation.CORRECT_BIAS))
                 tried = min(tried, corrected, key=lambda trial: trial.noise)
         return tried
@@ -248,15 +249,20 @@ class _Search:
         assert self._costs is not None
         return self._costs
 
+    def _is_met(self, trial: Trial) -> bool:
+        return self._options.is_met(trial.noise, self._trials.accuracy_of(trial))
+
     def _note(self, change: str, trial: Trial, cost: int = 0) -> None:
-        self._path.append(RecipeStep(change, trial.parity.sqnr_db, cost, trial.accuracy))
+        accuracy = self._trials.accuracy_of(trial)
+        of_labels = () if accuracy is None else (accuracy.value, accuracy.drop, accuracy.drop_error)
+        self._path.append(RecipeStep(change, trial.parity.sqnr_db, cost, *of_labels))
 
     def _record(self, best: Trial) -> RecipeSearch:
         helpful = [found for found in self._sensitivity.values() if found.gain > HELPFUL * min(1.0, self._base.noise)]
         ordered = sorted(helpful, key=lambda found: -found.gain)
         return RecipeSearch(
             goal=str(self._options),
-            met=self._options.is_met(best),
+            met=self._is_met(best),
             path=tuple(self._path),
             base_sqnr_db=self._base.parity.sqnr_db,
             sensitivity=tuple(RecipeStep(found.change, found.trial.parity.sqnr_db, found.cost) for found in ordered),

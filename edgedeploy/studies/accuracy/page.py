@@ -8,9 +8,9 @@ from edgedeploy.core.results.evaluation import Estimate, Score
 from edgedeploy.studies.results import made_by
 
 from . import efficientnet_lite0
-from .cells import TARGETS, Outcome
+from .cells import MAX_DROP, TARGETS, Outcome
 from .efficientnet_lite0 import INSTALL, PHOTOGRAPHS
-from .networks import EPOCH_IMAGES, HELD_OUT_IMAGES, NETWORKS
+from .networks import EPOCH_IMAGES, HELD_OUT_IMAGES, NETWORKS, SEARCH_IMAGES
 from .signal import IMAGES
 
 LARGEST_DROP = 0.01  # of the default recipe, in shares
@@ -53,6 +53,18 @@ that a class stands for (galaxies, a tissue, a retina). Most changes are on the 
 int8 often takes another one than float, also where float is sure. The table is filled by
 `python -m edgedeploy.studies.accuracy --pretrained`, once the packages are there: `{INSTALL}`.
 """
+SEARCHED = "/searched"  # behind the name of an outcome whose recipe was searched for
+SEARCHED_HEADING = f"""## With a recipe that is searched for
+
+`--recipe auto --max-drop {MAX_DROP}`, on {SEARCH_IMAGES:,} other images of the held-out digits and photographs, and then
+evaluated on the same {HELD_OUT_IMAGES:,} images as above. "search" is the drop that the search saw, with its standard
+error; the cost is in Arm instructions over the plain recipe's. A search ends at once where the plain recipe reaches the
+goal, at no cost. Filled by `python -m edgedeploy.studies.accuracy --searched`.
+"""
+SEARCHED_COLUMNS = (
+    "| network | target | exceptions | cost % | search | plain drop | drop | 95 % of the drop | SQNR dB |",
+    "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+)
 PRETRAINED_COLUMNS = ("| target | same label % | SQNR dB | images |", "| --- | ---: | ---: | ---: |")
 
 
@@ -62,13 +74,44 @@ def render(outcomes: Mapping[str, Outcome]) -> str:
     Args:
         outcomes: by `<network>/<target>`.
     """
-    trained = {name: outcome for name, outcome in outcomes.items() if not _is_pretrained(name)}
+    trained = {name: outcome for name, outcome in outcomes.items() if not _is_other(name)}
     rows = [_row(name, outcome) for name, outcome in trained.items()]
     lines = [HEADING, *TRAINED_COLUMNS, *rows, "", _summary(trained), ""]
+    searched = {name: outcome for name, outcome in outcomes.items() if name.endswith(SEARCHED)}
+    if searched:
+        rows = [_searched_row(name.removesuffix(SEARCHED), outcome, trained) for name, outcome in searched.items()]
+        lines += [SEARCHED_HEADING, *SEARCHED_COLUMNS, *rows, ""]
     pretrained = [_pretrained_row(name, outcome) for name, outcome in outcomes.items() if _is_pretrained(name)]
     if pretrained:
         lines += [PRETRAINED, *PRETRAINED_COLUMNS, *pretrained, ""]
     return "\n".join([*lines, *made_by(outcomes.values())]) + "\n"
+
+
+def _is_other(name: str) -> bool:
+    return _is_pretrained(name) or name.endswith(SEARCHED)
+
+
+def _searched_row(name: str, outcome: Outcome, trained: Mapping[str, Outcome]) -> str:
+    model, _, target = name.rpartition("/")
+    if outcome.evaluation is None or outcome.search is None:
+        return f"| {model} | {target} | failed: {outcome.error} | | | | | | |"
+    path = outcome.search.path
+    changes = [step.change for step in path[1:]]
+    cost = sum(step.instructions for step in path) / max(outcome.search.plain_instructions, 1)
+    drop, plain = drop_of(outcome.evaluation.main_score), trained.get(name)
+    before = drop_of(plain.evaluation.main_score) if plain is not None and plain.evaluation is not None else None
+    cells = [
+        model,
+        target,
+        ", ".join(changes) or "none",
+        f"{100 * cost:.1f}",
+        path[-1].drop_in_points,
+        "" if before is None else f"{100 * before.value:.2f}",
+        "" if drop is None else f"{100 * drop.value:.2f}",
+        "" if drop is None else f"{100 * drop.low:.2f} to {100 * drop.high:.2f}",
+        _sqnr(outcome.sqnr_db),
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
 def _is_pretrained(name: str) -> bool:

@@ -21,6 +21,7 @@ from edgedeploy.exporters.targets import TARGETS
 from edgedeploy.pipeline.export import export
 from edgedeploy.pipeline.export.options import parse_drop
 from edgedeploy.pipeline.recipe_search import costs, search
+from edgedeploy.pipeline.recipe_search.labelled import Accuracy
 from edgedeploy.pipeline.recipe_search.search import Found, SearchOptions, search_recipe
 from edgedeploy.pipeline.recipe_search.trials import Trial
 from tests.reporters import NoteReporter
@@ -47,6 +48,9 @@ class InventedTrials:
     @property
     def count(self) -> int:
         return len(self.tried)
+
+    def accuracy_of(self, trial: Trial) -> Accuracy | None:
+        return None
 
     def __call__(self, recipe: QuantRecipe) -> Trial:
         if recipe not in self.tried:
@@ -198,17 +202,26 @@ def test_the_block_with_a_channel_scaled_by_a_thousand_is_found_in_the_real_runt
 class LabelledTrials(InventedTrials):
     """Top-1 falls with the error."""
 
-    def __call__(self, recipe: QuantRecipe) -> Trial:
-        trial = super().__call__(recipe)
-        return replace(trial, accuracy=0.9 - trial.noise)
+    drop_error = 0.0
+
+    def accuracy_of(self, trial: Trial) -> Accuracy:
+        return Accuracy(0.9 - trial.noise, trial.noise, self.drop_error)
 
 
 def test_with_labels_the_goal_is_the_accuracy() -> None:
     trials = LabelledTrials({**EVEN, "head": 0.1, "stages.0.a": 0.004}, MACS)
-    found = search_recipe(trials, SearchOptions(60, least_accuracy=0.895), NullReporter())  # type: ignore[arg-type]
+    found = search_recipe(trials, SearchOptions(60, max_drop=0.005), NullReporter())  # type: ignore[arg-type]
     assert exceptions_of(found) == ["head"]
-    assert found.record.goal == "top-1 ≥ 89.50 %"
+    assert found.record.goal == "top-1 at most 0.5 points below float's"
     assert found.record.path[-1].accuracy == pytest.approx(0.8955, abs=1e-4)
+    assert found.record.path[-1].drop_in_points == "0.45 ± 0.00"
+
+
+def test_a_drop_that_other_images_may_exceed_needs_another_exception() -> None:
+    trials = LabelledTrials({**EVEN, "head": 0.1, "stages.0.a": 0.004}, MACS)
+    trials.drop_error = 0.002
+    found = search_recipe(trials, SearchOptions(60, max_drop=0.005), NullReporter())  # type: ignore[arg-type]
+    assert exceptions_of(found) == ["head", "stages.0.a"]
 
 
 @pytest.mark.parametrize(
