@@ -165,5 +165,5 @@ def test_a_searched_recipe_stands_beside_the_drop_of_the_plain_one() -> None:
     path = (RecipeStep("plain", 28.0), RecipeStep("float32 head", 29.0, 3, 0.895, 0.003, 0.001))
     search = RecipeSearch("a goal", True, path, 28.0, (), "bound", 100, 5)
     page = render({name: outcome(0.88), f"{name}/searched": replace(outcome(0.896), search=search)})
-    assert f"| {name.replace('/', ' | ')} | float32 head | 3.0 | 0.30 ± 0.10 | 2.00 | 0.40 |" in page
+    assert f"| {name.replace('/', ' | ')} | float32 head | 3.0 | 2.00 | 0.30 ± 0.10 | 0.40 |" in page
     assert "1 artifacts lose" in page

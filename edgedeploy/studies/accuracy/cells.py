@@ -10,6 +10,7 @@ import subprocess
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from edgedeploy.core.artifact import Artifact
 from edgedeploy.core.child_processes import child_environment, module_command
@@ -27,13 +28,17 @@ from edgedeploy.studies.zoo_matrix.cells import Cell, fingerprint
 
 from . import efficientnet_lite0
 from .digits import Split, write_class_folders, write_images_and_masks
-from .networks import CALIBRATION_IMAGES, HELD_OUT_IMAGES, SEARCH_IMAGES, VERSION, TrainedNetwork
+from .networks import CALIBRATION_IMAGES, HELD_OUT_IMAGES, JUDGING_IMAGES, SEARCH_IMAGES, VERSION, TrainedNetwork
 from .signal import parity_on
 
 TARGETS = ("onnx-int8", "executorch-int8", "tflite-int8")
 SEED = 1
-SEARCH_SEED = 2
 MAX_DROP = "0.5%"  # that recipes are searched for
+SearchUse = Literal["search", "judge"]
+SEARCHED_WITH: dict[SearchUse, tuple[int, int]] = {  # images and seed
+    "search": (SEARCH_IMAGES, 2),
+    "judge": (JUDGING_IMAGES, 3),
+}
 
 
 @dataclass(frozen=True)
@@ -102,12 +107,13 @@ class Study:
                 write(stage, split, network.side, count, SEED)
         return final
 
-    def search_data(self, network: TrainedNetwork) -> Path:
-        """Labelled images to search a recipe with: drawn like the held-out ones, by another seed."""
-        final = self.folder / "data" / f"search-classes-{network.side}-{VERSION}"
+    def searched_data(self, network: TrainedNetwork, use: SearchUse) -> Path:
+        """Labelled images to search a recipe with, or to judge it on: like the held-out ones, by seeds of their own."""
+        final = self.folder / "data" / f"{use}-classes-{network.side}-{VERSION}"
         if not final.is_dir():
+            count, seed = SEARCHED_WITH[use]
             with staged_folder(final, lambda folder: set()) as stage:
-                write_class_folders(stage, "held-out", network.side, SEARCH_IMAGES, SEARCH_SEED)
+                write_class_folders(stage, "held-out", network.side, count, seed)
         return final
 
     def photographs(self) -> Path:
@@ -125,9 +131,9 @@ class Study:
 
     def searched_outcome(self, network: TrainedNetwork, target: str, checkpoint: Path, reporter: Reporter) -> Outcome:
         """The same with a recipe that is searched for, so that top-1 falls by at most MAX_DROP."""
-        search = ("--recipe", "auto", "--max-drop", MAX_DROP, "--data", str(self.search_data(network)))
+        search = ("--recipe", "auto", "--max-drop", MAX_DROP, "--data", str(self.searched_data(network, "search")))
         options = (*self._options(network, checkpoint), *search)
-        request = _Request(network.model, target, options, self.data(network, "held-out"), folder="searched")
+        request = _Request(network.model, target, options, self.searched_data(network, "judge"), folder="searched")
         return self._outcome(request, self.fingerprint(network, target, checkpoint), reporter)
 
     def _options(self, network: TrainedNetwork, checkpoint: Path) -> tuple[str, ...]:
