@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             done[cell] = outcome
             write_page()
             text = outcome.error or f"{(outcome.instructions or 0) / 1e6:.1f} M"
-            bar.print(f"{cell}  {text}  {f'{outcome.seconds:.0f} s' if fresh else 'as before'}")
+            bar.print(f"{cell}  {text}  {f'{outcome.seconds:.0f} s' if fresh else 'as before'}", soft_wrap=True)
             following = wanted[len(done)] if len(done) < len(wanted) else cell
             bar.update(task, advance=1, description=str(following))
 

@@ -13,6 +13,7 @@ from .summary import LIMITS, MINIMA, Table, instructions, is_plain, latency
 
 PATHS = tuple(f"{side} {format}" for format in FORMATS for side in ("naive", "own"))
 SIDES = ("naive", "own")
+NOT_RUN = "·"  # a rewrite that applies and was not left out yet
 INTRODUCTION = """\
 # The naive path and this project, side by side
 
@@ -187,10 +188,16 @@ def _left_out(outcomes: Outcomes, notes: dict[str, int]) -> list[str]:
     lines = _header(["rewrite", "network", *targets])
     for rewrite, model in sorted(found, key=lambda key: (key[0], NETWORKS.index(key[1]))):
         row = found[rewrite, model]
-        lines.append(_row([rewrite, model, *(row.get(target, "") for target in targets)]))
+        wholes = [by_name.get(f"{model}/{target}/own") for target in targets]
+        applied = [whole is not None and rewrite in whole.rewrites for whole in wholes]
+        gains = [
+            row.get(target, NOT_RUN if of_target else "") for target, of_target in zip(targets, applied, strict=True)
+        ]
+        lines.append(_row([rewrite, model, *gains]))
     text = (
         "Arm instructions without the rewrite over those with it, everything else in place: above 1 it pays. Empty where "
-        "it does not apply. One that only makes a later one possible shows the gain of both."
+        f"it does not apply, {NOT_RUN} where it was not measured. One that only makes a later one possible shows the gain "
+        "of both."
     )
     return _section("What each rewrite gains", text, lines if found else [])
 

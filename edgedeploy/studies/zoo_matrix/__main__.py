@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 write_atomically(options.readme, into_readme(options.readme.read_text(encoding="utf-8"), known))
             text = outcome.error or cell_text(outcome, cell.target, {})
             text += f"  {outcome.instructions / 1e6:.1f} M" if outcome.instructions else f"  {outcome.arm_error}"
-            bar.print(f"{cell}  {text}  {f'{outcome.seconds:.0f} s' if fresh else 'as before'}")
+            bar.print(f"{cell}  {text}  {f'{outcome.seconds:.0f} s' if fresh else 'as before'}", soft_wrap=True)
             following = wanted[len(outcomes)] if len(outcomes) < len(wanted) else cell
             bar.update(task, advance=1, description=str(following))
 
