@@ -56,7 +56,7 @@ NETWORKS: Registry[TrainedNetwork] = Registry(
         TrainedNetwork("xformer", epochs=5),
         TrainedNetwork("conv2former-n", epochs=5),
         TrainedNetwork("swin-tiny", epochs=14, learning_rate=5e-4, bfloat16=True),
-        TrainedNetwork("xformer-seg", side=128),
+        TrainedNetwork("xformer-seg", side=128, epochs=6, bfloat16=True),
     ),
     name_of=str,
 )
