@@ -25,6 +25,7 @@ from edgedeploy.core.spec import TensorSpec
 
 from .job import ExportJob, Lowered, as_contiguous, example_outputs, tensor_specs
 from .onnx_operators import exported_paths, node_paths, operator_facts, operators_of
+from .onnx_passes.float_layers import keep_float_layers
 from .onnx_passes.float_logits import float_logits
 from .onnx_passes.float_outputs import float_outputs
 from .onnx_passes.float_parameters import restore_float_parameters
@@ -198,6 +199,7 @@ def _quantize(
         record["float_logits"] = float_logits(quantized)
     if job.recipe.float_outputs and not job.integer_io:
         record["float_outputs"] = float_outputs(quantized)
+    record["float_layers"] = keep_float_layers(quantized)
     return quantized, record
 
 
