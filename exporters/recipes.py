@@ -106,6 +106,23 @@ def assign(operators: Sequence[Operator], recipe: QuantRecipe, types: RegionType
     return Assignment(rules, tuple(unmatched))
 
 
+def range_rules(operators: Sequence[Operator], assignment: Assignment) -> dict[Hashable, RecipeRule]:
+    """The rule of each value whose range is fixed: of the operator that writes it, or of a static one that reads it.
+
+    A value that a float operator gives is quantized where an operator with a static format reads it.
+    """
+    written: dict[Hashable, RecipeRule] = {}
+    read: dict[Hashable, RecipeRule] = {}
+    for op in operators:
+        rule = assignment.rules[op.key]
+        written.update(dict.fromkeys(op.outputs, rule))
+        if rule.format.is_static:
+            for value in op.inputs:
+                read.setdefault(value, rule)
+    found = {value: rule if rule.format.is_static else read.get(value) for value, rule in written.items()}
+    return {value: rule for value, rule in found.items() if rule is not None}
+
+
 def _unmatched(rule: RecipeRule, operators: Sequence[Operator]) -> str:
     """That a rule is about no operator, and the nearest names that there are."""
     near: list[str] = []

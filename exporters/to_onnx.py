@@ -33,7 +33,7 @@ from .onnx_passes.gelu_to_gate import gelu_to_gate
 from .onnx_passes.own_biases import own_biases
 from .onnx_passes.softmax_ranges import float_readers, whole_ranges
 from .ranges import RangeEstimator
-from .recipes import Assignment, Quantization, assign, quantization_of
+from .recipes import Assignment, Quantization, assign, quantization_of, range_rules
 from .regions import (
     DistributionTypes,
     DivisionTypes,
@@ -229,11 +229,10 @@ def _ranges(job: ExportJob, model: Any, assignment: Assignment) -> dict[str, lis
     watched = onnx.shape_inference.infer_shapes(model)
     values = (*watched.graph.value_info, *watched.graph.output, *watched.graph.input)
     floats = {value.name for value in values if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
-    rules = {value: assignment.rules[node.name] for node in model.graph.node for value in node.output}
     inputs = {value.name: job.recipe.rules[0] for value in model.graph.input}
     observed = {
-        value: RangeEstimator(rule.observer)
-        for value, rule in (rules | inputs).items()
+        str(value): RangeEstimator(rule.observer)
+        for value, rule in (range_rules(operators_of(model, {}), assignment) | inputs).items()
         if rule.format.is_static and value in floats
     }
     names = [value for value in observed if value not in inputs]

@@ -28,7 +28,7 @@ from edgedeploy.core.storage.arrays import Mapped
 from .job import ExportJob, FileRefused, Lowered, as_contiguous
 from .operators.output_layers import output_layers
 from .ranges import RangeEstimator
-from .recipes import Assignment, Quantization, assign, quantization_of
+from .recipes import Assignment, Quantization, assign, quantization_of, range_rules
 from .regions import (
     DistributionTypes,
     DivisionTypes,
@@ -254,7 +254,7 @@ def _estimators(
     """What was seen of each tensor whose range is fixed, by the tensor's name."""
     from ai_edge_litert.interpreter import Interpreter
 
-    rules = {value: rule for op, rule in _operators_of(source.graph, assignment) for value in op.outputs}
+    rules: dict[Any, RecipeRule] = range_rules(operators_of(source.graph, source.modules), assignment)
     interpreter = Interpreter(str(source.path), experimental_preserve_all_tensors=True, num_threads=os.cpu_count() or 1)
     rules.update({int(tensor["index"]): job.recipe.rules[0] for tensor in interpreter.get_input_details()})
     estimators = {
