@@ -7,6 +7,7 @@ from .regions import (
     DivisionTypes,
     LabelSelectionTypes,
     NormalizationTypes,
+    PreprocessingTypes,
     RegionTypes,
     ResidualTypes,
 )
@@ -58,5 +59,9 @@ REGION_TYPES = RegionTypes(
         joins=("aten.cat.default",),
         products=("aten.matmul.default", "aten.bmm.default"),
         views=("aten.reshape.default", "aten.view.default", "aten.flatten.using_ints"),
+    ),
+    PreprocessingTypes(
+        arithmetic=("aten.add.Tensor", "aten.sub.Tensor", "aten.mul.Tensor", "aten.div.Tensor"),
+        views=("aten.reshape.default", "aten.view.default", "aten.permute.default", "aten.transpose.int"),
     ),
 )

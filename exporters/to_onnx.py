@@ -39,6 +39,7 @@ from .regions import (
     DivisionTypes,
     LabelSelectionTypes,
     NormalizationTypes,
+    PreprocessingTypes,
     RegionTypes,
     ResidualTypes,
 )
@@ -80,6 +81,7 @@ REGION_TYPES = RegionTypes(
         products=("MatMul",),
         views=("Reshape",),
     ),
+    PreprocessingTypes(arithmetic=("Add", "Sub", "Mul", "Div"), views=("Reshape", "Transpose")),
 )
 
 

@@ -34,6 +34,7 @@ from .regions import (
     DivisionTypes,
     LabelSelectionTypes,
     NormalizationTypes,
+    PreprocessingTypes,
     RegionTypes,
     ResidualTypes,
 )
@@ -85,6 +86,7 @@ REGION_TYPES = RegionTypes(
         products=("BATCH_MATMUL",),
         views=("RESHAPE",),
     ),
+    PreprocessingTypes(arithmetic=("ADD", "SUB", "MUL", "DIV"), views=("RESHAPE", "TRANSPOSE")),
 )
 
 

@@ -97,6 +97,7 @@ class Region(Enum):
     DIVISION = "division"  # quotients of computed values, their divisors, and the matrix products that are divided
     DISTRIBUTION = "distribution"  # softmax that is no attention, or is masked: its values need more than 256 steps
     RESIDUAL = "residual"  # additions whose sums only norms and further such additions read
+    PREPROCESSING = "preprocessing"  # arithmetic of the network's inputs with constants
     LABEL_SELECTION = "label_selection"  # from the last layer with weights to the class labels
 
 

@@ -15,6 +15,7 @@ from .division import DivisionTypes, division
 from .label_selection import LabelSelectionTypes, label_selection
 from .normalization import NormalizationTypes, normalization
 from .operator import Operator
+from .preprocessing import PreprocessingTypes, preprocessing
 from .residual import ResidualTypes, residual
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "LabelSelectionTypes",
     "NormalizationTypes",
     "Operator",
+    "PreprocessingTypes",
     "RegionTypes",
     "ResidualTypes",
     "find_regions",
@@ -38,6 +40,7 @@ class RegionTypes:
     division: DivisionTypes
     distribution: DistributionTypes
     residual: ResidualTypes
+    preprocessing: PreprocessingTypes
 
 
 def find_regions(operators: Sequence[Operator], types: RegionTypes) -> dict[Hashable, Region]:
@@ -58,4 +61,6 @@ def find_regions(operators: Sequence[Operator], types: RegionTypes) -> dict[Hash
         regions.setdefault(key, Region.DISTRIBUTION)
     for key in residual(operators, types.residual, norms):
         regions.setdefault(key, Region.RESIDUAL)
+    for key in preprocessing(operators, types.preprocessing):
+        regions.setdefault(key, Region.PREPROCESSING)
     return regions

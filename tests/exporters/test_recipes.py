@@ -10,7 +10,7 @@ from edgedeploy.core.backends import BACKENDS, Backend
 from edgedeploy.core.errors import RecipeInvalid
 from edgedeploy.core.recipe import NumberFormat, Observer, QuantRecipe, RecipeRule, Region, Scope
 from edgedeploy.core.recipes import DYNAMIC_INT8, FP32, STATIC_INT8, STATIC_INT16_ACTIVATIONS, WEIGHT_ONLY_FP16
-from edgedeploy.exporters.recipes import Quantization, assign, quantization_of
+from edgedeploy.exporters.recipes import Quantization, assign, quantization_of, range_rules
 from edgedeploy.exporters.regions import Operator
 from edgedeploy.exporters.to_onnx import REGION_TYPES
 
@@ -118,3 +118,18 @@ def test_a_rule_about_nothing_is_reported_with_the_nearest_names(scope: Scope, n
 def test_rules_that_match_and_those_about_regions_are_not_reported() -> None:
     assert assign(GRAPH, STATIC_INT8.excluding("backbone", "head"), REGION_TYPES).unmatched == ()
     assert assign(GRAPH[:1], STATIC_INT8, REGION_TYPES).unmatched == ()
+
+
+def test_a_value_has_the_rule_of_its_writer_or_else_of_a_static_reader() -> None:
+    operators = [
+        Operator("layer", "Conv", ("x",), ("1",)),
+        Operator("float", "Erf", ("1",), ("2",)),
+        Operator("alone", "Exp", ("2",), ("3",)),
+        Operator("next", "Conv", ("2", "3", "weight"), ("4",)),
+        Operator("last", "Exp", ("4",), ("5",)),
+    ]
+    rules = (RecipeRule(FLOAT32, Scope(operator="Exp")), RecipeRule(FLOAT32, Scope(operator="Erf")))
+    recipe = dataclasses.replace(STATIC_INT8, rules=STATIC_INT8.rules + rules)
+    found = range_rules(operators, assign(operators, recipe, REGION_TYPES))
+    assert set(found) == {"1", "2", "3", "4"}
+    assert all(rule.format is STATIC for rule in found.values())
