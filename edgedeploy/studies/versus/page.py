@@ -56,8 +56,8 @@ def render(outcomes: Outcomes) -> str:
         *_section(
             "Wall time on this machine",
             "Milliseconds, one thread, median; the artifacts of a network take turns. Read the ratios: the machine is "
-            "shared, and it is not a phone. Own artifacts are made for Arm: float ones for ONNX Runtime have convolutions in "
-            "parts that cost time on x86, which `--tune-for x86` leaves whole.",
+            "shared, and it is not a phone. Own artifacts are made for Arm: float ones for ONNX Runtime have convolutions "
+            "in parts that cost time on x86, which `--tune-for x86` leaves whole.",
             _figures(table, lambda o: f"{o.latency_ns / 1e6:.2f}" if o.latency_ns else "", latency, notes),
         ),
         *_section("Size", "KiB of the file.", _columns(table, lambda o: f"{(o.size_bytes or 0) / 1024:.0f}", notes)),
