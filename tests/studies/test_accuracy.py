@@ -128,7 +128,7 @@ def outcome(value: float, sqnr_db: float | None = 30.0) -> Outcome:
     made = Evaluation(
         "m", "t", "", "d", "", "class folders", "local", "r", 2200, (), (score,), "2026-01-01T00:00:00+00:00"
     )
-    return Outcome("f", 1.0, "", sqnr_db, 28.0, made, "abc", "a machine")
+    return Outcome("f", 1.0, "", sqnr_db, 28.0, made, commit="abc", machine="a machine")
 
 
 def test_a_drop_is_float_minus_int8_with_its_interval_turned_round() -> None:
