@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgedeploy.core.errors import MissingExtra
 from edgedeploy.core.provenance import GraphSummary, OperatorFact
-from edgedeploy.core.recipe import QuantRecipe
+from edgedeploy.core.recipe import QuantRecipe, Region, Scope
 from edgedeploy.core.spec import TensorSpec
 
 from .process.provenance import provenance_shared
@@ -104,6 +104,14 @@ class ExportJob:
     shared: SharedWork
     integer_io: bool = False
     layout: str = "NCHW"
+
+    @property
+    def applied_recipe(self) -> QuantRecipe:
+        """The recipe as an exporter follows it: with `integer_io`, arithmetic of inputs and logits are integers too."""
+        if not self.integer_io:
+            return self.recipe
+        of_inputs = replace(self.recipe.rules[0], scope=Scope(region=Region.PREPROCESSING))
+        return replace(self.recipe.with_rules(of_inputs), float_outputs=False)
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def to_executorch(job: ExportJob) -> Lowered:
         import executorch.exir  # noqa: F401
         import torchao  # noqa: F401
 
-    quantization = quantization_of(job.recipe, BACKENDS["executorch"])
+    quantization = quantization_of(job.applied_recipe, BACKENDS["executorch"])
     module, settings, warnings = (job.module, None, ()) if quantization is None else _quantize(job)
     examples = job.example_inputs
     if quantization is not None and job.integer_io:
@@ -76,19 +76,19 @@ def _quantize(job: ExportJob) -> tuple[Any, dict[str, Any], tuple[str, ...]]:
     import torch
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
-    float_outputs = job.recipe.float_outputs and not job.integer_io
+    float_outputs = job.applied_recipe.float_outputs
     annotator = quantizer(float_outputs=float_outputs)
     with job.shared.quietly():
         program = torch.export.export(job.module, job.example_inputs, strict=False)
         captured = program.module(check_guards=False)
-        assignment = assign(operators_of(captured.graph), job.recipe, REGION_TYPES)
+        assignment = assign(operators_of(captured.graph), job.applied_recipe, REGION_TYPES)
         in_float = {str(key) for key in assignment.in_float}
         annotator.set_filter_function(lambda node: node.name not in in_float)
         separate_operands(captured)
         if float_outputs:
             linear_outputs(captured, in_float)
         prepared = prepare_pt2e(captured, annotator)
-        estimating = _set_observers(prepared, assignment, job.recipe.rules[0].observer)
+        estimating = _set_observers(prepared, assignment, job.applied_recipe.rules[0].observer)
     with job.shared.quietly(), torch.no_grad():
         for sample in job.calibration:
             prepared(*(torch.tensor(array) for array in sample))

@@ -118,7 +118,7 @@ def to_onnx(job: ExportJob) -> Lowered:
         import onnxscript  # noqa: F401
         import onnxsim  # noqa: F401
 
-    quantization = quantization_of(job.recipe, BACKENDS["onnx"])
+    quantization = quantization_of(job.applied_recipe, BACKENDS["onnx"])
     source = job.shared.once("onnx", job.module, lambda: _float_model(job))
     model = onnx.load_from_string(source.content)
     inputs = tensor_specs(job.example_inputs, job.input_names)
@@ -126,7 +126,7 @@ def to_onnx(job: ExportJob) -> Lowered:
     settings: dict[str, Any] | None = None
     warnings: tuple[str, ...] = ()
     if quantization is not None:
-        assignment = assign(operators_of(model, source.modules), job.recipe, REGION_TYPES)
+        assignment = assign(operators_of(model, source.modules), job.applied_recipe, REGION_TYPES)
         warnings = assignment.unmatched
         model, settings = _quantize(job, model, assignment, quantization)
         if job.integer_io:
@@ -199,7 +199,7 @@ def _quantize(
     if quantization.format is NumberFormat.STATIC_INT8:
         record["gelu_error_steps"] = gelu_to_gate(quantized)
         record["float_logits"] = float_logits(quantized)
-    if job.recipe.float_outputs and not job.integer_io:
+    if job.applied_recipe.float_outputs:
         record["float_outputs"] = float_outputs(quantized)
     record["float_layers"] = keep_float_layers(quantized)
     return quantized, record
@@ -231,7 +231,7 @@ def _ranges(job: ExportJob, model: Any, assignment: Assignment) -> dict[str, lis
     watched = onnx.shape_inference.infer_shapes(model)
     values = (*watched.graph.value_info, *watched.graph.output, *watched.graph.input)
     floats = {value.name for value in values if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
-    inputs = {value.name: job.recipe.rules[0] for value in model.graph.input}
+    inputs = {value.name: job.applied_recipe.rules[0] for value in model.graph.input}
     observed = {
         str(value): RangeEstimator(rule.observer)
         for value, rule in (range_rules(operators_of(model, {}), assignment) | inputs).items()

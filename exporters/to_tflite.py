@@ -42,7 +42,7 @@ from .tflite_edits.activations import drop_implied_activations
 from .tflite_edits.editable_file import EditableFile
 from .tflite_edits.pads import pad_before_transpose
 from .tflite_edits.products import read_operands_by_columns
-from .tflite_file import FileGraph, FileOperator, first_refused, largest_constants, read_graph, read_tree, written
+from .tflite_file import FileGraph, first_refused, largest_constants, read_graph, read_tree, written
 from .tflite_operators import delegated_operators, module_paths, operator_facts, operators_of
 from .tflite_ranges import adjusted_ranges, symmetric_operands
 
@@ -106,13 +106,13 @@ def to_tflite(job: ExportJob) -> Lowered:
         import ai_edge_quantizer  # noqa: F401
         import litert_torch  # noqa: F401
 
-    quantization = quantization_of(job.recipe, BACKENDS["tflite"])
+    quantization = quantization_of(job.applied_recipe, BACKENDS["tflite"])
     source = job.shared.once("tflite", job.module, lambda: _float_file(job))
     if quantization is None:
         job.path.write_bytes(source.path.read_bytes())
         return _describe(job, None)
-    assignment = assign(operators_of(source.graph, source.modules), job.recipe, REGION_TYPES)
-    if job.recipe.float_outputs and not job.integer_io:
+    assignment = assign(operators_of(source.graph, source.modules), job.applied_recipe, REGION_TYPES)
+    if job.applied_recipe.float_outputs:
         assignment = _with_float_outputs(source, assignment)
     settings = _quantize(job, source, quantization, assignment)
     return dataclasses.replace(_describe(job, settings), warnings=assignment.unmatched)
@@ -200,7 +200,8 @@ def _add_exceptions(worker: Any, graph: FileGraph, format: NumberFormat, assignm
     from ai_edge_quantizer import qtyping
 
     names: dict[NumberFormat, list[str]] = {}
-    for op, rule in _operators_of(graph, assignment):
+    for index, op in enumerate(graph.operators):
+        rule = assignment.rules[index]
         if rule.format is not format:
             names.setdefault(rule.format, []).extend(re.escape(graph.tensors[value].name) for value in op.outputs)
     if names:  # few patterns: the quantizer searches all of them for every operator and sample
@@ -210,11 +211,6 @@ def _add_exceptions(worker: Any, graph: FileGraph, format: NumberFormat, assignm
     for other, of_format in names.items():
         if other is not NumberFormat.FLOAT32:
             _add_format(worker, f"(?:^(?:{'|'.join(of_format)});?$)", other)
-
-
-def _operators_of(graph: FileGraph, assignment: Assignment) -> list[tuple[FileOperator, RecipeRule]]:
-    """The operators in the file's order, each with its rule."""
-    return [(op, assignment.rules[index]) for index, op in enumerate(graph.operators)]
 
 
 def _ranges(job: ExportJob, source: FloatFile, rules: Any, assignment: Assignment) -> Any:
@@ -258,7 +254,7 @@ def _estimators(
 
     rules: dict[Any, RecipeRule] = range_rules(operators_of(source.graph, source.modules), assignment)
     interpreter = Interpreter(str(source.path), experimental_preserve_all_tensors=True, num_threads=os.cpu_count() or 1)
-    rules.update({int(tensor["index"]): job.recipe.rules[0] for tensor in interpreter.get_input_details()})
+    rules.update({int(tensor["index"]): job.applied_recipe.rules[0] for tensor in interpreter.get_input_details()})
     estimators = {
         value: RangeEstimator(rule.observer, rule.format.activation_bits)
         for value, rule in rules.items()

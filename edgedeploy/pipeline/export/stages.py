@@ -31,7 +31,6 @@ from edgedeploy.core.artifact import Golden
 from edgedeploy.core.errors import EdgedeployError, ModelInvalid, UsageError
 from edgedeploy.core.parity import Array, Parity
 from edgedeploy.core.provenance import CalibrationInfo
-from edgedeploy.core.recipe import QuantRecipe, Region, Scope
 from edgedeploy.core.reporter import Reporter
 from edgedeploy.core.storage.arrays import Mapped
 from edgedeploy.data.arrays import HINT as ARRAYS_HINT
@@ -311,7 +310,6 @@ def job_of(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target
     from edgedeploy.models.adapters.channels_last import channels_last_sample, with_channels_last_images
 
     calibrated = target.recipe.needs_calibration
-    integer_io = options.int8_io and calibrated
     module, example = rewritten.module, tuple(prepared.golden.inputs[0])
     calibration: Sequence[tuple[Array, ...]] = prepared.calibration.samples if calibrated else ()
     layout = "NHWC" if options.layout == "nhwc" and target.backend.channels_last else "NCHW"
@@ -324,18 +322,13 @@ def job_of(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target
         example_inputs=tuple(torch.from_numpy(array) for array in example),
         input_names=tuple(spec.name for spec in prepared.network.inputs),
         output_names=prepared.output_names,
-        recipe=_with_integer_input(target.recipe) if integer_io else target.recipe,
+        recipe=target.recipe,
         calibration=calibration,
         path=options.folder / target.file,
         shared=options.shared,
-        integer_io=integer_io,
+        integer_io=options.int8_io and calibrated,
         layout=layout,
     )
-
-
-def _with_integer_input(recipe: QuantRecipe) -> QuantRecipe:
-    """The recipe for a file whose inputs are integers: arithmetic with them is in integers too."""
-    return recipe.with_rules(replace(recipe.rules[0], scope=Scope(region=Region.PREPROCESSING)))
 
 
 def lower(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target, options: LowerOptions) -> LoweredFile:
