@@ -43,6 +43,11 @@ from typing import Any, Self
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line; its class where it says nothing."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
 def visible(text: str, *, keep: str = "") -> str:
     """Text from outside, such as a file's or a device's name, as it may be shown: control characters are escaped.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedeploy.core.errors import CalibrationInvalid
+from edgedeploy.core.errors import CalibrationInvalid, first_line
 from edgedeploy.core.provenance import CalibrationInfo, SkippedImage
 from edgedeploy.core.spec import Preprocessing
 from edgedeploy.core.storage.arrays import StoredArrays
@@ -88,8 +88,7 @@ def calibration_from_folder(
                 continue
             images.append(preprocess(read_image(path), size, preprocessing))
         except Exception as error:  # Pillow raises many kinds for a damaged file; it is named and left out
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            skipped.append(SkippedImage(name, reason))
+            skipped.append(SkippedImage(name, first_line(error)))
         if progress:
             progress(len(images), count)
     if len(images) < MIN_IMAGES:

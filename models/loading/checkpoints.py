@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgedeploy.core.errors import MissingExtra, WeightsInvalid
+from edgedeploy.core.errors import MissingExtra, WeightsInvalid, first_line
 from edgedeploy.core.provenance import WeightsInfo
 from edgedeploy.core.spec import ModelSpec
 from edgedeploy.core.storage.files import sha256_of
@@ -46,11 +46,10 @@ def load_checkpoint(path: Path, suffix: str | None = None) -> tuple[dict[str, Te
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler raises nearly anything for a file that is none
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
         unsafe = "weights_only" in str(error) or "Unsupported" in str(error)
         raise WeightsInvalid(
             f"{path} cannot be read as a checkpoint",
-            details=[first],
+            details=[first_line(error)],
             hint="save its state_dict alone: a pickle that needs code to load is never executed here"
             if unsafe
             else "download it again; it may be cut short, or not a PyTorch file",

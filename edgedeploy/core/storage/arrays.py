@@ -14,6 +14,12 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 
+def chunks(items: Sequence[T], length: int) -> Iterator[Sequence[T]]:
+    """A sequence in pieces of this length; the last one may be shorter."""
+    for first in range(0, len(items), length):
+        yield items[first : first + length]
+
+
 class StoredArrays(Sequence[NDArray[np.float32]]):
     """Float32 arrays of one shape in a temporary file without a name, which is gone with the last reference to it.
 

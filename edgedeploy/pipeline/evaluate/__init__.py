@@ -10,17 +10,18 @@ progress_file.py   the images that are done, so that a stopped evaluation goes o
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
 from edgedeploy.core.artifact import Artifact, add_evaluation
-from edgedeploy.core.errors import UsageError
+from edgedeploy.core.errors import UsageError, first_line
 from edgedeploy.core.parity import Array
 from edgedeploy.core.provenance import SkippedImage
 from edgedeploy.core.reporter import NullReporter, Reporter
 from edgedeploy.core.results.evaluation import Evaluation
+from edgedeploy.core.storage.arrays import chunks
 from edgedeploy.core.storage.files import sha256_of
 from edgedeploy.data.labelled import LabelledImage, LabelledSet, read_labelled_set, read_mask
 from edgedeploy.data.preprocessing import preprocess, read_image
@@ -142,7 +143,7 @@ class _Run:
         if done:
             self.reporter.note(f"{done} of {total} images were evaluated before; the others follow")
         with self.reporter.stage(f"evaluate {self.evaluated.name} on {self.data.folder}"):
-            for chunk in _chunks(left, self.evaluated.chunk):
+            for chunk in chunks(left, self.evaluated.chunk):
                 made = self._chunk(chunk)
                 file.add(made)
                 known.update({result.name: result for result in made})
@@ -157,7 +158,7 @@ class _Run:
             try:
                 read[image.name] = self._read(image)
             except Exception as error:  # Pillow raises many kinds for a damaged file; it is named and left out
-                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+                reason = first_line(error)
                 self.reporter.note(f"{image.name} is skipped: {reason}")
                 skipped.append(ImageResult(image.name, skipped=reason))
         if not read:
@@ -181,11 +182,6 @@ class _Run:
         if image.mask is not None:
             return pixels, read_mask(image.mask, self.data.layout, size, preprocessing)
         return pixels, image.path if image.label is None else image.label
-
-
-def _chunks(images: Sequence[LabelledImage], length: int) -> Iterator[Sequence[LabelledImage]]:
-    for first in range(0, len(images), length):
-        yield images[first : first + length]
 
 
 def _record(run: _Run, results: Sequence[ImageResult], options: EvaluateOptions, of: _Subject) -> Evaluation:

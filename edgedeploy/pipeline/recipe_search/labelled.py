@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgedeploy.core.errors import UsageError
+from edgedeploy.core.errors import UsageError, first_line
 from edgedeploy.core.parity import Array
 from edgedeploy.core.reporter import Reporter
-from edgedeploy.core.storage.arrays import Mapped
+from edgedeploy.core.storage.arrays import Mapped, chunks
 from edgedeploy.data.labelled import LabelledImage, read_labelled_set
 from edgedeploy.data.preprocessing import preprocess, read_image
 from edgedeploy.pipeline.export import stages
@@ -59,7 +59,8 @@ class LabelledImages:
 
     def accuracy(self, run: Callable[[Samples], Samples]) -> Accuracy:
         """What `run` makes of the images; it takes samples and returns the outputs of each."""
-        right = np.concatenate([_right(run(samples), labels) for samples, labels in _chunks(self.samples, self.labels)])
+        pieces = zip(chunks(self.samples, CHUNK), chunks(self.labels, CHUNK), strict=True)
+        right = np.concatenate([_right(run(samples), labels) for samples, labels in pieces])
         lost, won = int((self.float_right & ~right).sum()), int((right & ~self.float_right).sum())
         count = len(right)
         drop = (lost - won) / count
@@ -79,35 +80,40 @@ def read_labelled(folder: Path, prepared: stages.PreparedNetwork, reporter: Repo
             f"--max-drop is about the top-1 of a network that classifies images, and {network.name} does not",
             hint="--min-sqnr DB, which needs no labels",
         )
-    found = [image for image in read_labelled_set(folder).first(MAX_IMAGES).images if _is_sound(image, reporter)]
-    labels = tuple(image.label for image in found if image.label is not None)
-    if not found or len(labels) < len(found):
+    images = read_labelled_set(folder).first(MAX_IMAGES).images
+    if any(image.label is None for image in images):
         raise UsageError(f"{folder} has no folder for each class", hint="--data DIR with DIR/<class>/<image>")
 
     def read(image: LabelledImage) -> list[Array]:
         return [preprocess(read_image(image.path), size, network.preprocessing)]
 
-    samples = Mapped(read, found)
-    right = [
-        _right(stages.golden_of(network, prepared.head, [list(sample) for sample in some]).outputs, of_them)
-        for some, of_them in _chunks(samples, labels)
-    ]
-    return LabelledImages(samples, labels, np.concatenate(right))
+    sound: list[LabelledImage] = []
+    right: list[NDArray[np.bool_]] = []
+    for some in chunks(images, CHUNK):
+        samples = _readable(some, read, reporter)
+        if samples:
+            outputs = stages.golden_of(network, prepared.head, list(samples.values())).outputs
+            right.append(_right(outputs, _labels(samples)))
+            sound += samples
+    if not sound:
+        raise UsageError(f"none of the {len(images)} images of {folder} could be read")
+    return LabelledImages(Mapped(read, sound), _labels(sound), np.concatenate(right))
 
 
-def _is_sound(image: LabelledImage, reporter: Reporter) -> bool:
-    try:
-        read_image(image.path)
-    except Exception as error:  # Pillow raises many kinds for a damaged file
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        reporter.note(f"{image.name} is skipped: {reason}")
-        return False
-    return True
+def _readable(
+    images: Sequence[LabelledImage], read: Callable[[LabelledImage], list[Array]], reporter: Reporter
+) -> dict[LabelledImage, list[Array]]:
+    samples = {}
+    for image in images:
+        try:
+            samples[image] = read(image)
+        except Exception as error:  # Pillow raises many kinds for a damaged file
+            reporter.note(f"{image.name} is skipped: {first_line(error)}")
+    return samples
 
 
-def _chunks(samples: Samples, labels: Sequence[int]) -> Iterator[tuple[Samples, Sequence[int]]]:
-    for first in range(0, len(labels), CHUNK):
-        yield samples[first : first + CHUNK], labels[first : first + CHUNK]
+def _labels(images: Iterable[LabelledImage]) -> tuple[int, ...]:
+    return tuple(image.label for image in images if image.label is not None)
 
 
 def _right(outputs: Samples, labels: Sequence[int]) -> NDArray[np.bool_]:

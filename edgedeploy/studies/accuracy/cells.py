@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -99,29 +100,30 @@ class Study:
         """The images of one split for a network, which are written the first time."""
         masks = ZOO[network.model].task == "segmentation"
         kind = "masks" if masks else "classes"
-        final = self.folder / "data" / f"{split}-{kind}-{network.side}-{VERSION}"
-        if not final.is_dir():
-            count = HELD_OUT_IMAGES if split == "held-out" else CALIBRATION_IMAGES
-            write = write_images_and_masks if masks else write_class_folders
-            with staged_folder(final, lambda folder: set()) as stage:
-                write(stage, split, network.side, count, SEED)
-        return final
+        count = HELD_OUT_IMAGES if split == "held-out" else CALIBRATION_IMAGES
+        write = write_images_and_masks if masks else write_class_folders
+        return self._written(
+            f"{split}-{kind}-{network.side}", lambda folder: write(folder, split, network.side, count, SEED)
+        )
 
     def searched_data(self, network: TrainedNetwork, use: SearchUse) -> Path:
         """Labelled images to search a recipe with, or to judge it on: like the held-out ones, by seeds of their own."""
-        final = self.folder / "data" / f"{use}-classes-{network.side}-{VERSION}"
-        if not final.is_dir():
-            count, seed = SEARCHED_WITH[use]
-            with staged_folder(final, lambda folder: set()) as stage:
-                write_class_folders(stage, "held-out", network.side, count, seed)
-        return final
+        count, seed = SEARCHED_WITH[use]
+        return self._written(
+            f"{use}-classes-{network.side}",
+            lambda folder: write_class_folders(folder, "held-out", network.side, count, seed),
+        )
 
     def photographs(self) -> Path:
         """The images without labels, for the network with ImageNet weights."""
-        final = self.folder / "data" / f"photographs-{VERSION}"
+        return self._written("photographs", efficientnet_lite0.write_photographs)
+
+    def _written(self, name: str, write: Callable[[Path], object]) -> Path:
+        """A folder of images, which `write` fills the first time."""
+        final = self.folder / "data" / f"{name}-{VERSION}"
         if not final.is_dir():
             with staged_folder(final, lambda folder: set()) as stage:
-                efficientnet_lite0.write_photographs(stage)
+                write(stage)
         return final
 
     def outcome(self, network: TrainedNetwork, target: str, checkpoint: Path, reporter: Reporter) -> Outcome:

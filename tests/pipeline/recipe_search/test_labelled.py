@@ -71,3 +71,10 @@ def test_images_without_classes_are_refused(tmp_path: Path, prepared: stages.Pre
     (tmp_path / "a").rmdir()
     with pytest.raises(UsageError, match="no folder for each class"):
         read_labelled(tmp_path, prepared, NoteReporter())
+
+
+def test_a_folder_of_damaged_images_is_refused(tmp_path: Path, prepared: stages.PreparedNetwork) -> None:
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "broken.png").write_bytes(b"no image")
+    with pytest.raises(UsageError, match="none of the 1 images"):
+        read_labelled(tmp_path, prepared, NoteReporter())
