@@ -156,12 +156,15 @@ class QuantRecipe:
         prepare: what is done to the float network before.
         float_outputs: int8 layers that give one vector for each image as the network's output, such as its logits, give
             float numbers.
+        min_layer_sqnr_db: a layer stays in float whose rounded weights alone would leave the output a smaller signal to
+            quantization noise, by an estimate; None lets all layers be int8.
     """
 
     name: str
     rules: tuple[RecipeRule, ...]
     prepare: tuple[Preparation, ...] = ()
     float_outputs: bool = False
+    min_layer_sqnr_db: float | None = None
 
     def __post_init__(self) -> None:
         if not self.rules or self.rules[0].scope != EVERYTHING:

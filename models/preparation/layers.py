@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, fx
@@ -61,6 +61,19 @@ def _is_int8(recipe: QuantRecipe, node: fx.Node, regions: Mapping[str, Region]) 
     module, region = module_path(node), regions.get(node.name)
     formats = {recipe.format_of(name, module, region) for name in names}
     return not formats & {NumberFormat.FLOAT32, NumberFormat.FLOAT16_WEIGHTS}
+
+
+def with_exact_layers(exact: fx.GraphModule, rounded: fx.GraphModule, layers: Collection[str]) -> fx.GraphModule:
+    """The rounded network with the weights and biases of these layers, named by their nodes, as they were."""
+    of_exact, graph = Graph(exact, copied=False), Graph(rounded)
+    nodes = {node.name: node for node in of_exact.nodes()}
+    for node in graph.nodes():
+        if node.name in layers:
+            set_argument(graph, node, 1, weight_of(of_exact, nodes[node.name]), "weight")
+            bias = of_exact.constant(argument(nodes[node.name], 2))
+            if bias is not None:
+                set_argument(graph, node, 2, bias, "bias")
+    return graph.finish()
 
 
 def set_argument(graph: Graph, node: fx.Node, index: int, value: Tensor, name: str) -> None:

@@ -31,8 +31,9 @@ from edgedeploy.models.rewrites.graph import argument
 from .layers import CONVOLUTIONS, groups_of, row_steps
 
 PASSES = 4
-MAX_POSITIONS = 4096  # of a map, evenly spread: more change C no more, and take memory
-DAMPING = 0.03  # of C's mean diagonal, added to it: images unlike the samples have another C
+MAX_POSITIONS = 32768  # of all samples' maps together, evenly spread: more change C no more, and take memory
+BLOCK = 64  # columns whose errors reach the other columns together
+DAMPING = 0.25  # of C's mean diagonal, added to it: images unlike the samples have another C
 
 
 def rounded_together(node: fx.Node, weight: Tensor, values: Sequence[Tensor]) -> Tensor:
@@ -48,8 +49,11 @@ def rounded_together(node: fx.Node, weight: Tensor, values: Sequence[Tensor]) ->
 
 def _correlation(node: fx.Node, weight: Tensor, values: Sequence[Tensor]) -> Tensor:
     """C of each group, (groups, n, n) for rows of n weights."""
-    columns = [_columns(node, weight, value) for value in values]
-    c = torch.stack([x @ x.mT / x.shape[-1] for x in columns]).mean(0)
+    n, most = weight[0].numel(), MAX_POSITIONS // len(values)
+    c = torch.zeros(groups_of(node), n, n)
+    for value in values:
+        x = _columns(node, weight, value, most)
+        c.baddbmm_(x, x.mT, alpha=1 / (x.shape[-1] * len(values)))
     smallest = min(0.0, *(float(value.min()) for value in values))
     largest = max(0.0, *(float(value.max()) for value in values))
     rounding_variance = ((largest - smallest) / 255) ** 2 / 12
@@ -58,21 +62,25 @@ def _correlation(node: fx.Node, weight: Tensor, values: Sequence[Tensor]) -> Ten
     return c
 
 
-def _columns(node: fx.Node, weight: Tensor, value: Tensor) -> Tensor:
-    """What a layer multiplies its rows with, (groups, n, positions)."""
+def _columns(node: fx.Node, weight: Tensor, value: Tensor, most: int) -> Tensor:
+    """What a layer multiplies its rows with, (groups, n, positions), at no more than about `most` positions."""
     if node.target not in CONVOLUTIONS:
         vectors = value.flatten(0, -2) if value.ndim > 1 else value[None]
-        return vectors[:: math.ceil(len(vectors) / MAX_POSITIONS)].float().mT[None]
+        return vectors[:: math.ceil(len(vectors) / most)].float().mT[None]
     stride, padding, dilation = (argument(node, index) for index in (3, 4, 5))
     kernel = weight.shape[2:]
     if isinstance(padding, str):
         value = F.pad(value, _same_padding(kernel, dilation)) if padding == "same" else value
         padding = (0, 0)
     height, width = node.meta["val"].shape[-2:]
-    every = math.ceil(math.sqrt(height * width / MAX_POSITIONS))
+    every = math.ceil(math.sqrt(height * width / most))
     images = value if value.ndim == 4 else value[None]
     down, right = _pair(stride)
-    patches = F.unfold(images.float(), kernel, _pair(dilation), _pair(padding), (every * down, every * right))
+    strides = every * down, every * right
+    if (*kernel, *_pair(padding)) == (1, 1, 0, 0):
+        patches = images[..., :: strides[0], :: strides[1]].flatten(2).float()
+    else:
+        patches = F.unfold(images.float(), kernel, _pair(dilation), _pair(padding), strides)
     by_group = patches.unflatten(1, (groups_of(node), -1))  # (batch, groups, n, positions)
     return by_group.permute(1, 2, 0, 3).flatten(2)
 
@@ -91,19 +99,28 @@ def _rounded(rows: Tensor, c: Tensor) -> Tensor:
     """The rows (groups, out, n), each weight at one of its two neighbours in int8."""
     step = row_steps(rows)
     exact = rows / step
-    steps = exact.round()
     decides_scale = exact.abs() == exact.abs().amax(-1, keepdim=True)
-    low = torch.where(decides_scale, steps, exact.floor())
-    high = torch.where(decides_scale, steps, exact.ceil())
+    # columns of the rows lie together in memory: (groups, n, out)
+    low = torch.where(decides_scale, exact.round(), exact.floor()).mT.contiguous()
+    high = torch.where(decides_scale, exact.round(), exact.ceil()).mT.contiguous()
+    exact = exact.mT.contiguous()
+    steps = exact.round()
     for _ in range(PASSES):
-        slope = (steps - exact) @ c
+        slope = c @ (steps - exact)
         before = steps.clone()
-        for column in range(rows.shape[-1]):
-            of_column = c[:, column : column + 1]  # (groups, 1, n)
-            best = (steps[..., column] - slope[..., column] / of_column[..., column]).round()
-            best = best.clamp(low[..., column], high[..., column])
-            slope += (best - steps[..., column])[..., None] * of_column
-            steps[..., column] = best
+        for block in torch.arange(steps.shape[1]).split(BLOCK):
+            part = slice(int(block[0]), int(block[-1]) + 1)
+            _step_columns(steps[:, part], slope[:, part].clone(), c[:, part, part], low[:, part], high[:, part])
+            slope += c[:, :, part] @ (steps[:, part] - before[:, part])
         if torch.equal(steps, before):
             break
-    return steps * step
+    return steps.mT.contiguous() * step
+
+
+def _step_columns(steps: Tensor, slope: Tensor, c: Tensor, low: Tensor, high: Tensor) -> None:
+    """Moves one column of weights after the other to where the error is smallest while the others stay, in place."""
+    for column in range(steps.shape[1]):
+        best = (steps[:, column] - slope[:, column] / c[:, column, column, None]).round()
+        best = best.clamp(low[:, column], high[:, column])
+        slope += c[:, :, column, None] * (best - steps[:, column])[:, None]
+        steps[:, column] = best

@@ -6,6 +6,7 @@
     observer = "min_max"          # of everything that no rule is about
     prepare = ["equalize_channels", "correct_bias"]
     float_outputs = true          # logits are not rounded; without it: as the base says
+    min_layer_sqnr_db = 36        # layers whose int8 weights alone leave the output less stay in float32; 0: none do
     exclude = ["backbone.stages.3", "head"]   # modules that stay in float32
 
     [[rules]]                     # the last one that matches an operator decides
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -51,6 +53,7 @@ class _File:
     observer: str = ""
     prepare: tuple[str, ...] = ()
     float_outputs: bool | None = None
+    min_layer_sqnr_db: float | None = None
     exclude: tuple[str, ...] = ()
     rules: tuple[_Rule, ...] = field(default=())
 
@@ -72,7 +75,7 @@ def parse_recipe(text: str, *, where: str, base_of: Callable[[str], QuantRecipe]
         raise RecipeInvalid(f"{where} is not a recipe: {error}", hint="docs/recipes.md shows the form") from None
     if file.base:
         base = base_of(file.base)
-        rules, prepare, float_outputs = base.rules, base.prepare, base.float_outputs
+        rules = base.rules
         if file.format:
             of_file = _member(NumberFormat, "number format", file.format, where)
             rules = (dataclasses.replace(rules[0], format=of_file), *rules[1:])
@@ -80,20 +83,27 @@ def parse_recipe(text: str, *, where: str, base_of: Callable[[str], QuantRecipe]
             observer = _member(Observer, "observer", file.observer, where)
             rules = tuple(dataclasses.replace(rule, observer=observer) for rule in rules)
     elif file.format:
-        rules, prepare, float_outputs = (_rule(_Rule(format=file.format, observer=file.observer), where),), (), False
+        base = QuantRecipe("", (_rule(_Rule(format=file.format, observer=file.observer), where),))
+        rules = base.rules
     else:
         raise RecipeInvalid(
             f"{where} needs `base` or `format`",
             details=["base: a recipe whose rules it starts with; format: of everything that no rule is about"],
             hint='base = "static_wi8_ai8"',
         )
+    least = file.min_layer_sqnr_db
+    if least is not None and not 0 <= least < math.inf:
+        raise RecipeInvalid(
+            f"min_layer_sqnr_db of {where} is {least:g}", hint="dB from 0, which lets all layers be int8"
+        )
     further = [_rule(rule, where) for rule in file.rules]
     added = tuple(_member(Preparation, "preparation", name, where) for name in file.prepare)
     recipe = QuantRecipe(
         file.name or Path(where).stem,
         (*rules, *further),
-        tuple(dict.fromkeys((*prepare, *added))),
-        float_outputs if file.float_outputs is None else file.float_outputs,
+        tuple(dict.fromkeys((*base.prepare, *added))),
+        base.float_outputs if file.float_outputs is None else file.float_outputs,
+        base.min_layer_sqnr_db if least is None else least or None,
     )
     return recipe.excluding(*file.exclude)
 
@@ -106,6 +116,8 @@ def format_recipe(recipe: QuantRecipe) -> str:
         lines.append(f"prepare = {json.dumps([step.value for step in recipe.prepare])}")
     if recipe.float_outputs:
         lines.append("float_outputs = true")
+    if recipe.min_layer_sqnr_db is not None:
+        lines.append(f"min_layer_sqnr_db = {recipe.min_layer_sqnr_db:g}")
     for rule in rest:
         scope = {"module": rule.scope.module, "operator": rule.scope.operator}
         if rule.scope.region is not None:

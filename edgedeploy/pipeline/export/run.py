@@ -100,7 +100,7 @@ class Run:
         """The operator, module and line that a target's process ended at; empty where that cannot be found out."""
         options = stages.LowerOptions(self._shared.scratch, self._shared, layout=self._options.layout)
         with self._reporter.stage(f"look for the operator that {target.name} crashes at"):
-            rewritten = self._adjust(self.rewrite(target), target)
+            target, rewritten = self._adjust(self.rewrite(target), target)
             return first_crashing(self._prepared, rewritten, target, options, fork)
 
     def _blame(self, target: Target, artifact: Artifact) -> str:
@@ -112,7 +112,7 @@ class Run:
         lowered = stages.LoweredFile(artifact.path, record, calibrated=True)
         lower_options = stages.LowerOptions(artifact.folder, self._shared, self._options.int8_io, self._options.layout)
         with self._reporter.stage(f"look for the operator where {target.name} loses most"):
-            rewritten = self._adjust(self.rewrite(target), target)
+            target, rewritten = self._adjust(self.rewrite(target), target)
             return first_difference(self._prepared, rewritten, target, lowered, lower_options)
 
     def _verify(
@@ -138,24 +138,28 @@ class Run:
     ) -> tuple[Target, RewrittenModule, RecipeSearch | None]:
         """The target with the recipe that was searched for, if one was, and the network as the recipe prepares it."""
         if not self._options.is_searched:
-            return target, self._adjust(rewritten, target), None
+            return *self._adjust(rewritten, target), None
         from edgedeploy.pipeline.recipe_search import Trials
 
         trials = Trials(self._prepared, rewritten, target, self._shared)
         return searched_recipe(trials, name, self._options, self._reporter)
 
-    def _adjust(self, rewritten: RewrittenModule, target: Target) -> RewrittenModule:
-        """The network as the target's recipe prepares it."""
+    def _adjust(self, rewritten: RewrittenModule, target: Target) -> tuple[Target, RewrittenModule]:
+        """The network as the target's recipe prepares it, and the target with the layers that stay in float."""
         recipe = target.recipe
-        if not recipe.prepare:
-            return rewritten
 
-        def make() -> RewrittenModule:
-            steps = " and ".join(step.value.replace("_", " ") for step in recipe.prepare)
+        def make() -> stages.AdjustedNetwork:
+            steps = " and ".join(step.value.replace("_", " ") for step in recipe.prepare) or "measure the layers"
             with self._reporter.stage(f"{steps} for {target.name}"):
-                return stages.adjust(self._prepared, rewritten, recipe)
+                made = stages.adjust(self._prepared, rewritten, recipe)
+            for layer in made.in_float:
+                self._reporter.note(f"{target.name}: {layer} stays in float32")
+            return made
 
-        return self._shared.once(f"prepared by {format_recipe(recipe)}", rewritten.module, make)
+        if not recipe.prepare and recipe.min_layer_sqnr_db is None:
+            return target, rewritten
+        made = self._shared.once(f"prepared by {format_recipe(recipe)}", rewritten.module, make)
+        return replace(target, recipe=made.recipe), made.rewritten
 
     def rewrite(self, target: Target) -> RewrittenModule:
         """Targets share the steps that their rewrites have in common, and the network where none of the others apply."""

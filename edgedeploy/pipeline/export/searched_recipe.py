@@ -59,7 +59,8 @@ def searched_recipe(
                 hint="an easier goal, --allow-low-parity to keep the closest, or more --calib images",
             )
         reporter.note(f"{message}; {closest}")
-    return replace(trials.target, recipe=found.recipe), trials.adjusted(found.recipe), found.record
+    adjusted = trials.adjusted(found.recipe)
+    return replace(trials.target, recipe=adjusted.recipe), adjusted.rewritten, found.record
 
 
 def _reached(step: RecipeStep) -> str:

@@ -3,7 +3,7 @@
     load -> calibrate -> check_calibration (calibration_check.py) -> prepare -> rewrite -> adjust -> lower -> verify
 
 `prepare` completes what does not depend on a target; `rewrite` runs once for each set of rewrites, the rest once for each
-target; `adjust` is for recipes that change the float network. They can be called one by one:
+target; `adjust` is for recipes that change the float network or leave layers in float. They can be called one by one:
 
     options = ExportOptions(output="out")
     targets = options.targets("tflite-int8")
@@ -11,11 +11,12 @@ target; `adjust` is for recipes that change the float network. They can be calle
     calibration = check_calibration(network, calibrate(network, targets, options, reporter), reporter)
     prepared = prepare(network, calibration, options, reporter)
     rewritten = rewrite(prepared, options.rewrites_of(targets[0]))
-    rewritten = adjust(prepared, rewritten, targets[0].recipe)
+    adjusted = adjust(prepared, rewritten, targets[0].recipe)
+    rewritten, target = adjusted.rewritten, replace(targets[0], recipe=adjusted.recipe)
     with staged_folder(folder) as stage:
-        lowered = lower(prepared, rewritten, targets[0], LowerOptions(stage, shared))
-        parities = verify(prepared, targets[0], lowered)
-        writing.write(prepared, rewritten, targets[0], lowered, parities)
+        lowered = lower(prepared, rewritten, target, LowerOptions(stage, shared))
+        parities = verify(prepared, target, lowered)
+        writing.write(prepared, rewritten, target, lowered, parities)
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from edgedeploy.exporters.job import ExportJob, Lowered, SharedWork
     from edgedeploy.exporters.targets import Target
     from edgedeploy.models.loading import Network
+    from edgedeploy.models.preparation import SensitiveLayer
     from edgedeploy.models.rewrites import Rewriter, RewrittenModule
 
 NUM_VERIFICATION_SAMPLES = 4  # held-out samples that parity is measured on; the first is stored beside the artifact
@@ -99,6 +101,19 @@ class PreparedNetwork:
     def output_names(self) -> tuple[str, ...]:
         """The network's own names, else that of its head."""
         return self.network.output_names or (self.head,)
+
+
+@dataclass(frozen=True)
+class AdjustedNetwork:
+    """A rewritten network and a recipe, each as the other asks for.
+
+    Attributes:
+        in_float: layers that the recipe leaves in float because of their weights; it has a rule for each.
+    """
+
+    rewritten: RewrittenModule
+    recipe: QuantRecipe
+    in_float: tuple[SensitiveLayer, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -285,8 +300,8 @@ def rewrite(prepared: PreparedNetwork, names: Sequence[str], rewriter: Rewriter 
     return rewrites.RewrittenModule(tail.module, done.outcomes + applied, done.rounding_error)
 
 
-def adjust(prepared: PreparedNetwork, rewritten: RewrittenModule, recipe: QuantRecipe) -> RewrittenModule:
-    """Applies what the recipe does to the float network; the same object where that is nothing."""
+def adjust(prepared: PreparedNetwork, rewritten: RewrittenModule, recipe: QuantRecipe) -> AdjustedNetwork:
+    """Applies what the recipe does to the float network, and what the network does to the recipe."""
     import torch
 
     from edgedeploy.exporters.aten_regions import REGION_TYPES
@@ -294,12 +309,13 @@ def adjust(prepared: PreparedNetwork, rewritten: RewrittenModule, recipe: QuantR
     from edgedeploy.exporters.regions import find_regions
     from edgedeploy.models.preparation import prepared_for
 
-    if not recipe.prepare:
-        return rewritten
+    if not recipe.prepare and recipe.min_layer_sqnr_db is None:
+        return AdjustedNetwork(rewritten, recipe)
     samples = [tuple(torch.from_numpy(array) for array in sample) for sample in prepared.calibration.samples]
     found = find_regions(operators_of(rewritten.module.graph), REGION_TYPES)
     regions = {str(key): region for key, region in found.items()}
-    return replace(rewritten, module=prepared_for(recipe, rewritten.module, samples, regions))
+    made = prepared_for(recipe, rewritten.module, samples, regions)
+    return AdjustedNetwork(replace(rewritten, module=made.module), made.recipe, made.in_float)
 
 
 def job_of(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target, options: LowerOptions) -> ExportJob:

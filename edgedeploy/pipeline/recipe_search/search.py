@@ -1,8 +1,8 @@
 """Which recipe to try next, until a goal is met.
 
 1. The plain recipe.
-2. Preparations, which cost nothing at run time: each is kept if it helps. Corrected biases belong to the layers that are
-   in int8: where they help, they are computed again for each set of exceptions.
+2. Preparations, which cost nothing at run time: each is kept if it helps, or if int8 holds more layers with it. Corrected
+   biases belong to the layers that are in int8: where they help, they are computed again for each set of exceptions.
 3. The sensitivity of blocks: each is the only one in float32 once, the outermost first; the one that helps most is taken
    apart, until its parts are innermost or cheap.
 4. Exceptions, those first that take away most error for an instruction, until the goal is met; then those are given back
@@ -130,7 +130,7 @@ class _Search:
             plain = self._trials(replace(self._trials.target.recipe, name=NAME))
         self._note("plain", plain)
         self._base = best = plain
-        if not self._is_met(best):
+        if not self._is_enough(best):
             best = self._with_preparations(best)
         if not self._is_met(best):
             self._costs = measured_costs(self._trials, plain, self._reporter)
@@ -142,11 +142,12 @@ class _Search:
         """The recipe with those preparations that help."""
         best = plain
         for step in (step for step in Preparation if step not in plain.recipe.prepare):
-            if self._is_met(best):
+            if self._is_enough(best):
                 break
             with self._reporter.stage(f"try {step.value}"):
                 tried = self._trials(best.recipe.preparing(step))
-            if tried.noise < (1 - HELPFUL) * best.noise:
+            is_cheaper = self._is_met(tried) and len(tried.in_float) < len(best.in_float)
+            if tried.noise < (1 - HELPFUL) * best.noise or is_cheaper:
                 best = tried
         self._base = self._trials(best.recipe.preparing(Preparation.CORRECT_BIAS, wanted=False))
         if self._base.noise < best.noise:  # the plain recipe has the step, and it does not help here
@@ -251,6 +252,10 @@ class _Search:
 
     def _is_met(self, trial: Trial) -> bool:
         return self._options.is_met(trial.noise, self._trials.accuracy_of(trial))
+
+    def _is_enough(self, trial: Trial) -> bool:
+        """Whether nothing cheaper is left to try: with other preparations int8 may hold more layers."""
+        return self._is_met(trial) and not trial.in_float
 
     def _note(self, change: str, trial: Trial, cost: int = 0) -> None:
         accuracy = self._trials.accuracy_of(trial)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edgedeploy.benchmarks.executors import Workload
     from edgedeploy.exporters.job import Lowered, SharedWork
     from edgedeploy.exporters.targets import Target
+    from edgedeploy.models.preparation import SensitiveLayer
     from edgedeploy.models.rewrites import RewrittenModule
 
 NUM_IMAGES = 8
@@ -37,12 +38,14 @@ class Trial:
         parity: of its worst output, on images that were not calibrated on.
         path: of its file.
         record: the exporter's.
+        in_float: layers that the recipe leaves in float because of their weights.
     """
 
     recipe: QuantRecipe
     parity: Parity
     path: Path
     record: Lowered
+    in_float: tuple[SensitiveLayer, ...] = ()
 
     @property
     def noise(self) -> float:
@@ -71,7 +74,7 @@ class Trials:
         self.labelled = labelled
         self._images = _held_out(prepared)
         self._done: dict[object, Trial] = {}
-        self._adjusted: dict[object, RewrittenModule] = {}
+        self._adjusted: dict[object, stages.AdjustedNetwork] = {}
         self._accuracies: dict[Path, Accuracy] = {}
 
     @property
@@ -79,11 +82,13 @@ class Trials:
         """How many artifacts were made."""
         return len(self._done)
 
-    def adjusted(self, recipe: QuantRecipe) -> RewrittenModule:
+    def adjusted(self, recipe: QuantRecipe) -> stages.AdjustedNetwork:
         """The network as the recipe prepares it; made once for each preparation."""
         # weights and biases are prepared for int8 where a layer is in int8; equalized channels serve all exceptions
-        depends_on_rules = any(step is not Preparation.EQUALIZE_CHANNELS for step in recipe.prepare)
-        key = (recipe.prepare, recipe.rules if depends_on_rules else ())
+        depends_on_rules = recipe.min_layer_sqnr_db is not None or any(
+            step is not Preparation.EQUALIZE_CHANNELS for step in recipe.prepare
+        )
+        key = (recipe.prepare, recipe.min_layer_sqnr_db, recipe.rules if depends_on_rules else ())
         if key not in self._adjusted:
             self._adjusted[key] = stages.adjust(self.prepared, self.rewritten, recipe)
         return self._adjusted[key]
@@ -108,12 +113,13 @@ class Trials:
     def _try(self, recipe: QuantRecipe) -> Trial:
         folder = self._shared.scratch / f"trial_{self.target.name}_{self.count}"
         folder.mkdir()
-        target = replace(self.target, recipe=recipe)
-        lowered = stages.lower(self.prepared, self.adjusted(recipe), target, stages.LowerOptions(folder, self._shared))
+        adjusted = self.adjusted(recipe)
+        target = replace(self.target, recipe=adjusted.recipe)
+        lowered = stages.lower(self.prepared, adjusted.rewritten, target, stages.LowerOptions(folder, self._shared))
         outputs = self._run(lowered.path, lowered.record, self._images.inputs)
         parity = worst(parity_of(self._images, outputs, lowered.record.outputs))
         assert parity is not None
-        return Trial(recipe, parity, lowered.path, lowered.record)
+        return Trial(recipe, parity, lowered.path, lowered.record, adjusted.in_float)
 
     def _run(self, path: Path, record: Lowered, samples: Samples) -> Samples:
         from edgedeploy.benchmarks.executors import RunOptions

@@ -50,6 +50,12 @@ def test_an_observer_beside_the_base_is_that_of_its_rules(tmp_path: Path) -> Non
     assert {rule.observer for rule in recipe.rules} == {Observer.PERCENTILE}
 
 
+def test_zero_lets_all_layers_be_int8_where_the_base_does_not(tmp_path: Path) -> None:
+    assert STATIC_INT8.min_layer_sqnr_db == 36
+    assert load_recipe(written(tmp_path, 'base = "static_wi8_ai8"')).min_layer_sqnr_db == 36
+    assert load_recipe(written(tmp_path, 'base = "static_wi8_ai8"\nmin_layer_sqnr_db = 0')).min_layer_sqnr_db is None
+
+
 def test_a_format_beside_the_base_is_that_of_everything_that_no_rule_is_about(tmp_path: Path) -> None:
     recipe = load_recipe(written(tmp_path, 'base = "static_wi8_ai8"\nformat = "static_int16_activations"'))
     assert recipe.default_format is NumberFormat.STATIC_INT16_ACTIVATIONS
@@ -87,6 +93,8 @@ def test_a_typo_is_named_with_the_nearest_word(text: str, near: str, tmp_path: P
         ("", "needs `base` or `format`"),
         ("format = 8", "Expected `str`, got `int`"),
         ('format = "static_int8"\nexclude = "head"', "Expected `array`, got `str`"),
+        ('format = "static_int8"\nmin_layer_sqnr_db = -1', "min_layer_sqnr_db of .* is -1"),
+        ('format = "static_int8"\nmin_layer_sqnr_db = nan', "min_layer_sqnr_db of .* is nan"),
         ('format = "static_int8"\n[[rules]]\nmodule = "a"', "a rule of .* has no format"),
         ("rules = 5", "Expected `array`, got `int`"),
         ("format = ", "is not a recipe"),

@@ -16,7 +16,7 @@ from edgedeploy.models.preparation.layers import is_layer, weight_of
 from edgedeploy.models.rewrites import capture
 from edgedeploy.models.rewrites.graph import Graph
 
-ROUNDED = dataclasses.replace(STATIC_INT8, prepare=(Preparation.OPTIMIZE_ROUNDING,))
+ROUNDED = dataclasses.replace(STATIC_INT8, prepare=(Preparation.OPTIMIZE_ROUNDING,), min_layer_sqnr_db=None)
 
 LAYERS = {
     "pointwise": lambda: nn.Conv2d(32, 8, 1),
@@ -60,7 +60,7 @@ def weight_in(module: fx.GraphModule) -> Tensor:
 @pytest.mark.parametrize("name", LAYERS)
 def test_outputs_on_other_images_are_nearer_to_the_float_layers(name: str) -> None:
     exact = captured(made(name))
-    rounded = prepared_for(ROUNDED, exact, [(images(seed),) for seed in range(8)])
+    rounded = prepared_for(ROUNDED, exact, [(images(seed),) for seed in range(8)]).module
     by_nearest, other = nearest(made(name)), [images(seed) for seed in range(100, 108)]
     with torch.no_grad():
         ours, plain = (sum(float((net(x) - exact(x)).square().mean()) for x in other) for net in (rounded, by_nearest))
@@ -69,7 +69,7 @@ def test_outputs_on_other_images_are_nearer_to_the_float_layers(name: str) -> No
 
 def test_each_weight_is_a_neighbour_of_its_exact_value_and_the_largest_one_stays() -> None:
     exact = captured(made("pointwise"))
-    before, after = (weight_in(m).flatten(1) for m in (exact, prepared_for(ROUNDED, exact, [(images(0),)])))
+    before, after = (weight_in(m).flatten(1) for m in (exact, prepared_for(ROUNDED, exact, [(images(0),)]).module))
     step = before.abs().amax(1, keepdim=True) / 127
     torch.testing.assert_close(after.abs().amax(1), before.abs().amax(1))
     torch.testing.assert_close(after / step, (after / step).round(), rtol=0, atol=1e-4)
@@ -78,12 +78,12 @@ def test_each_weight_is_a_neighbour_of_its_exact_value_and_the_largest_one_stays
 
 def test_large_maps_are_read_at_evenly_spread_positions() -> None:
     exact = capture(made("strided").eval(), (images(0, 200),))
-    rounded = prepared_for(ROUNDED, exact, [(images(0, 200),)])
+    rounded = prepared_for(ROUNDED, exact, [(images(0, 200),)]).module
     assert rounded(images(1, 200)).isfinite().all()
 
 
 def test_an_input_that_is_always_zero_gives_no_nan() -> None:
-    rounded = prepared_for(ROUNDED, captured(made("pointwise")), [(torch.zeros(1, 32, 12, 12),)])
+    rounded = prepared_for(ROUNDED, captured(made("pointwise")), [(torch.zeros(1, 32, 12, 12),)]).module
     assert weight_in(rounded).isfinite().all()
 
 
@@ -95,9 +95,9 @@ def test_layers_in_float_stay() -> None:
         in_float, rules=(dataclasses.replace(FP32.rules[0], format=NumberFormat.FLOAT16_WEIGHTS),)
     )
     samples = [(images(0),)]
-    assert prepared_for(in_float, module, samples) is module
-    assert prepared_for(half, module, samples) is module
-    assert prepared_for(ROUNDED, module, samples, {name: Region.NORMALIZATION}) is module
+    assert prepared_for(in_float, module, samples).module is module
+    assert prepared_for(half, module, samples).module is module
+    assert prepared_for(ROUNDED, module, samples, {name: Region.NORMALIZATION}).module is module
 
 
 @pytest.mark.parametrize("operator", ["convolution", "CONV_2D", "Conv"])
@@ -106,7 +106,7 @@ def test_layers_that_a_rule_in_any_runtimes_words_leaves_in_float_stay(operator:
 
     module = captured(made("pointwise"))
     recipe = ROUNDED.with_rules(RecipeRule(NumberFormat.FLOAT32, Scope(operator=operator)))
-    assert prepared_for(recipe, module, [(images(0),)]) is module
+    assert prepared_for(recipe, module, [(images(0),)]).module is module
 
 
 def test_a_weight_of_two_layers_stays() -> None:
@@ -119,7 +119,7 @@ def test_a_weight_of_two_layers_stays() -> None:
             return self.layer(self.layer(x))
 
     module = captured(Twice())
-    assert prepared_for(ROUNDED, module, [(images(0),)]) is module
+    assert prepared_for(ROUNDED, module, [(images(0),)]).module is module
 
 
 def test_with_both_preparations_a_bias_is_corrected_only_where_the_weight_is_shared() -> None:
@@ -133,7 +133,7 @@ def test_with_both_preparations_a_bias_is_corrected_only_where_the_weight_is_sha
 
     torch.manual_seed(0)
     both = dataclasses.replace(ROUNDED, prepare=(Preparation.OPTIMIZE_ROUNDING, Preparation.CORRECT_BIAS))
-    graph = Graph(prepared_for(both, captured(Net()), [(images(0),)]))
+    graph = Graph(prepared_for(both, captured(Net()), [(images(0),)]).module)
     changed = [(str(n.args[1]), str(n.args[2])) for n in graph.nodes() if is_layer(graph, n)]
     assert [("rounded" in weight, "corrected" in bias) for weight, bias in changed] == [
         (False, True),

@@ -16,8 +16,8 @@ from edgedeploy.models.preparation.equalize_channels import equalize_channels
 from edgedeploy.models.rewrites import capture
 
 SHAPE = (1, 4, 8, 8)
-EQUALIZED = dataclasses.replace(STATIC_INT8, prepare=(Preparation.EQUALIZE_CHANNELS,))
-CORRECTED = dataclasses.replace(STATIC_INT8, prepare=(Preparation.CORRECT_BIAS,))
+EQUALIZED = dataclasses.replace(STATIC_INT8, prepare=(Preparation.EQUALIZE_CHANNELS,), min_layer_sqnr_db=None)
+CORRECTED = dataclasses.replace(STATIC_INT8, prepare=(Preparation.CORRECT_BIAS,), min_layer_sqnr_db=None)
 
 
 class Permuted(nn.Module):
@@ -87,7 +87,7 @@ def spread(module: nn.Module, layers: tuple[object, ...]) -> float:
 @pytest.mark.parametrize("name", networks())
 def test_equalized_networks_compute_the_same(name: str) -> None:
     module = capture(networks()[name].eval(), samples()[0])
-    equalized = prepared_for(EQUALIZED, module, samples())
+    equalized = prepared_for(EQUALIZED, module, samples()).module
     assert equalized is not module
     torch.testing.assert_close(equalized(*samples()[0]), module(*samples()[0]), rtol=1e-4, atol=1e-5)
 
@@ -103,12 +103,13 @@ def test_a_wild_channel_is_tamed(name: str) -> None:
 def test_what_is_not_homogeneous_is_left_alone() -> None:
     net = nn.Sequential(nn.Conv2d(4, 6, 1), nn.Hardswish(), nn.Conv2d(6, 4, 1)).eval()
     module = capture(net, samples()[0])
-    assert prepared_for(EQUALIZED, module, samples()) is module
+    assert prepared_for(EQUALIZED, module, samples()).module is module
 
 
 def test_a_recipe_that_asks_for_nothing_changes_nothing() -> None:
     module = capture(networks()["plain"].eval(), samples()[0])
-    assert prepared_for(dataclasses.replace(STATIC_INT8, prepare=()), module, samples()) is module
+    recipe = dataclasses.replace(STATIC_INT8, prepare=(), min_layer_sqnr_db=None)
+    assert prepared_for(recipe, module, samples()).module is module
 
 
 def test_corrected_biases_restore_the_mean_that_rounding_moved() -> None:
@@ -118,7 +119,7 @@ def test_corrected_biases_restore_the_mean_that_rounding_moved() -> None:
         net.weight[:] = torch.tensor([[100.0, 0.3, 0.3, 0.3], [1.0, 1.0, 1.0, 1.0]])[:, :, None, None]
     inputs = [((torch.rand(SHAPE, generator=torch.Generator().manual_seed(seed)) - 0.02).relu(),) for seed in range(8)]
     module = capture(net.eval(), inputs[0])
-    corrected = prepared_for(CORRECTED, module, inputs)
+    corrected = prepared_for(CORRECTED, module, inputs).module
     added = (corrected(*inputs[0]) - module(*inputs[0])).mean((0, 2, 3))
     assert 0.35 < float(added[0]) < 0.55  # three inputs of mean 0.5, each times 0.3
     assert abs(float(added[1])) < 0.02
@@ -128,10 +129,10 @@ def test_corrected_biases_restore_the_mean_that_rounding_moved() -> None:
 def test_layers_that_read_no_relu_are_not_corrected(smallest: float) -> None:
     module = capture(nn.Conv2d(4, 2, 1).eval(), (torch.rand(SHAPE),))
     inputs = [(torch.rand(SHAPE, generator=torch.Generator().manual_seed(seed)) + smallest,) for seed in range(8)]
-    assert torch.equal(prepared_for(CORRECTED, module, inputs)(*inputs[0]), module(*inputs[0]))
+    assert torch.equal(prepared_for(CORRECTED, module, inputs).module(*inputs[0]), module(*inputs[0]))
 
 
 def test_layers_that_stay_in_float_are_not_corrected() -> None:
     module = capture(networks()["plain"].eval(), samples()[0])
-    in_float = dataclasses.replace(FP32, prepare=(Preparation.CORRECT_BIAS,))
-    assert prepared_for(in_float, module, samples()) is module
+    in_float = dataclasses.replace(FP32, prepare=(Preparation.CORRECT_BIAS,), min_layer_sqnr_db=None)
+    assert prepared_for(in_float, module, samples()).module is module

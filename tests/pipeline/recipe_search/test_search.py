@@ -18,6 +18,7 @@ from edgedeploy.core.recipes import STATIC_INT8, load_recipe
 from edgedeploy.core.reporter import NullReporter
 from edgedeploy.exporters.job import Lowered
 from edgedeploy.exporters.targets import TARGETS
+from edgedeploy.models.preparation import SensitiveLayer
 from edgedeploy.pipeline.export import export
 from edgedeploy.pipeline.export.options import parse_drop
 from edgedeploy.pipeline.recipe_search import costs, search
@@ -36,11 +37,17 @@ class InventedTrials:
         noise: of each module, as a share of the signal's power.
         macs: of each module.
         helps: the factor that a preparation gives to all errors.
+        in_float: layers that stay in float without equalized channels.
     """
 
     def __init__(
-        self, noise: Mapping[str, float], macs: Mapping[str, int], helps: Mapping[Preparation, float] | None = None
+        self,
+        noise: Mapping[str, float],
+        macs: Mapping[str, int],
+        helps: Mapping[Preparation, float] | None = None,
+        in_float: tuple[SensitiveLayer, ...] = (),
     ) -> None:
+        self.in_float = in_float
         self.noise, self.helps, self.target = noise, helps or {}, TARGETS["onnx-int8"]
         self.facts = tuple(OperatorFact(path, "Conv", path, macs=macs[path], int8=True) for path in noise)
         self.tried: list[QuantRecipe] = []
@@ -59,7 +66,8 @@ class InventedTrials:
         factor = math.prod(self.helps.get(step, 1.0) for step in recipe.prepare)
         total = sum(self.noise[path] for path in quantized) * factor + 1e-9
         parity = Parity(0.1, 0.1, 0.1, -10 * math.log10(total), 1.0, None, 1)
-        return Trial(recipe, parity, Path(), Lowered((), (), self.facts, None))  # type: ignore[arg-type]
+        in_float = () if Preparation.EQUALIZE_CHANNELS in recipe.prepare else self.in_float
+        return Trial(recipe, parity, Path(), Lowered((), (), self.facts, None), in_float)  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
@@ -113,6 +121,19 @@ def test_a_preparation_that_is_enough_makes_exceptions_needless() -> None:
     assert set(found.recipe.prepare) == set(Preparation)
     assert exceptions_of(found) == []
     assert found.record.exports == 3
+
+
+def test_a_preparation_that_lets_more_layers_be_int8_is_taken() -> None:
+    found = found_in(InventedTrials(EVEN, MACS, in_float=(SensitiveLayer("head", 20.0),)), 25)
+    assert Preparation.EQUALIZE_CHANNELS in found.recipe.prepare
+    assert [step.change for step in found.record.path] == ["plain", "equalize_channels"]
+
+
+def test_layers_that_stay_in_float_either_way_are_no_reason_to_go_on() -> None:
+    trials = InventedTrials(EVEN, MACS, {Preparation.EQUALIZE_CHANNELS: 1.5}, (SensitiveLayer("head", 20.0),))
+    trials.noise = {**EVEN, "head": 0.002}
+    found = found_in(trials, 25.5)
+    assert (found.record.met, exceptions_of(found)) == (True, [])
 
 
 def test_a_preparation_that_does_not_help_is_left_out() -> None:
