@@ -152,7 +152,7 @@ class RecipeStep:
     """One step of a search for a recipe, measured in the real runtime.
 
     Attributes:
-        change: what was added to the recipe: "plain", a preparation, or "float32 MODULE".
+        change: what was added to the recipe: "plain" with what that leaves in float, a preparation, or "float32 MODULE".
         sqnr_db: of the recipe with it, on images that were not calibrated on; None for equal outputs.
         instructions: Arm instructions that it adds, where they are counted or bounded.
         accuracy: top-1 on labelled images, 0 to 1; None without any.

@@ -110,6 +110,12 @@ def search_recipe(trials: Trials, options: SearchOptions, reporter: Reporter) ->
     return _Search(trials, options, reporter).run()
 
 
+def _plain(trial: Trial) -> str:
+    """The plain recipe, with how many layers it leaves in float because of their weights."""
+    count = len(trial.in_float)
+    return f"plain, {count} layer{'s' if count > 1 else ''} in float32" if count else "plain"
+
+
 def _only(block: str, recipe: QuantRecipe) -> QuantRecipe:
     """All but a block in float32, the block as the recipe has it."""
     first, *others = recipe.rules
@@ -128,7 +134,7 @@ class _Search:
     def run(self) -> Found:
         with self._reporter.stage("try the plain recipe"):
             plain = self._trials(replace(self._trials.target.recipe, name=NAME))
-        self._note("plain", plain)
+        self._note(_plain(plain), plain)
         self._base = best = plain
         if not self._is_enough(best):
             best = self._with_preparations(best)
@@ -159,7 +165,7 @@ class _Search:
     def _note_preparations(self, plain: Trial, last: Trial) -> None:
         """Writes the path up to a recipe without exceptions: the preparations that it has more and less."""
         self._path.clear()
-        self._note("plain", plain)
+        self._note(_plain(plain), plain)
         recipe = plain.recipe
         for step in (step for step in last.recipe.prepare if step not in plain.recipe.prepare):
             recipe = recipe.preparing(step)

@@ -126,7 +126,7 @@ def test_a_preparation_that_is_enough_makes_exceptions_needless() -> None:
 def test_a_preparation_that_lets_more_layers_be_int8_is_taken() -> None:
     found = found_in(InventedTrials(EVEN, MACS, in_float=(SensitiveLayer("head", 20.0),)), 25)
     assert Preparation.EQUALIZE_CHANNELS in found.recipe.prepare
-    assert [step.change for step in found.record.path] == ["plain", "equalize_channels"]
+    assert [step.change for step in found.record.path] == ["plain, 1 layer in float32", "equalize_channels"]
 
 
 def test_layers_that_stay_in_float_either_way_are_no_reason_to_go_on() -> None:
