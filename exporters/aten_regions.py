@@ -64,4 +64,5 @@ REGION_TYPES = RegionTypes(
         arithmetic=("aten.add.Tensor", "aten.sub.Tensor", "aten.mul.Tensor", "aten.div.Tensor"),
         views=("aten.reshape.default", "aten.view.default", "aten.permute.default", "aten.transpose.int"),
     ),
+    pads=("aten.pad.default", "aten.constant_pad_nd.default"),
 )

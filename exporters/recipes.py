@@ -5,7 +5,7 @@ All exporters read recipes through these functions, so that they refuse the same
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import Enum
@@ -15,6 +15,7 @@ from edgedeploy.core.errors import RecipeInvalid
 from edgedeploy.core.recipe import OPERATOR_KINDS, NumberFormat, Observer, QuantRecipe, RecipeRule
 
 from .regions import Operator, RegionTypes, find_regions
+from .regions.operator import producers_of, readers_of
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ def assign(operators: Sequence[Operator], recipe: QuantRecipe, types: RegionType
         key: recipe.rule_of(by_key[key].type, by_key[key].module, regions.get(key))
         for key in dict.fromkeys([*regions, *by_key])
     }
+    for key in _pads_between_float(operators, types.pads, rules):
+        rules[key] = RecipeRule(NumberFormat.FLOAT32)
     unmatched = [
         _unmatched(rule, operators)
         for rule in recipe.rules
@@ -104,6 +107,25 @@ def assign(operators: Sequence[Operator], recipe: QuantRecipe, types: RegionType
         and not any(rule.scope.matches(op.type, op.module, regions.get(op.key)) for op in operators)
     ]
     return Assignment(rules, tuple(unmatched))
+
+
+def _pads_between_float(
+    operators: Sequence[Operator], pads: Sequence[str], rules: Mapping[Hashable, RecipeRule]
+) -> Iterator[Hashable]:
+    """Pads that read a float value and that float operators read: in int8 their values would be rounded for nothing.
+
+    Converters merge pads with what is beside them, so that a rule about the module of a layer may not reach its pad.
+    """
+    producers, readers = producers_of(operators), readers_of(operators)
+    for op in operators:
+        if op.type in pads and rules[op.key].format.is_static:
+            writer = producers.get(op.inputs[0])
+            around = [
+                *([writer] if writer else []),
+                *(reader for value in op.outputs for reader in readers.get(value, ())),
+            ]
+            if all(rules[other.key].format is NumberFormat.FLOAT32 for other in around):
+                yield op.key
 
 
 def range_rules(operators: Sequence[Operator], assignment: Assignment) -> dict[Hashable, RecipeRule]:

@@ -82,6 +82,7 @@ REGION_TYPES = RegionTypes(
         views=("Reshape",),
     ),
     PreprocessingTypes(arithmetic=("Add", "Sub", "Mul", "Div"), views=("Reshape", "Transpose")),
+    pads=("Pad",),
 )
 
 

@@ -87,6 +87,7 @@ REGION_TYPES = RegionTypes(
         views=("RESHAPE",),
     ),
     PreprocessingTypes(arithmetic=("ADD", "SUB", "MUL", "DIV"), views=("RESHAPE", "TRANSPOSE")),
+    pads=("PAD", "PADV2"),
 )
 
 

@@ -33,7 +33,11 @@ __all__ = [
 
 @dataclass(frozen=True)
 class RegionTypes:
-    """How one format names the operators that regions are made of."""
+    """How one format names the operators that regions are made of.
+
+    Attributes:
+        pads: operators that are in float where all their neighbours are, whatever rule is about them.
+    """
 
     normalization: NormalizationTypes
     label_selection: LabelSelectionTypes
@@ -41,6 +45,7 @@ class RegionTypes:
     distribution: DistributionTypes
     residual: ResidualTypes
     preprocessing: PreprocessingTypes
+    pads: tuple[str, ...]
 
 
 def find_regions(operators: Sequence[Operator], types: RegionTypes) -> dict[Hashable, Region]:

@@ -120,6 +120,18 @@ def test_rules_that_match_and_those_about_regions_are_not_reported() -> None:
     assert assign(GRAPH[:1], STATIC_INT8, REGION_TYPES).unmatched == ()
 
 
+def test_a_pad_between_float_operators_is_in_float_and_beside_an_int8_one_it_is_not() -> None:
+    padded = Operator("pad", "Pad", ("x", "sizes"), ("1",))
+    first, second = (
+        Operator("first", "Conv", ("1", "w"), ("2",), "a"),
+        Operator("second", "Conv", ("1", "w"), ("3",), "b"),
+    )
+    assert assign([padded, first], STATIC_INT8.excluding("a"), REGION_TYPES).in_float == ["pad", "first"]
+    assert assign([padded, first, second], STATIC_INT8.excluding("a"), REGION_TYPES).in_float == ["first"]
+    behind_int8 = [Operator("zero", "Conv", ("i", "w"), ("x",), "c"), padded, first]
+    assert assign(behind_int8, STATIC_INT8.excluding("a"), REGION_TYPES).in_float == ["first"]
+
+
 def test_a_value_has_the_rule_of_its_writer_or_else_of_a_static_reader() -> None:
     operators = [
         Operator("layer", "Conv", ("x",), ("1",)),
