@@ -33,7 +33,9 @@ from .layers import CONVOLUTIONS, groups_of, row_steps
 PASSES = 4
 MAX_POSITIONS = 32768  # of all samples' maps together, evenly spread: more change C no more, and take memory
 BLOCK = 64  # columns whose errors reach the other columns together
-DAMPING = 0.25  # of C's mean diagonal, added to it: images unlike the samples have another C
+DAMPING = 0.1  # of C's mean diagonal, added to it: images unlike the samples have another C
+FEW = 32  # weights of a row, as of depthwise layers: the C of more has more values than the samples can tell
+DAMPING_OF_MORE = 0.25
 
 
 def rounded_together(node: fx.Node, weight: Tensor, values: Sequence[Tensor]) -> Tensor:
@@ -56,9 +58,10 @@ def _correlation(node: fx.Node, weight: Tensor, values: Sequence[Tensor]) -> Ten
         c.baddbmm_(x, x.mT, alpha=1 / (x.shape[-1] * len(values)))
     smallest = min(0.0, *(float(value.min()) for value in values))
     largest = max(0.0, *(float(value.max()) for value in values))
+    damping = DAMPING if n <= FEW else DAMPING_OF_MORE
     rounding_variance = ((largest - smallest) / 255) ** 2 / 12
     diagonal = c.diagonal(dim1=1, dim2=2)
-    diagonal += (rounding_variance + DAMPING * diagonal.mean(1, keepdim=True)).clamp_min(1e-20)  # an input may be 0
+    diagonal += (rounding_variance + damping * diagonal.mean(1, keepdim=True)).clamp_min(1e-20)  # an input may be 0
     return c
 
 
