@@ -51,8 +51,8 @@ labels: the figure is how often int8 and float name the same of 1,000 classes, o
 that scikit-image ships. Calibration is the default one, crops of two other photographs. Three of the eight show nothing
 that a class stands for (galaxies, a tissue, a retina). Most changes are on the cat: ImageNet has five classes of cats, and
 int8 often takes another one than float, also where float is sure. The first depthwise layer has kernels that find edges,
-whose weights nearly add up to zero: int8 cannot hold them, and the recipe leaves it and the stem in float (docs/recipes.md).
-The table is filled by
+whose weights nearly add up to zero: int8 cannot hold them, and the recipe leaves it and the stem in float
+([recipes.md](recipes.md)). The table is filled by
 `python -m edgedeploy.studies.accuracy --pretrained`, once the packages are there: `{INSTALL}`.
 """
 SEARCHED = "/searched"  # behind the name of an outcome whose recipe was searched for
