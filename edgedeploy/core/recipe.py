@@ -156,8 +156,8 @@ class QuantRecipe:
         prepare: what is done to the float network before.
         float_outputs: int8 layers that give one vector for each image as the network's output, such as its logits, give
             float numbers.
-        min_layer_sqnr_db: a layer stays in float whose rounded weights alone would leave the output a smaller signal to
-            quantization noise, by an estimate; None lets all layers be int8.
+        min_layer_sqnr_db: a layer stays in float whose rounded weights alone would leave the network's output a smaller
+            signal to quantization noise; None lets all layers be int8.
     """
 
     name: str
