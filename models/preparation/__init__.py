@@ -19,7 +19,8 @@ from .layers import int8_layers, with_exact_layers
 from .round_weights import round_weights
 from .sensitive_layers import SensitiveLayer, sensitive_layers
 
-MAX_SAMPLES = 32
+MIN_SAMPLES, MAX_SAMPLES = 8, 32
+MAX_VALUES = MAX_SAMPLES * 3 * 256 * 256  # of all samples together: several feature maps of each are held at a time
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,9 @@ def prepared_for(
 
     Raises RewriteMismatch where the equalized network computes something else: a bug.
     """
-    used = list(samples[:MAX_SAMPLES])
-    if not used:
+    if not samples:
         return Prepared(module, recipe)
+    used = _some(samples)
     with torch.no_grad():
         if Preparation.EQUALIZE_CHANNELS in recipe.prepare:
             module = _equalized(module, used)
@@ -62,6 +63,12 @@ def prepared_for(
             recipe = recipe.excluding(*(layer.module for layer in in_float))
             rounded = with_exact_layers(module, rounded, in_int8 - int8_layers(Graph(module), recipe, regions or {}))
     return Prepared(rounded, recipe, in_float)
+
+
+def _some(samples: Sequence[Inputs]) -> list[Inputs]:
+    """The first samples, as many as memory allows."""
+    values = sum(x.numel() for x in samples[0])
+    return list(samples[: min(MAX_SAMPLES, max(MIN_SAMPLES, MAX_VALUES // max(values, 1)))])
 
 
 def _equalized(module: fx.GraphModule, samples: Sequence[Inputs]) -> fx.GraphModule:

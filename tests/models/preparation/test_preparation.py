@@ -136,3 +136,16 @@ def test_layers_that_stay_in_float_are_not_corrected() -> None:
     module = capture(networks()["plain"].eval(), samples()[0])
     in_float = dataclasses.replace(FP32, prepare=(Preparation.CORRECT_BIAS,), min_layer_sqnr_db=None)
     assert prepared_for(in_float, module, samples()).module is module
+
+
+@pytest.mark.parametrize(("side", "read"), [(8, 32), (400, 13), (2000, 8)])
+def test_large_inputs_are_read_less_often(side: int, read: int) -> None:
+    class Samples(list[tuple[Tensor, ...]]):
+        def __getitem__(self, index: Any) -> Any:
+            self.asked = index
+            return super().__getitem__(index)
+
+    module = capture(nn.ReLU().eval(), samples()[0])
+    many = Samples([(torch.empty(1, 3, side, side, device="meta"),)] * 40)
+    prepared_for(dataclasses.replace(STATIC_INT8, prepare=(), min_layer_sqnr_db=None), module, many)
+    assert many.asked == slice(None, read)
