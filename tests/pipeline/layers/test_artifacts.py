@@ -17,6 +17,7 @@ from edgedeploy.core.storage.files import sha256_of
 from edgedeploy.pipeline.layers import compare_files, render_layers_page
 from edgedeploy.pipeline.layers.artifacts import verify_layers
 from edgedeploy.pipeline.layers.recreate import NetworkSource
+from tests.reporters import NoteReporter
 
 NETWORK = """
 import torch
@@ -136,6 +137,21 @@ def test_what_cannot_be_compared_is_refused_in_words(exported: dict[str, Artifac
 
 
 def test_an_export_that_misses_its_threshold_names_the_layer(network: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "all_int8.toml"
+    recipe.write_text('base = "static_wi8_ai8"\nmin_layer_sqnr_db = 0')
     with pytest.raises(ParityFailed) as caught:
-        export(f"{network}:outlier", "onnx-int8", inputs=["1x3x16x16"], num_calib=8, output=tmp_path)
+        export(f"{network}:outlier", "onnx-int8", inputs=["1x3x16x16"], num_calib=8, recipe=recipe, output=tmp_path)
     assert "Conv at 2" in str(caught.value) or "Conv at 4" in str(caught.value)
+
+
+def test_the_default_recipe_leaves_that_layer_in_float_and_says_so(network: Path, tmp_path: Path) -> None:
+    reporter = NoteReporter()
+    (made,) = export(
+        f"{network}:outlier", "onnx-int8", inputs=["1x3x16x16"], num_calib=8, output=tmp_path, reporter=reporter
+    )
+    (note,) = (note for note in reporter.notes if "with weights in int8" in note)
+    assert note.startswith("onnx-int8: ")
+    assert note.endswith(" stays in float32")
+    (parity,) = made.manifest.parity
+    assert parity.sqnr > 30
+    assert note.split()[1] in (made.folder / "recipe.toml").read_text()
