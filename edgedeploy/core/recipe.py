@@ -190,6 +190,11 @@ class QuantRecipe:
         """Whether ranges of activations are fixed beforehand."""
         return any(format.is_static for format in self.formats)
 
+    @property
+    def reads_samples(self) -> bool:
+        """Whether the float network is prepared, or its layers are measured, with calibration samples."""
+        return bool(self.prepare) or self.min_layer_sqnr_db is not None
+
     def rule_of(self, operator: str, module: str = "", region: Region | None = None) -> RecipeRule:
         """The last rule that matches an operator."""
         return next(rule for rule in reversed(self.rules) if rule.scope.matches(operator, module, region))

@@ -156,7 +156,7 @@ class Run:
                 self._reporter.note(f"{target.name}: {layer} stays in float32")
             return made
 
-        if not recipe.prepare and recipe.min_layer_sqnr_db is None:
+        if not recipe.reads_samples:
             return target, rewritten
         made = self._shared.once(f"prepared by {format_recipe(recipe)}", rewritten.module, make)
         return replace(target, recipe=made.recipe), made.rewritten

@@ -309,9 +309,10 @@ def adjust(prepared: PreparedNetwork, rewritten: RewrittenModule, recipe: QuantR
     from edgedeploy.exporters.regions import find_regions
     from edgedeploy.models.preparation import prepared_for
 
-    if not recipe.prepare and recipe.min_layer_sqnr_db is None:
+    if not recipe.reads_samples:
         return AdjustedNetwork(rewritten, recipe)
-    samples = [tuple(torch.from_numpy(array) for array in sample) for sample in prepared.calibration.samples]
+    # read when they are asked for: a few of perhaps thousands are
+    samples = Mapped(lambda sample: tuple(map(torch.from_numpy, sample)), prepared.calibration.samples)
     found = find_regions(operators_of(rewritten.module.graph), REGION_TYPES)
     regions = {str(key): region for key, region in found.items()}
     made = prepared_for(recipe, rewritten.module, samples, regions)
