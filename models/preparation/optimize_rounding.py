@@ -111,8 +111,8 @@ def _rounded(rows: Tensor, c: Tensor) -> Tensor:
     for _ in range(PASSES):
         slope = c @ (steps - exact)
         before = steps.clone()
-        for block in torch.arange(steps.shape[1]).split(BLOCK):
-            part = slice(int(block[0]), int(block[-1]) + 1)
+        for first in range(0, steps.shape[1], BLOCK):
+            part = slice(first, first + BLOCK)
             _step_columns(steps[:, part], slope[:, part].clone(), c[:, part, part], low[:, part], high[:, part])
             slope += c[:, :, part] @ (steps[:, part] - before[:, part])
         if torch.equal(steps, before):

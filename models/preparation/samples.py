@@ -46,9 +46,14 @@ def run(node: fx.Node, values: Mapping[Any, Values], count: int) -> Values:
     def at(index: int) -> Any:
         def value(n: fx.Node) -> Any:
             held = values[n][index]
-            return held.clone() if isinstance(held, Tensor) and str(node.target).endswith("_.default") else held
+            return held.clone() if isinstance(held, Tensor) and writes_into_arguments(node.target) else held
 
         args, kwargs = fx.node.map_arg((node.args, node.kwargs), value)
         return target(*args, **kwargs)
 
     return [at(index) for index in range(count)]
+
+
+def writes_into_arguments(target: Any) -> bool:
+    """Whether an operator writes into an argument, which others may still read: it gets a copy."""
+    return str(target).endswith("_.default")

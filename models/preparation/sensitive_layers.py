@@ -23,9 +23,10 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from edgedeploy.models.rewrites.graph import Graph, Inputs, argument, module_path, single_user
+from edgedeploy.models.rewrites.graph import PADS, Graph, Inputs, argument, module_path, single_user
 
 from .layers import is_layer, rounded_to_nearest, weight_of
+from .samples import writes_into_arguments
 
 SAMPLES = 4  # that a candidate is measured on
 SAMPLES_OF_ESTIMATE = 2
@@ -33,7 +34,8 @@ PASSES = 4  # back, for each sample of the estimate
 NEAR = 8  # an estimate from so few passes is rarely so many times too small
 MAX_CANDIDATES = 8
 OF_INPUT = 0.5  # of the error that a layer's weights may cause: more from its input is worth another float layer
-PADS = (torch.ops.aten.pad.default, torch.ops.aten.constant_pad_nd.default)
+
+_Moved = Callable[[fx.Node, Tensor, Tensor], Tensor]  # by how much a layer's output moves, from its input and output
 
 
 @dataclass(frozen=True)
@@ -71,19 +73,31 @@ def sensitive_layers(
         layers: those that are in int8, named by their nodes.
     """
     most = float(10 ** (-min_sqnr_db / 10))
-    pair = _Pair(Graph(exact, copied=False), Graph(rounded, copied=False))
+    in_int8 = Graph(rounded, copied=False)
+    by_name = {node.name: node for node in in_int8.nodes() if node.name in layers}
+    pair = _Pair(Graph(exact, copied=False), in_int8, by_name)
     named = [node for node in pair.exact.nodes() if node.name in layers and module_path(node)]
     estimates = _estimates(pair, named, samples[:SAMPLES_OF_ESTIMATE])
     candidates = sorted((node for node in estimates if NEAR * estimates[node] > most), key=lambda n: -estimates[n])
+    if not candidates:
+        return ()
+    samples = samples[:SAMPLES]
+    outputs = [_outputs(pair.exact, sample) for sample in samples]
+
+    def noise(node: fx.Node, moved: _Moved) -> float:
+        """Of the output where a layer's output moves, as a share of the output's power."""
+        changed = [_outputs(pair.exact, sample, {node: moved}) for sample in samples]
+        return sum(map(_share, outputs, changed)) / len(samples)
+
     found: dict[str, SensitiveLayer] = {}
     for node in candidates[:MAX_CANDIDATES]:
-        of_weights = _measured(pair.exact, node, pair.moved_by_weights, samples[:SAMPLES])
+        of_weights = noise(node, pair.moved_by_weights)
         if of_weights <= most:
             continue
         found[module_path(node)] = SensitiveLayer(module_path(node), _db(of_weights))
         giver = _giver(pair.exact, node)
         if giver in named:
-            of_input = _measured(pair.exact, node, pair.moved_by_input, samples[:SAMPLES])
+            of_input = noise(node, pair.moved_by_input)
             if of_input > OF_INPUT * most:
                 found.setdefault(module_path(giver), SensitiveLayer(module_path(giver), _db(of_input), "output"))
     return tuple(found.values())
@@ -95,10 +109,11 @@ class _Pair:
 
     exact: Graph
     rounded: Graph
+    in_int8: Mapping[str, fx.Node]  # the layers of `rounded` by their names
 
     def moved_by_weights(self, node: fx.Node, x: Tensor, output: Tensor) -> Tensor:
         """By how much a layer's output moves where its weights are rounded."""
-        other = next(n for n in self.rounded.nodes() if n.name == node.name)
+        other = self.in_int8[node.name]
         weight, bias = weight_of(self.rounded, other), self.rounded.constant(argument(other, 2))
         return _layer(node, x, rounded_to_nearest(weight), bias) - output
 
@@ -123,32 +138,25 @@ def _estimates(pair: _Pair, layers: Sequence[fx.Node], samples: Sequence[Inputs]
         run = _Run(pair.exact.module, layers)
         with torch.enable_grad():
             leaves = torch.utils._pytree.tree_leaves(run.run(*_copies(sample)))
-        moved = {node: pair.moved_by_weights(node, x, output) for node, (x, output) in run.seen.items()}
         outputs = [y for y in leaves if isinstance(y, Tensor) and y.requires_grad]
-        for _ in range(PASSES if outputs else 0):
+        if not outputs:  # such as class labels
+            return {}
+        moved = {node: pair.moved_by_weights(node, x, output) for node, (x, output) in run.seen.items()}
+        for _ in range(PASSES):
             for node, gradient in _gradients(run, outputs, generator).items():
                 noise[node] += float((gradient * moved[node]).sum()) ** 2 / (PASSES * len(samples))
     return noise
 
 
-def _measured(
-    graph: Graph, layer: fx.Node, moved: Callable[[fx.Node, Tensor, Tensor], Tensor], samples: Sequence[Inputs]
-) -> float:
-    """The power of the output's error where a layer's output moves, as a share of the output's."""
-    shares = []
-    for sample in samples:
-        exact, changed = (
-            torch.utils._pytree.tree_leaves(run.run(*_copies(sample)))
-            for run in (_Run(graph.module, ()), _Run(graph.module, (), {layer: moved}))
-        )
-        shares.append(
-            sum(
-                float((a - b).norm() / a.norm().clamp_min(1e-30)) ** 2
-                for a, b in zip(exact, changed, strict=True)
-                if a.is_floating_point()
-            )
-        )
-    return sum(shares) / len(shares)
+def _outputs(graph: Graph, sample: Inputs, moved: Mapping[fx.Node, _Moved] | None = None) -> list[Tensor]:
+    """The network's float outputs for one sample."""
+    leaves = torch.utils._pytree.tree_leaves(_Run(graph.module, (), moved).run(*_copies(sample)))
+    return [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+
+
+def _share(exact: Sequence[Tensor], changed: Sequence[Tensor]) -> float:
+    """The power of the outputs' error over that of each output."""
+    return sum(float((a - b).norm() / a.norm().clamp_min(1e-30)) ** 2 for a, b in zip(exact, changed, strict=True))
 
 
 def _gradients(run: _Run, outputs: Sequence[Tensor], generator: torch.Generator) -> dict[fx.Node, Tensor]:
@@ -177,7 +185,7 @@ class _Run(fx.Interpreter):
         self,
         module: fx.GraphModule,
         layers: Collection[fx.Node],
-        moved: Mapping[fx.Node, Callable[[fx.Node, Tensor, Tensor], Tensor]] | None = None,
+        moved: Mapping[fx.Node, _Moved] | None = None,
     ) -> None:
         super().__init__(module)
         self.seen: dict[fx.Node, tuple[Tensor, Tensor]] = {}
@@ -194,7 +202,7 @@ class _Run(fx.Interpreter):
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """As the interpreter does, but an operator that writes into its argument gets a copy."""
-        if str(target).endswith("_.default"):
+        if writes_into_arguments(target):
             args = tuple(arg.clone() if isinstance(arg, Tensor) else arg for arg in args)
         return super().call_function(target, args, kwargs)
 

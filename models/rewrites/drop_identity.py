@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import fx
 
-from .graph import Graph, argument, source
+from .graph import PADS, Graph, argument, source
 from .rewrite import Rewrite
 
 aten = torch.ops.aten
@@ -25,7 +25,6 @@ DROPOUTS = (
     aten.feature_alpha_dropout.default,
 )
 ALIASES = (aten.detach.default, aten.alias.default)
-PADS = (aten.pad.default, aten.constant_pad_nd.default)
 CONVERSIONS = (aten.to.dtype, aten.to.dtype_layout, aten._to_copy.default)
 
 

@@ -19,6 +19,7 @@ from .regions import inline_regions
 
 Inputs = tuple[Tensor, ...]
 REWRITTEN = "edgedeploy.Rewritten"
+PADS = (torch.ops.aten.pad.default, torch.ops.aten.constant_pad_nd.default)
 
 
 def capture(module: nn.Module, example_inputs: Inputs) -> fx.GraphModule:
