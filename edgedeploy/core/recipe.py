@@ -79,6 +79,7 @@ class Observer(Enum):
     MIN_MAX = "min_max"  # the smallest and the largest value
     PERCENTILE = "percentile"  # without the outermost values
     MSE = "mse"  # the least squared error of all values
+    MSE_PERCENTILE = "mse_percentile"  # the wider of the two, at each end
     ENTROPY = "entropy"  # the least change of the values' distribution
 
 
@@ -217,6 +218,11 @@ class QuantRecipe:
             return self
         others = tuple(other for other in self.prepare if other is not step)
         return replace(self, prepare=(*others, step) if wanted else others)
+
+    def observing(self, observer: Observer) -> QuantRecipe:
+        """The recipe with one observer for everything that has a fixed range."""
+        rules = (replace(rule, observer=observer) if rule.format.is_static else rule for rule in self.rules)
+        return replace(self, rules=tuple(rules))
 
     def __str__(self) -> str:
         return self.name

@@ -44,6 +44,14 @@ def test_the_percentile_is_that_of_the_values() -> None:
     np.testing.assert_allclose([found.low, found.high], expected, atol=0.02)
 
 
+@pytest.mark.parametrize("values", [NORMAL, WITH_OUTLIER, RNG.uniform(-1, 3, 20_000).astype(np.float32)])
+def test_mse_percentile_cuts_off_no_more_than_either(values: NDArray[np.float32]) -> None:
+    mse, percentile = estimated(Observer.MSE, values), estimated(Observer.PERCENTILE, values)
+    expected = Range(min(mse.low, percentile.low), max(mse.high, percentile.high))
+    assert estimated(Observer.MSE_PERCENTILE, values) == expected
+    assert mse != percentile
+
+
 @pytest.mark.parametrize("observer", list(Observer))
 def test_infinite_values_are_left_out(observer: Observer) -> None:
     """A pooling for the maximum pads with them."""

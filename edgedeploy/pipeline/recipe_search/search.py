@@ -1,8 +1,9 @@
 """Which recipe to try next, until a goal is met.
 
 1. The plain recipe.
-2. Preparations, which cost nothing at run time: each is kept if it helps, or if int8 holds more layers with it. Corrected
-   biases belong to the layers that are in int8: where they help, they are computed again for each set of exceptions.
+2. What costs nothing at run time. Preparations: each is kept if it helps, or if int8 holds more layers with it. Corrected
+   biases belong to the layers that are in int8: where they help, they are computed again for each set of exceptions. Then
+   other observers: the best one is kept. None of them is the best for all networks.
 3. The sensitivity of blocks: each is the only one in float32 once, the outermost first; the one that helps most is taken
    apart, until its parts are innermost or cheap.
 4. Exceptions, those first that take away most error for an instruction, until the goal is met; then those are given back
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from edgedeploy.core.parity import Parity
 from edgedeploy.core.provenance import RecipeSearch, RecipeStep
-from edgedeploy.core.recipe import Preparation, QuantRecipe, Scope
+from edgedeploy.core.recipe import Observer, Preparation, QuantRecipe, Scope
 from edgedeploy.core.reporter import Reporter
 
 from .blocks import BlockTree, is_within
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 NAME = "auto"
 CHEAP = 0.01  # of the plain recipe's instructions: a block that costs no more is not taken apart
 SPOILT = 0.3  # of the signal's power: with more error than that, blocks are measured alone in int8
+OBSERVERS = (Observer.MSE_PERCENTILE, Observer.MSE, Observer.MIN_MAX, Observer.PERCENTILE)  # that a search tries
 HELPFUL = 0.02  # of the error's power: what takes away less is not worth a change
 
 
@@ -139,6 +141,8 @@ class _Search:
         if not self._is_enough(best):
             best = self._with_preparations(best)
         if not self._is_met(best):
+            best = self._with_observers(best)
+        if not self._is_met(best):
             self._costs = measured_costs(self._trials, plain, self._reporter)
             self._measure_blocks(self._base)
             best = self._with_exceptions(self._base, best)
@@ -160,6 +164,19 @@ class _Search:
             best = self._base
         self._corrects = best is not self._base
         self._note_preparations(plain, best)
+        return best
+
+    def _with_observers(self, prepared: Trial) -> Trial:
+        """The recipe with the observer that leaves the least error, if that is another one and it helps."""
+        best = prepared
+        for observer in (observer for observer in OBSERVERS if observer is not prepared.recipe.rules[0].observer):
+            with self._reporter.stage(f"try observer {observer.value}"):
+                best = min(best, self._trials(prepared.recipe.observing(observer)), key=lambda trial: trial.noise)
+        if best.noise > (1 - HELPFUL) * prepared.noise:
+            return prepared
+        observer = best.recipe.rules[0].observer
+        self._note(f"observer {observer.value}", best)
+        self._base = best if self._base is prepared else self._trials(self._base.recipe.observing(observer))
         return best
 
     def _note_preparations(self, plain: Trial, last: Trial) -> None:

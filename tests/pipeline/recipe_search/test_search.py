@@ -13,7 +13,7 @@ import pytest
 from edgedeploy.core.errors import UsageError
 from edgedeploy.core.parity import Parity
 from edgedeploy.core.provenance import OperatorFact
-from edgedeploy.core.recipe import NumberFormat, Preparation, QuantRecipe
+from edgedeploy.core.recipe import NumberFormat, Observer, Preparation, QuantRecipe
 from edgedeploy.core.recipes import STATIC_INT8, load_recipe
 from edgedeploy.core.reporter import NullReporter
 from edgedeploy.exporters.job import Lowered
@@ -36,7 +36,7 @@ class InventedTrials:
     Args:
         noise: of each module, as a share of the signal's power.
         macs: of each module.
-        helps: the factor that a preparation gives to all errors.
+        helps: the factor that a preparation or an observer gives to all errors.
         in_float: layers that stay in float without equalized channels.
     """
 
@@ -44,7 +44,7 @@ class InventedTrials:
         self,
         noise: Mapping[str, float],
         macs: Mapping[str, int],
-        helps: Mapping[Preparation, float] | None = None,
+        helps: Mapping[Preparation | Observer, float] | None = None,
         in_float: tuple[SensitiveLayer, ...] = (),
     ) -> None:
         self.in_float = in_float
@@ -63,7 +63,7 @@ class InventedTrials:
         if recipe not in self.tried:
             self.tried.append(recipe)
         quantized = [path for path in self.noise if recipe.format_of("Conv", path) is not NumberFormat.FLOAT32]
-        factor = math.prod(self.helps.get(step, 1.0) for step in recipe.prepare)
+        factor = math.prod(self.helps.get(step, 1.0) for step in (*recipe.prepare, recipe.rules[0].observer))
         total = sum(self.noise[path] for path in quantized) * factor + 1e-9
         parity = Parity(0.1, 0.1, 0.1, -10 * math.log10(total), 1.0, None, 1)
         in_float = () if Preparation.EQUALIZE_CHANNELS in recipe.prepare else self.in_float
@@ -141,6 +141,25 @@ def test_a_preparation_that_does_not_help_is_left_out() -> None:
     found = found_in(InventedTrials({**EVEN, "head": 0.1}, MACS, hurts), 25)
     assert found.recipe.prepare == (Preparation.OPTIMIZE_ROUNDING,)
     assert exceptions_of(found) == ["head"]
+
+
+def test_an_observer_that_is_enough_makes_exceptions_needless() -> None:
+    found = found_in(InventedTrials({**EVEN, "head": 0.1}, MACS, {Observer.MSE: 0.01, Observer.MIN_MAX: 0.02}), 25)
+    assert found.recipe.rules[0].observer is Observer.MSE
+    assert [step.change for step in found.record.path] == ["plain", "observer mse"]
+    assert exceptions_of(found) == []
+
+
+def test_exceptions_come_on_top_of_the_observer_that_helps() -> None:
+    noise = {**EVEN, "head": 0.1, "stages.0.a": 0.004}
+    found = found_in(InventedTrials(noise, MACS, {Observer.MIN_MAX: 0.5}), 25)
+    assert [step.change for step in found.record.path] == ["plain", "observer min_max", "float32 head"]
+    assert found.recipe.rules[0].observer is Observer.MIN_MAX
+
+
+def test_an_observer_that_does_not_help_is_left_out() -> None:
+    found = found_in(InventedTrials({**EVEN, "head": 0.1}, MACS, {Observer.MSE: 0.99, Observer.MIN_MAX: 1.5}), 25)
+    assert found.recipe.rules[0].observer is Observer.PERCENTILE
 
 
 def test_corrected_biases_are_used_beside_exceptions_where_these_alone_are_not_enough() -> None:
