@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,13 @@ class Range:
 def symmetric(largest: float, levels: int = 256) -> Range:
     """The range with zero point 0 up to a value: signed numbers reach one step further below 0 than above it."""
     return Range(-largest * levels / (levels - 2), largest)
+
+
+class Observing(Protocol):
+    """Reads what a network's values are, one sample after the other."""
+
+    def update(self, values: NDArray[Any]) -> None:
+        """Takes the values of a sample in, of any shape."""
 
 
 class RangeEstimator:

@@ -6,13 +6,13 @@ All exporters read recipes through these functions, so that they refuse the same
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import Enum
 
 from edgedeploy.core.backends import BACKENDS, Backend
 from edgedeploy.core.errors import RecipeInvalid
-from edgedeploy.core.recipe import OPERATOR_KINDS, NumberFormat, Observer, QuantRecipe, RecipeRule
+from edgedeploy.core.recipe import OPERATOR_KINDS, NumberFormat, Observer, QuantRecipe, RecipeRule, operator_kind
 
 from .regions import Operator, RegionTypes, find_regions
 from .regions.operator import producers_of, readers_of
@@ -131,7 +131,8 @@ def _pads_between_float(
 def range_rules(operators: Sequence[Operator], assignment: Assignment) -> dict[Hashable, RecipeRule]:
     """The rule of each value whose range is fixed: of the operator that writes it, or of a static one that reads it.
 
-    A value that a float operator gives is quantized where an operator with a static format reads it.
+    A value that a float operator gives is quantized where an operator with a static format reads it. What a softmax gives
+    is not clipped: the few large ones among attention's weights decide what it gives.
     """
     written: dict[Hashable, RecipeRule] = {}
     read: dict[Hashable, RecipeRule] = {}
@@ -142,7 +143,12 @@ def range_rules(operators: Sequence[Operator], assignment: Assignment) -> dict[H
             for value in op.inputs:
                 read.setdefault(value, rule)
     found = {value: rule if rule.format.is_static else read.get(value) for value, rule in written.items()}
-    return {value: rule for value, rule in found.items() if rule is not None}
+    ranges = {value: rule for value, rule in found.items() if rule is not None}
+    of_softmaxes = {value for op in operators if operator_kind(op.type) == "softmax" for value in op.outputs}
+    return {
+        value: replace(rule, observer=Observer.MIN_MAX) if value in of_softmaxes else rule
+        for value, rule in ranges.items()
+    }
 
 
 def _unmatched(rule: RecipeRule, operators: Sequence[Operator]) -> str:

@@ -11,7 +11,7 @@ x86 its kernels take twice as long, slower than float.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from edgedeploy.core.provenance import GraphSummary
 from edgedeploy.core.recipe import NumberFormat
 from edgedeploy.core.spec import TensorSpec
 
+from .attention_weights import SAMPLES, SoftmaxRounding
 from .job import ExportJob, Lowered, as_contiguous, example_outputs, tensor_specs
 from .onnx_operators import exported_paths, node_paths, operator_facts, operators_of
 from .onnx_passes.float_layers import keep_float_layers
@@ -32,7 +33,7 @@ from .onnx_passes.float_parameters import restore_float_parameters
 from .onnx_passes.gelu_to_gate import gelu_to_gate
 from .onnx_passes.own_biases import own_biases
 from .onnx_passes.softmax_ranges import float_readers, whole_ranges
-from .ranges import RangeEstimator
+from .ranges import Observing, RangeEstimator
 from .recipes import Assignment, Quantization, assign, quantization_of, range_rules
 from .regions import (
     DistributionTypes,
@@ -176,13 +177,16 @@ def _quantize(
         "per_channel": True,
     }
     chosen = [str(key) for key in assignment.in_float]
-    further = float_readers(operators_of(model, {}), chosen, REGION_TYPES.distribution)
-    in_float = list(dict.fromkeys([*chosen, *further]))
+    operators, lost = operators_of(model, {}), _lost_softmaxes(job, model, assignment)
+    further = float_readers(operators, chosen, REGION_TYPES.distribution)
+    of_lost = float_readers(operators, lost, REGION_TYPES.distribution, products=True)
+    in_float = list(dict.fromkeys([*chosen, *further, *lost, *of_lost]))
     own_biases(model)
     source, target = job.shared.scratch / "float.onnx", job.shared.scratch / "int8.onnx"
     source.write_bytes(model.SerializeToString())
     with job.shared.quietly():
-        overrides = _ranges(job, model, assignment) | whole_ranges(model)
+        observed = _ranges(job, model, assignment)
+        overrides = observed | whole_ranges(model)
         overrides |= {name: [{"symmetric": True}] for name in _one_scale(model)}
         quantize_static(
             str(source),
@@ -199,7 +203,7 @@ def _quantize(
     restore_float_parameters(quantized, model)
     if quantization.format is NumberFormat.STATIC_INT8:
         record["gelu_error_steps"] = gelu_to_gate(quantized)
-        record["float_logits"] = float_logits(quantized)
+        record["float_logits"] = float_logits(quantized, {name: float(r["rmax"]) for name, (r,) in observed.items()})
     if job.applied_recipe.float_outputs:
         record["float_outputs"] = float_outputs(quantized)
     record["float_layers"] = keep_float_layers(quantized)
@@ -227,10 +231,9 @@ def _one_scale(model: Any) -> tuple[str, ...]:
 def _ranges(job: ExportJob, model: Any, assignment: Assignment) -> dict[str, list[dict[str, Any]]]:
     """The ranges of the values that become integers, as onnxruntime's TensorQuantOverrides."""
     import onnx
-    import onnxruntime
 
-    watched = onnx.shape_inference.infer_shapes(model)
-    values = (*watched.graph.value_info, *watched.graph.output, *watched.graph.input)
+    inferred = onnx.shape_inference.infer_shapes(model)
+    values = (*inferred.graph.value_info, *inferred.graph.output, *inferred.graph.input)
     floats = {value.name for value in values if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
     inputs = {value.name: job.applied_recipe.rules[0] for value in model.graph.input}
     observed = {
@@ -238,19 +241,56 @@ def _ranges(job: ExportJob, model: Any, assignment: Assignment) -> dict[str, lis
         for value, rule in (range_rules(operators_of(model, {}), assignment) | inputs).items()
         if rule.format.is_static and value in floats
     }
-    names = [value for value in observed if value not in inputs]
-    further = [name for name in names if name not in {value.name for value in model.graph.output}]
+    _observe(job, model, job.calibration, observed)
+    found = {name: estimator.range() for name, estimator in observed.items()}
+    return {name: [{"rmin": np.float32(r.low), "rmax": np.float32(r.high)}] for name, r in found.items()}
+
+
+def _lost_softmaxes(job: ExportJob, model: Any, assignment: Assignment) -> list[str]:
+    """Names of the softmaxes whose values are too small for a range from 0 to 1.
+
+    A softmax of a product of int8 operands is none of them: it becomes a float one, and its values have their own range.
+    """
+    writers = {name: node for node in model.graph.node for name in node.output}
+    formats = {str(key): rule.format for key, rule in assignment.rules.items()}
+    rounding = {
+        node.output[0]: SoftmaxRounding()
+        for node in model.graph.node
+        if node.op_type == "Softmax"
+        and formats[node.name].is_static
+        and not _gives_float_logits(model, writers.get(node.input[0]), formats)
+    }
+    if rounding:
+        _observe(job, model, job.calibration[:SAMPLES], rounding)
+    return [writers[value].name for value, found in rounding.items() if found.is_lost]
+
+
+def _gives_float_logits(model: Any, writer: Any, formats: Mapping[str, NumberFormat]) -> bool:
+    """Whether the pass of that name will take a product's result from the quantized model."""
+    if writer is None or writer.op_type != "MatMul" or formats[writer.name] is not NumberFormat.STATIC_INT8:
+        return False
+    return sum(writer.output[0] in node.input for node in model.graph.node) == 1
+
+
+def _observe(job: ExportJob, model: Any, samples: Sequence[tuple[Any, ...]], by_value: Mapping[str, Observing]) -> None:
+    """Runs the float model; gives each value's observer what the samples make of it."""
+    import onnx
+    import onnxruntime
+
+    inputs, outputs = ({value.name for value in ends} for ends in (model.graph.input, model.graph.output))
+    names = [value for value in by_value if value not in inputs]
+    watched = onnx.ModelProto()
+    watched.CopyFrom(model)
+    further = [name for name in names if name not in outputs]
     watched.graph.output.extend(onnx.helper.make_tensor_value_info(v, onnx.TensorProto.FLOAT, None) for v in further)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(watched.SerializeToString(), options, ["CPUExecutionProvider"])
-    for sample in job.calibration:
+    for sample in samples:
         given = dict(zip(job.input_names, as_contiguous(sample), strict=True))
         for name, array in (*zip(names, session.run(names, given), strict=True), *given.items()):
-            if name in observed:
-                observed[name].update(array)
-    found = {name: estimator.range() for name, estimator in observed.items()}
-    return {name: [{"rmin": np.float32(r.low), "rmax": np.float32(r.high)}] for name, r in found.items()}
+            if name in by_value:
+                by_value[name].update(array)
 
 
 def _integer_io(

@@ -12,7 +12,7 @@ import dataclasses
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,10 @@ from edgedeploy.core.recipe import NumberFormat, RecipeRule
 from edgedeploy.core.spec import TensorSpec
 from edgedeploy.core.storage.arrays import Mapped
 
+from .attention_weights import SAMPLES, SoftmaxRounding
 from .job import ExportJob, FileRefused, Lowered, as_contiguous
 from .operators.output_layers import output_layers
-from .ranges import RangeEstimator
+from .ranges import Observing, RangeEstimator
 from .recipes import Assignment, Quantization, assign, quantization_of, range_rules
 from .regions import (
     DistributionTypes,
@@ -115,6 +116,8 @@ def to_tflite(job: ExportJob) -> Lowered:
     assignment = assign(operators_of(source.graph, source.modules), job.applied_recipe, REGION_TYPES)
     if job.applied_recipe.float_outputs:
         assignment = _with_float_outputs(source, assignment)
+    if quantization.is_static:
+        assignment = _with_float_attention(job, source, assignment)
     settings = _quantize(job, source, quantization, assignment)
     return dataclasses.replace(_describe(job, settings), warnings=assignment.unmatched)
 
@@ -129,6 +132,22 @@ def _with_float_outputs(source: FloatFile, assignment: Assignment) -> Assignment
         if rules[found.layer].format is NumberFormat.STATIC_INT8:
             rules[found.layer] = RecipeRule(NumberFormat.DYNAMIC_INT8)
             rules.update(dict.fromkeys(found.views, RecipeRule(NumberFormat.FLOAT32)))
+    return dataclasses.replace(assignment, rules=rules)
+
+
+def _with_float_attention(job: ExportJob, source: FloatFile, assignment: Assignment) -> Assignment:
+    """Softmaxes stay in float whose values the steps of the int8 kernel would round away."""
+    softmaxes = {
+        op.outputs[0]: (index, SoftmaxRounding())
+        for index, op in enumerate(source.graph.operators)
+        if op.type == "SOFTMAX" and assignment.rules[index].format is NumberFormat.STATIC_INT8
+    }
+    if not softmaxes:
+        return assignment
+    rounding = {value: found for value, (_, found) in softmaxes.items()}
+    _observe(_float_interpreter(source), _samples_by_name(job, source)[:SAMPLES], rounding)
+    rules = dict(assignment.rules)
+    rules.update({index: RecipeRule(NumberFormat.FLOAT32) for index, found in softmaxes.values() if found.is_lost})
     return dataclasses.replace(assignment, rules=rules)
 
 
@@ -224,13 +243,7 @@ def _ranges(job: ExportJob, source: FloatFile, rules: Any, assignment: Assignmen
 
     manager = recipe_manager.RecipeManager()
     manager.load_quantization_recipe(rules)
-    inputs = _signature_inputs(source.path)
-
-    def sample_by_name(sample: tuple[Any, ...]) -> dict[str, Any]:
-        arrays = zip(inputs, as_contiguous(sample), strict=True)
-        return {name: array.astype(dtype, copy=False) for (name, dtype), array in arrays}
-
-    samples = Mapped(sample_by_name, job.calibration)
+    samples = _samples_by_name(job, source)
     worker = calibrator.Calibrator(source.path.read_bytes(), num_threads=os.cpu_count() or 1)
     worker.calibrate({SIGNATURE: samples[:1]}, manager)  # which ranges it needs; their ends come from all samples
     ranges = dict(worker.get_model_qsvs())
@@ -251,10 +264,8 @@ def _estimators(
     job: ExportJob, source: FloatFile, samples: Sequence[dict[str, Any]], assignment: Assignment
 ) -> dict[str, RangeEstimator]:
     """What was seen of each tensor whose range is fixed, by the tensor's name."""
-    from ai_edge_litert.interpreter import Interpreter
-
     rules: dict[Any, RecipeRule] = range_rules(operators_of(source.graph, source.modules), assignment)
-    interpreter = Interpreter(str(source.path), experimental_preserve_all_tensors=True, num_threads=os.cpu_count() or 1)
+    interpreter = _float_interpreter(source)
     rules.update({int(tensor["index"]): job.applied_recipe.rules[0] for tensor in interpreter.get_input_details()})
     estimators = {
         value: RangeEstimator(rule.observer, rule.format.activation_bits)
@@ -262,12 +273,36 @@ def _estimators(
         if rule.format.is_static and source.graph.tensors[value].dtype == "float32"
     }
     if estimators:
-        run = interpreter.get_signature_runner(SIGNATURE)
-        for sample in samples:
-            run(**sample)
-            for value, estimator in estimators.items():
-                estimator.update(interpreter.get_tensor(value))
+        _observe(interpreter, samples, estimators)
     return {source.graph.tensors[value].name: estimator for value, estimator in estimators.items()}
+
+
+def _float_interpreter(source: FloatFile) -> Any:
+    """Of the float file; after a run it has all values."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    threads = os.cpu_count() or 1
+    return Interpreter(str(source.path), experimental_preserve_all_tensors=True, num_threads=threads)
+
+
+def _observe(interpreter: Any, samples: Iterable[dict[str, Any]], by_value: Mapping[int, Observing]) -> None:
+    """Runs the float file; gives each value's observer what the samples make of it."""
+    run = interpreter.get_signature_runner(SIGNATURE)
+    for sample in samples:
+        run(**sample)
+        for value, observing in by_value.items():
+            observing.update(interpreter.get_tensor(value))
+
+
+def _samples_by_name(job: ExportJob, source: FloatFile) -> Sequence[dict[str, Any]]:
+    """The calibration samples as the file's signature takes them."""
+    inputs = _signature_inputs(source.path)
+
+    def by_name(sample: tuple[Any, ...]) -> dict[str, Any]:
+        arrays = zip(inputs, as_contiguous(sample), strict=True)
+        return {name: array.astype(dtype, copy=False) for (name, dtype), array in arrays}
+
+    return Mapped(by_name, job.calibration)
 
 
 def _signature_inputs(path: Path) -> list[tuple[str, Any]]:

@@ -5,17 +5,28 @@
 ONNX Runtime then makes a product of int8 operands with a float result (MatMulIntegerToFloat), and a float softmax. Its int8
 softmax takes 26 Arm instructions a value; the float one takes fewer, with 3 to quantize what it gives. The logits lose no
 bits either.
+
+The int8 softmax does not clip, so that its range has to be 0 to 1. The float one's values are clipped where they are
+quantized: they have the range of calibration. Attention over 256 places has values near 1/256, which is one step of the
+whole range.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from .qdq_graph import QdqGraph
 
 
-def float_logits(model: Any) -> int:
+def float_logits(model: Any, largest: Mapping[str, float]) -> int:
     """Changes a quantized ModelProto in place; returns how many softmaxes read float logits now.
+
+    Args:
+        model: with all softmaxes' ranges from 0 to 1.
+        largest: the upper end of what each softmax gives, by the value's name.
 
     A softmax whose logits another operator reads too, or that no product of int8 operands gives, stays as it is.
     """
@@ -31,8 +42,21 @@ def float_logits(model: Any) -> int:
         softmax.input[0] = product.output[0]
         graph.remove_unread(dequantize)
         graph.remove_unread(quantize)
+        _narrow(graph, softmax.output[0], largest)
         done += 1
     return done
+
+
+def _narrow(graph: QdqGraph, value: str, largest: Mapping[str, float]) -> None:
+    """Gives the conversion of a value, and those after it that share its scale, the range from 0 to the largest."""
+    from onnx import numpy_helper
+
+    high = largest.get(value, 1.0)
+    for conversion in graph.readers(value):
+        if conversion.op_type == "QuantizeLinear" and 0.0 < high < 1.0:
+            scale = graph.constants[conversion.input[1]]
+            narrowed = numpy_helper.to_array(scale) * np.float32(high)
+            scale.CopyFrom(numpy_helper.from_array(narrowed.astype(np.float32), scale.name))
 
 
 def _written_by(graph: QdqGraph, node: Any, types: tuple[str, ...]) -> list[Any] | None:

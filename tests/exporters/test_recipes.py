@@ -145,3 +145,17 @@ def test_a_value_has_the_rule_of_its_writer_or_else_of_a_static_reader() -> None
     found = range_rules(operators, assign(operators, recipe, REGION_TYPES))
     assert set(found) == {"1", "2", "3", "4"}
     assert all(rule.format is STATIC for rule in found.values())
+
+
+@pytest.mark.parametrize("softmax", [STATIC, FLOAT32])
+def test_what_a_softmax_gives_is_not_clipped(softmax: NumberFormat) -> None:
+    operators = [
+        Operator("layer", "Conv", ("x",), ("1",)),
+        Operator("softmax", "Softmax", ("1",), ("2",)),
+        Operator("product", "MatMul", ("2", "1"), ("3",)),
+    ]
+    recipe = STATIC_INT8.with_rules(RecipeRule(softmax, Scope(operator="softmax")))
+    found = range_rules(operators, assign(operators, recipe, REGION_TYPES))
+    assert {value: rule.observer for value, rule in found.items()} == {
+        "1": Observer.PERCENTILE, "2": Observer.MIN_MAX, "3": Observer.PERCENTILE,
+    }  # fmt: skip

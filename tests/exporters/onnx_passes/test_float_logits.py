@@ -11,12 +11,12 @@ from onnx import TensorProto, helper, numpy_helper
 from edgedeploy.exporters.onnx_passes.float_logits import float_logits
 
 
-def attention(*, int8_operands: bool = True, second_reader: bool = False) -> onnx.ModelProto:
+def attention(
+    *, int8_operands: bool = True, second_reader: bool = False, int8_weights: bool = False
+) -> onnx.ModelProto:
     """Softmax of the quantized product of a (2, 5, 4) and b (2, 4, 6); steps of 1/16, logits in steps of 1/2."""
-    constants = [
-        numpy_helper.from_array(np.asarray(value), name)
-        for name, value in (("step", np.float32(1 / 16)), ("coarse", np.float32(0.5)), ("zero", np.int8(0)))
-    ]
+    held = {"step": np.float32(1 / 16), "coarse": np.float32(0.5), "whole": np.float32(1 / 255), "zero": np.int8(0)}
+    constants = [numpy_helper.from_array(np.asarray(value), name) for name, value in held.items()]
     operands = ("a", "b") if int8_operands else ("a_codes", "b_codes")
     conversions = [helper.make_node("DequantizeLinear", [f"{x}_codes", "step", "zero"], [x]) for x in ("a", "b")]
     nodes = [
@@ -27,6 +27,12 @@ def attention(*, int8_operands: bool = True, second_reader: bool = False) -> onn
         helper.make_node("Softmax", ["logits"], ["weights"], axis=-1),
         *([helper.make_node("Relu", ["logits"], ["other"])] if second_reader else []),
     ]
+    if int8_weights:
+        nodes[-1].output[0] = "exact"
+        nodes += [
+            helper.make_node("QuantizeLinear", ["exact", "whole", "zero"], ["weights_codes"]),
+            helper.make_node("DequantizeLinear", ["weights_codes", "whole", "zero"], ["weights"]),
+        ]
     kind = TensorProto.INT8 if int8_operands else TensorProto.FLOAT
     inputs = [
         helper.make_tensor_value_info(f"{x}_codes", kind, shape) for x, shape in (("a", [2, 5, 4]), ("b", [2, 4, 6]))
@@ -39,7 +45,7 @@ def attention(*, int8_operands: bool = True, second_reader: bool = False) -> onn
 
 def test_a_softmax_reads_the_product_as_onnx_runtime_computes_it(tmp_path: Path) -> None:
     model, options = attention(), onnxruntime.SessionOptions()
-    assert float_logits(model) == 1
+    assert float_logits(model, {}) == 1
     onnx.checker.check_model(model, full_check=True)
     options.add_session_config_entry("session.qdqisint8allowed", "1")  # the default on Arm
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
@@ -58,5 +64,20 @@ def test_a_softmax_reads_the_product_as_onnx_runtime_computes_it(tmp_path: Path)
 def test_float_products_and_logits_with_other_readers_stay(options: dict[str, bool]) -> None:
     model = attention(**options)
     before = model.SerializeToString()
-    assert float_logits(model) == 0
+    assert float_logits(model, {}) == 0
+    assert model.SerializeToString() == before
+
+
+@pytest.mark.parametrize(("largest", "range"), [({"exact": 0.25}, 0.25), ({"exact": 1.0}, 1.0), ({}, 1.0)])
+def test_weights_of_a_float_softmax_have_the_range_of_calibration(largest: dict[str, float], range: float) -> None:
+    model = attention(int8_weights=True)
+    assert float_logits(model, largest) == 1
+    (whole,) = [constant for constant in model.graph.initializer if constant.name == "whole"]
+    assert numpy_helper.to_array(whole) == pytest.approx(range / 255)
+
+
+def test_weights_of_an_int8_softmax_keep_their_whole_range() -> None:
+    model = attention(int8_operands=False, int8_weights=True)
+    before = model.SerializeToString()
+    assert float_logits(model, {"exact": 0.25}) == 0
     assert model.SerializeToString() == before

@@ -44,7 +44,7 @@ class InventedTrials:
         self,
         noise: Mapping[str, float],
         macs: Mapping[str, int],
-        helps: Mapping[Preparation | Observer, float] | None = None,
+        helps: Mapping[Any, float] | None = None,
         in_float: tuple[SensitiveLayer, ...] = (),
     ) -> None:
         self.in_float = in_float
@@ -63,7 +63,7 @@ class InventedTrials:
         if recipe not in self.tried:
             self.tried.append(recipe)
         quantized = [path for path in self.noise if recipe.format_of("Conv", path) is not NumberFormat.FLOAT32]
-        factor = math.prod(self.helps.get(step, 1.0) for step in (*recipe.prepare, recipe.rules[0].observer))
+        factor = math.prod(self.helps.get(key, 1.0) for key in (*recipe.prepare, recipe.rules[0].observer))
         total = sum(self.noise[path] for path in quantized) * factor + 1e-9
         parity = Parity(0.1, 0.1, 0.1, -10 * math.log10(total), 1.0, None, 1)
         in_float = () if Preparation.EQUALIZE_CHANNELS in recipe.prepare else self.in_float
