@@ -23,7 +23,6 @@ from edgedeploy.core.provenance import GraphSummary
 from edgedeploy.core.recipe import NumberFormat
 from edgedeploy.core.spec import TensorSpec
 
-from .attention_weights import SAMPLES, SoftmaxRounding
 from .job import ExportJob, Lowered, as_contiguous, example_outputs, tensor_specs
 from .onnx_operators import exported_paths, node_paths, operator_facts, operators_of
 from .onnx_passes.float_layers import keep_float_layers
@@ -33,6 +32,7 @@ from .onnx_passes.float_parameters import restore_float_parameters
 from .onnx_passes.gelu_to_gate import gelu_to_gate
 from .onnx_passes.own_biases import own_biases
 from .onnx_passes.softmax_ranges import float_readers, whole_ranges
+from .operators.attention_weights import SAMPLES, SoftmaxRounding
 from .ranges import Observing, RangeEstimator
 from .recipes import Assignment, Quantization, assign, quantization_of, range_rules
 from .regions import (

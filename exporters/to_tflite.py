@@ -25,8 +25,8 @@ from edgedeploy.core.recipe import NumberFormat, RecipeRule
 from edgedeploy.core.spec import TensorSpec
 from edgedeploy.core.storage.arrays import Mapped
 
-from .attention_weights import SAMPLES, SoftmaxRounding
 from .job import ExportJob, FileRefused, Lowered, as_contiguous
+from .operators.attention_weights import SAMPLES, SoftmaxRounding
 from .operators.output_layers import output_layers
 from .ranges import Observing, RangeEstimator
 from .recipes import Assignment, Quantization, assign, quantization_of, range_rules

@@ -1,1 +1,1 @@
-"""What the operator facts of all formats have in common: the module that an operator came from, and its arithmetic."""
+"""What is known of operators in all formats: their module and arithmetic, what the delegate takes, what int8 would lose."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgedeploy.exporters.attention_weights import SoftmaxRounding
+from edgedeploy.exporters.operators.attention_weights import SoftmaxRounding
 from edgedeploy.pipeline.export import export
 
 
