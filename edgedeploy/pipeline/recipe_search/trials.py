@@ -11,7 +11,7 @@ import numpy as np
 
 from edgedeploy.core.artifact import Golden
 from edgedeploy.core.parity import Array, Parity, worst
-from edgedeploy.core.recipe import Preparation, QuantRecipe
+from edgedeploy.core.recipe import Observer, Preparation, QuantRecipe
 from edgedeploy.core.storage.files import sha256_of
 from edgedeploy.data.photographs import calibration_from_photographs
 from edgedeploy.pipeline.export import stages
@@ -88,10 +88,12 @@ class Trials:
         depends_on_rules = recipe.min_layer_sqnr_db is not None or any(
             step is not Preparation.EQUALIZE_CHANNELS for step in recipe.prepare
         )
-        key = (recipe.prepare, recipe.min_layer_sqnr_db, recipe.rules if depends_on_rules else ())
+        formats = recipe.observing(Observer.MIN_MAX).rules  # ranges of activations change no weights
+        key = (recipe.prepare, recipe.min_layer_sqnr_db, formats if depends_on_rules else ())
         if key not in self._adjusted:
             self._adjusted[key] = stages.adjust(self.prepared, self.rewritten, recipe)
-        return self._adjusted[key]
+        made = self._adjusted[key]
+        return replace(made, recipe=recipe.excluding(*(layer.module for layer in made.in_float)))
 
     def __call__(self, recipe: QuantRecipe) -> Trial:
         """Lowers and runs a recipe, if that was not done before. Raises ExportFailed, RunnerFailed."""
