@@ -26,7 +26,7 @@ from edgedeploy.core.spec import TensorSpec
 from .job import ExportJob, Lowered, as_contiguous, example_outputs, tensor_specs
 from .onnx_operators import exported_paths, node_paths, operator_facts, operators_of
 from .onnx_passes.float_layers import keep_float_layers
-from .onnx_passes.float_logits import float_logits
+from .onnx_passes.float_logits import float_logits, has_float_logits
 from .onnx_passes.float_outputs import float_outputs
 from .onnx_passes.float_parameters import restore_float_parameters
 from .onnx_passes.gelu_to_gate import gelu_to_gate
@@ -253,23 +253,15 @@ def _lost_softmaxes(job: ExportJob, model: Any, assignment: Assignment) -> list[
     """
     writers = {name: node for node in model.graph.node for name in node.output}
     formats = {str(key): rule.format for key, rule in assignment.rules.items()}
+    in_int8 = {name for name, format in formats.items() if format is NumberFormat.STATIC_INT8}
     rounding = {
         node.output[0]: SoftmaxRounding()
         for node in model.graph.node
-        if node.op_type == "Softmax"
-        and formats[node.name].is_static
-        and not _gives_float_logits(model, writers.get(node.input[0]), formats)
+        if node.op_type == "Softmax" and formats[node.name].is_static and not has_float_logits(model, node, in_int8)
     }
     if rounding:
         _observe(job, model, job.calibration[:SAMPLES], rounding)
     return [writers[value].name for value, found in rounding.items() if found.is_lost]
-
-
-def _gives_float_logits(model: Any, writer: Any, formats: Mapping[str, NumberFormat]) -> bool:
-    """Whether the pass of that name will take a product's result from the quantized model."""
-    if writer is None or writer.op_type != "MatMul" or formats[writer.name] is not NumberFormat.STATIC_INT8:
-        return False
-    return sum(writer.output[0] in node.input for node in model.graph.node) == 1
 
 
 def _observe(job: ExportJob, model: Any, samples: Sequence[tuple[Any, ...]], by_value: Mapping[str, Observing]) -> None:

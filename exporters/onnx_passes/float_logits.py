@@ -13,7 +13,7 @@ whole range.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,19 @@ def float_logits(model: Any, largest: Mapping[str, float]) -> int:
         _narrow(graph, softmax.output[0], largest)
         done += 1
     return done
+
+
+def has_float_logits(model: Any, softmax: Any, in_int8: Collection[str]) -> bool:
+    """Whether `float_logits` will find a softmax of a float ModelProto, once it is quantized.
+
+    Args:
+        in_int8: names of the nodes that the quantizer gets.
+    """
+    logits = softmax.input[0]
+    writer = next((node for node in model.graph.node if logits in node.output), None)
+    if writer is None or writer.op_type != "MatMul" or writer.name not in in_int8:
+        return False
+    return sum(logits in node.input for node in model.graph.node) == 1
 
 
 def _narrow(graph: QdqGraph, value: str, largest: Mapping[str, float]) -> None:
