@@ -13,6 +13,7 @@ from .regions import (
 )
 
 # layer_norm is one operator, which ExecuTorch's quantizer leaves in float; without it a mean is a layer
+NORMS = ("aten.layer_norm.default",)
 REGION_TYPES = RegionTypes(
     NormalizationTypes(
         roots=("aten.rsqrt.default",),
@@ -24,6 +25,7 @@ REGION_TYPES = RegionTypes(
         views=("aten.reshape.default", "aten.permute.default", "aten.transpose.int"),
         after=("aten.mul.Tensor", "aten.add.Tensor", "aten.sub.Tensor", "aten.reshape.default"),
         layers=("aten.linear.default", "aten.conv2d.default"),
+        norms=NORMS,
     ),
     LabelSelectionTypes(
         selectors=("aten.argmax.default", "aten.topk.default"),
@@ -54,7 +56,7 @@ REGION_TYPES = RegionTypes(
         joins=("aten.cat.default", "aten.stack.default"),
     ),
     ResidualTypes(
-        norms=("aten.layer_norm.default",),
+        norms=NORMS,
         additions=("aten.add.Tensor",),
         joins=("aten.cat.default",),
         products=("aten.matmul.default", "aten.bmm.default"),

@@ -125,6 +125,7 @@ EXECUTORCH_OPERATORS = (
     "softmax_over_rows",
     "split_large_depthwise_cut_outputs",
     "matmul_to_bmm",
+    "mean_to_keepdim",
 )
 # Sums of many terms round more in XNNPACK's linear layer than in native_layer_norm; in eight parts they do not. Beside int8
 # the difference is nothing.

@@ -47,6 +47,7 @@ from .regions import (
 
 OPSET = 20
 # LayerNormalization is one operator, with a float kernel
+NORMS = ("LayerNormalization", "InstanceNormalization")
 REGION_TYPES = RegionTypes(
     NormalizationTypes(
         roots=("Reciprocal",),
@@ -57,6 +58,7 @@ REGION_TYPES = RegionTypes(
         between=("Sqrt", "Clip", "Add", "Max"),
         views=("Reshape", "Transpose"),
         after=("Mul", "Add", "Sub", "Reshape"),
+        norms=NORMS,
     ),
     LabelSelectionTypes(selectors=("ArgMax", "TopK"), layers=("Conv", "Gemm", "MatMul")),
     DivisionTypes(
@@ -76,7 +78,7 @@ REGION_TYPES = RegionTypes(
         joins=("Concat",),
     ),
     ResidualTypes(
-        norms=("LayerNormalization", "InstanceNormalization"),
+        norms=NORMS,
         additions=("Add",),
         joins=("Concat",),
         products=("MatMul",),

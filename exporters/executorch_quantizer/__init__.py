@@ -7,6 +7,7 @@ from typing import Any
 
 from .clamps import clamps_as_relu
 from .concatenations import keep_float_concatenations, release_concatenations
+from .means import release_means
 from .outputs import annotate_float_outputs
 from .pads import annotate_pads
 from .scale_limits import SMALLEST_SCALE
@@ -34,6 +35,7 @@ def quantizer(*, float_outputs: bool = False) -> Any:
                 model = super().annotate(model)
             annotate_pads(model, self)
             annotate_tables(model, self)
+            release_means(model.graph, self)
             release_concatenations(model.graph)
             if float_outputs:
                 annotate_float_outputs(model, get_symmetric_quantization_config(is_per_channel=True, is_dynamic=True))

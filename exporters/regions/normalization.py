@@ -6,14 +6,17 @@
 A square needs twice the bits of its root, and the reciprocal of a small value may be a thousand times that of a large one:
 in int8 both are mostly zeros. The region reaches from the squares to the last product with r. These are a few values per
 position, beside the layers around them.
+
+The pooling before or behind a norm is in the region as well, where nothing else reads what is between them: the norm is in
+float, and a few pooled values cost less in float than the conversions around an int8 pooling.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass
 
-from .operator import Operator
+from .operator import Operator, producers_of, readers_of
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class NormalizationTypes:
         views: reshapes and transposes.
         after: gain, bias, and views that follow the norm.
         layers: those that a mean may be written as.
+        norms: those that are one operator, with a float kernel.
     """
 
     roots: tuple[str, ...]
@@ -41,6 +45,7 @@ class NormalizationTypes:
     views: tuple[str, ...]
     after: tuple[str, ...]
     layers: tuple[str, ...] = ()
+    norms: tuple[str, ...] = ()
 
 
 @dataclass
@@ -67,11 +72,12 @@ def normalization(operators: Iterable[Operator], types: NormalizationTypes) -> l
         operators: the graph, in an order in which it can run.
     """
     graph = list(operators)
-    producer = {value: op for op in graph for value in op.outputs}
+    producer = producers_of(graph)
     found = _statistics(graph, producer, types)
     for op in graph:  # in order, so that what an operator reads has been decided before it
         if op.key not in found.norms:
             _add_if_applied(op, producer, types, found)
+    found.norms |= _poolings(graph, producer, types, found.norms)
     return [op.key for op in graph if op.key in found.norms]
 
 
@@ -104,6 +110,28 @@ def _add_if_applied(op: Operator, producer: dict[Hashable, Operator], types: Nor
     if is_scale or is_scaled or follows:
         found.norms.add(op.key)
         found.written |= set(op.outputs)
+
+
+def _poolings(
+    graph: list[Operator], producer: dict[Hashable, Operator], types: NormalizationTypes, norms: Collection[Hashable]
+) -> set[Hashable]:
+    """The reductions before and behind norms, the views between, and those norms that are one operator."""
+    readers = readers_of(graph)
+    poolings: set[Hashable] = set()
+    for op in graph:
+        is_norm, is_pooling = op.type in types.norms, op.type in types.sums and op.key not in norms
+        path, value = [op], op.inputs[0]
+        while (source := producer.get(value)) is not None and len(readers[value]) == 1:
+            path.append(source)
+            if source.type not in types.views:
+                break
+            value = source.inputs[0]
+        end = path[-1]
+        before = is_norm and end.type in types.sums
+        behind = is_pooling and (end.type in types.norms or end.key in norms)
+        if before or behind:
+            poolings |= {part.key for part in path}
+    return poolings
 
 
 def _up_to_squares(root: Operator, producer: dict[Hashable, Operator], types: NormalizationTypes) -> list[Operator]:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from edgedeploy.exporters import to_executorch
+from edgedeploy.exporters import to_executorch, to_onnx
 from edgedeploy.exporters.regions import Operator
 from edgedeploy.exporters.regions.normalization import normalization
 from edgedeploy.exporters.to_tflite import REGION_TYPES
@@ -128,3 +128,25 @@ def test_a_pooling_before_a_norm_stays_in_float_with_it() -> None:
         TYPES,
     )
     assert found == ["x", "m", "d", "s", "v", "r", "n"]
+
+
+WHOLE_NORM = ("x = Conv a w", "m = ReduceMean x axes", "v = Reshape m shape", "n = InstanceNormalization v g b")
+
+
+def test_a_pooling_before_a_norm_of_one_operator_is_in_float_too() -> None:
+    types = to_onnx.REGION_TYPES.normalization
+    assert normalization(graph(*WHOLE_NORM, "z = Gemm n w2"), types) == ["m", "v", "n"]
+
+
+def test_a_pooling_behind_a_norm_is_in_float_too() -> None:
+    types = to_onnx.REGION_TYPES.normalization
+    found = normalization(graph("n = LayerNormalization x g b", "v = Reshape n s", "m = ReduceMean v axes"), types)
+    assert found == ["n", "v", "m"]
+    of_parts = normalization(graph(*L2, "m = MEAN y axes", "z = FULLY_CONNECTED m w2"), TYPES)
+    assert of_parts == ["s", "t", "u", "r", "y", "m"]
+
+
+def test_a_pooling_whose_value_a_layer_reads_too_is_quantized() -> None:
+    types = to_onnx.REGION_TYPES.normalization
+    assert normalization(graph(*WHOLE_NORM, "z = Gemm v w2"), types) == []
+    assert normalization(graph("n = LayerNormalization x g b", "m = ReduceMean n axes", "z = Gemm n w2"), types) == []
