@@ -25,7 +25,7 @@ def test_a_float_recipe_asks_for_no_quantization() -> None:
 
 
 def test_a_static_recipe_names_its_observer() -> None:
-    assert quantization_of(STATIC_INT8, ONNX) == Quantization((STATIC,), (Observer.PERCENTILE,))
+    assert quantization_of(STATIC_INT8, ONNX) == Quantization((STATIC,), (Observer.MSE_PERCENTILE,))
 
 
 def test_rules_may_quantize_what_the_default_leaves_in_float() -> None:
