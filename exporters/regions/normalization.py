@@ -120,6 +120,8 @@ def _poolings(
     poolings: set[Hashable] = set()
     for op in graph:
         is_norm, is_pooling = op.type in types.norms, op.type in types.sums and op.key not in norms
+        if not (is_norm or is_pooling):
+            continue
         path, value = [op], op.inputs[0]
         while (source := producer.get(value)) is not None and len(readers[value]) == 1:
             path.append(source)
