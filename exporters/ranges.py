@@ -14,6 +14,7 @@ histogram, whose bins grow with the values, so that its memory does not depend o
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -89,7 +90,7 @@ class RangeEstimator:
             return self._percentile()
         if self.observer is Observer.ENTROPY:
             return self._least(self._divergence)
-        least = self._least(self._squared_error)
+        least = self._least(self._squared_error())
         if self.observer is Observer.MSE:
             return least
         percentile = self._percentile()
@@ -100,7 +101,7 @@ class RangeEstimator:
         largest = max(-self._low, self._high)
         if not self._width:
             return symmetric(largest, self._levels)
-        return min((symmetric(s * largest, self._levels) for s in SHRINKS), key=self._squared_error)
+        return min((symmetric(s * largest, self._levels) for s in SHRINKS), key=self._squared_error())
 
     def _widen(self, largest: float) -> None:
         """Makes the bins reach the largest value; counts of bins that become one are added."""
@@ -129,7 +130,7 @@ class RangeEstimator:
     def _within(self, low: float, high: float) -> Range:
         return Range(max(self._low, min(0.0, low)), min(self._high, max(0.0, high)))
 
-    def _least(self, error: Any) -> Range:
+    def _least(self, error: Callable[[Range], float]) -> Range:
         """The shrunk range of least error, each end by itself after both together."""
         both = min((Range(s * self._low, s * self._high) for s in SHRINKS), key=error)
         high = min((Range(both.low, s * self._high) for s in SHRINKS), key=error)
@@ -140,10 +141,17 @@ class RangeEstimator:
         step = max(range.high - range.low, 1e-300) / (self._levels - 1)
         return np.clip(np.rint((self._centres - range.low) / step), 0, self._levels - 1).astype(np.int64)
 
-    def _squared_error(self, range: Range) -> float:
-        step = max(range.high - range.low, 1e-300) / (self._levels - 1)
-        error = self._centres - (range.low + self._steps(range) * step)
-        return float(self._counts @ error**2)
+    def _squared_error(self) -> Callable[[Range], float]:
+        """The squared error of a range, from the bins that hold values: hundreds of ranges are compared."""
+        occupied = np.flatnonzero(self._counts)
+        centres, counts, last = self._centres[occupied], self._counts[occupied], self._levels - 1
+
+        def error(range: Range) -> float:
+            step = max(range.high - range.low, 1e-300) / last
+            above = centres - range.low
+            return float(counts @ (above - np.clip(np.rint(above / step), 0, last) * step) ** 2)
+
+        return error
 
     def _divergence(self, range: Range) -> float:
         """KL(real, quantized); values outside count at the range's ends."""
