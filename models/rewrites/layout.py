@@ -35,6 +35,13 @@ VIEWS = (aten.reshape.default, aten.view.default, aten.flatten.using_ints, aten.
 TO_CHANNELS_LAST, TO_CHANNELS_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 
 
+def is_mean_of_map(node: fx.Node) -> bool:
+    """Whether it averages the height and width of a value (B, C, H, W)."""
+    if node.target != aten.mean.dim or len(shape(source(node))) != 4 or argument(node, 1) is None:
+        return False
+    return sorted(axis % 4 for axis in argument(node, 1)) == [2, 3]
+
+
 def permutation(node: fx.Node) -> tuple[int, ...] | None:
     """The permutation that a permute or transpose does, as permute's argument; None for other operators."""
     rank = len(shape(node)) if node.target in (aten.permute.default, aten.transpose.int) else 0

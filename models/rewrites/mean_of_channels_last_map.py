@@ -11,8 +11,8 @@ from __future__ import annotations
 import torch
 from torch import fx
 
-from .graph import Graph, argument, shape, source
-from .layout import TO_CHANNELS_FIRST, TO_CHANNELS_LAST
+from .graph import Graph, shape, source
+from .layout import TO_CHANNELS_FIRST, TO_CHANNELS_LAST, is_mean_of_map
 from .rewrite import Rewrite
 
 aten = torch.ops.aten
@@ -23,9 +23,7 @@ class MeanOfChannelsLastMap(Rewrite):
     reason = "TFLite's maps are channel-last; a mean over torch's order copies the map first"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
-        if node.target != aten.mean.dim or len(shape(source(node))) != 4 or argument(node, 1) is None:
-            return False
-        return sorted(axis % 4 for axis in argument(node, 1)) == [2, 3]
+        return is_mean_of_map(node)
 
     def check(self, graph: Graph, node: fx.Node) -> None:
         pass

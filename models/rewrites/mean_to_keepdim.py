@@ -11,7 +11,8 @@ from __future__ import annotations
 import torch
 from torch import fx
 
-from .graph import Graph, argument, shape, source
+from .graph import Graph, shape, source
+from .layout import is_mean_of_map
 from .rewrite import Rewrite
 
 aten = torch.ops.aten
@@ -22,9 +23,7 @@ class MeanToKeepdim(Rewrite):
     reason = "ExecuTorch's delegate takes a mean over height and width only where it keeps both dimensions"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
-        if node.target != aten.mean.dim or len(shape(source(node))) != 4 or argument(node, 1) is None:
-            return False
-        return len(shape(node)) == 2 and sorted(axis % 4 for axis in argument(node, 1)) == [2, 3]
+        return is_mean_of_map(node) and len(shape(node)) == 2
 
     def check(self, graph: Graph, node: fx.Node) -> None:
         pass

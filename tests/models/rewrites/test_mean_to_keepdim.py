@@ -1,21 +1,10 @@
 from __future__ import annotations
 
 import pytest
-import torch
-from torch import Tensor, nn
 
 from edgedeploy.models.rewrites.mean_to_keepdim import REWRITE
 
-from .tools import rewritten
-
-
-class Mean(nn.Module):
-    def __init__(self, axes: tuple[int, ...], *, keep: bool = False) -> None:
-        super().__init__()
-        self.axes, self.keep = axes, keep
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.mean(x, self.axes, self.keep)
+from .tools import Mean, rewritten
 
 
 @pytest.mark.parametrize("axes", [(2, 3), (-1, -2)])

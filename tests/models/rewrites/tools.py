@@ -36,6 +36,17 @@ class Done:
         return float((expected - actual).abs().max() / expected.std())
 
 
+class Mean(nn.Module):
+    """The mean over some axes."""
+
+    def __init__(self, axes: tuple[int, ...], *, keep: bool = False) -> None:
+        super().__init__()
+        self.axes, self.keep = axes, keep
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.mean(x, self.axes, self.keep)
+
+
 def operators(module: fx.GraphModule) -> Counter[str]:
     """Operators by name, without their overloads."""
     return Counter(str(n.target).rsplit(".", 1)[0] for n in module.graph.nodes if n.op == "call_function")
