@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from .annotations import keep_in_float
 from .clamps import clamps_as_relu
-from .concatenations import keep_float_concatenations, release_concatenations
-from .means import release_means
+from .concatenations import release_concatenations
 from .outputs import annotate_float_outputs
 from .pads import annotate_pads
 from .scale_limits import SMALLEST_SCALE
@@ -30,12 +30,11 @@ def quantizer(*, float_outputs: bool = False) -> Any:
 
     class Quantizer(XNNPACKQuantizer):
         def annotate(self, model: Any) -> Any:
-            keep_float_concatenations(model.graph, self)
+            keep_in_float(model.graph, self)
             with clamps_as_relu(model.graph):
                 model = super().annotate(model)
             annotate_pads(model, self)
             annotate_tables(model, self)
-            release_means(model.graph, self)
             release_concatenations(model.graph)
             if float_outputs:
                 annotate_float_outputs(model, get_symmetric_quantization_config(is_per_channel=True, is_dynamic=True))

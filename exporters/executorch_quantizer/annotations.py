@@ -4,6 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+# ExecuTorch's quantizer takes these whatever its filter says. A mean gets the scale of what it reads, as a view does: its
+# result is rounded in steps of values that may be many times larger.
+UNFILTERED = ("aten.cat.default", "aten.mean.dim", "aten.mean.default")
+
+
+def keep_in_float(graph: Any, quantizer: Any) -> None:
+    """Marks those of UNFILTERED that stay in float.
+
+    Args:
+        graph: of a captured network that is not annotated yet.
+        quantizer: the XNNPACKQuantizer that will annotate it.
+    """
+    for node in graph.nodes:
+        if str(node.target) in UNFILTERED and not may_quantize(quantizer, node):
+            annotate(node)
+
 
 def may_quantize(quantizer: Any, node: Any) -> bool:
     """Whether the XNNPACKQuantizer's filter leaves an operator to it."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .annotations import annotate, annotation_of, may_quantize, reads_int8
+from .annotations import annotate, annotation_of, reads_int8
 from .observers import observer_of_values
 
 COPY = "aten.alias.default"
@@ -34,18 +34,6 @@ def separate_operands(captured: Any) -> None:
                     copy = captured.graph.call_function(torch.ops.aten.alias.default, (operand,))
                     copy.meta = dict(operand.meta)
                     node.replace_input_with(operand, copy)
-
-
-def keep_float_concatenations(graph: Any, quantizer: Any) -> None:
-    """Marks the concatenations that stay in float: ExecuTorch's quantizer takes all of them, whatever its filter says.
-
-    Args:
-        graph: of a captured network that is not annotated yet.
-        quantizer: the XNNPACKQuantizer that will annotate it.
-    """
-    for node in graph.nodes:
-        if str(node.target) == CONCATENATION and not may_quantize(quantizer, node):
-            annotate(node)
 
 
 def release_concatenations(graph: Any) -> None:

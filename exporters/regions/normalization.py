@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass
 
-from .operator import Operator, producers_of, readers_of
+from .operator import Operator, path_through_views, producers_of, readers_of
 
 
 @dataclass(frozen=True)
@@ -116,23 +116,18 @@ def _poolings(
     graph: list[Operator], producer: dict[Hashable, Operator], types: NormalizationTypes, norms: Collection[Hashable]
 ) -> set[Hashable]:
     """The reductions before and behind norms, the views between, and those norms that are one operator."""
-    readers = readers_of(graph)
+    readers, of_norms = readers_of(graph), {*norms, *(op.key for op in graph if op.type in types.norms)}
+    last = {op.type for op in graph if op.key in of_norms}.difference(types.views)
     poolings: set[Hashable] = set()
     for op in graph:
-        is_norm, is_pooling = op.type in types.norms, op.type in types.sums and op.key not in norms
-        if not (is_norm or is_pooling):
+        if op.type in types.norms:
+            path = path_through_views(op.inputs[0], producer, types.sums, types.views, readers)
+        elif op.type in types.sums and op.key not in norms:
+            path = path_through_views(op.inputs[0], producer, last, types.views, readers)
+        else:
             continue
-        path, value = [op], op.inputs[0]
-        while (source := producer.get(value)) is not None and len(readers[value]) == 1:
-            path.append(source)
-            if source.type not in types.views:
-                break
-            value = source.inputs[0]
-        end = path[-1]
-        before = is_norm and end.type in types.sums
-        behind = is_pooling and (end.type in types.norms or end.key in norms)
-        if before or behind:
-            poolings |= {part.key for part in path}
+        if path and (op.type in types.norms or path[-1] in of_norms):
+            poolings |= {op.key, *path}
     return poolings
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -39,11 +39,19 @@ def readers_of(operators: Iterable[Operator]) -> dict[Hashable, list[Operator]]:
 
 
 def path_through_views(
-    value: Hashable, producers: Mapping[Hashable, Operator], ends: Collection[str], views: Collection[str]
+    value: Hashable,
+    producers: Mapping[Hashable, Operator],
+    ends: Collection[str],
+    views: Collection[str],
+    only_readers: Mapping[Hashable, Sequence[Operator]] | None = None,
 ) -> list[Hashable]:
-    """Keys from a value upwards through views to an operator of a type in `ends`; empty where another one computes it."""
+    """Keys from a value upwards through views to an operator of a type in `ends`; empty where another one computes it.
+
+    Args:
+        only_readers: if given, the operators that read each value; empty too where several read one on the way.
+    """
     path: list[Hashable] = []
-    while (op := producers.get(value)) is not None:
+    while (op := producers.get(value)) is not None and (only_readers is None or len(only_readers[value]) == 1):
         path.append(op.key)
         if op.type in ends:
             return path
