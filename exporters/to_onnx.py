@@ -46,6 +46,9 @@ from .regions import (
 )
 
 OPSET = 20
+# onnxsim would join the query, key and value projections of a value: one range for all of them, and their biases as sums of
+# their own behind it, which are float in an int8 model.
+KEPT_APART = ("fuse_qkv",)
 # LayerNormalization is one operator, with a float kernel
 NORMS = ("LayerNormalization", "InstanceNormalization")
 REGION_TYPES = RegionTypes(
@@ -159,7 +162,7 @@ def _float_model(job: ExportJob) -> FloatModel:
     assert program is not None
     exported = program.model_proto
     with job.shared.quietly():
-        model, same = onnxsim.simplify(exported)
+        model, same = onnxsim.simplify(exported, skipped_optimizers=list(KEPT_APART))
     if not same:
         raise ExportFailed("onnxsim's own check found that its simplified model computes something else")
     return FloatModel(model.SerializeToString(), node_paths(model, exported_paths(exported)))
