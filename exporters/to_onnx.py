@@ -30,6 +30,8 @@ from .onnx_passes.float_logits import float_logits, has_float_logits
 from .onnx_passes.float_outputs import float_outputs
 from .onnx_passes.float_parameters import restore_float_parameters
 from .onnx_passes.gelu_to_gate import gelu_to_gate
+from .onnx_passes.global_average_pool import poolings_of_float_maps, use_global_average_pool
+from .onnx_passes.hard_swish_to_gate import hard_swish_to_gate
 from .onnx_passes.own_biases import own_biases
 from .onnx_passes.softmax_ranges import float_readers, whole_ranges
 from .operators.attention_weights import SAMPLES, SoftmaxRounding
@@ -51,10 +53,11 @@ OPSET = 20
 KEPT_APART = ("fuse_qkv",)
 # LayerNormalization is one operator, with a float kernel
 NORMS = ("LayerNormalization", "InstanceNormalization")
+MEANS = ("ReduceMean", "GlobalAveragePool")
 REGION_TYPES = RegionTypes(
     NormalizationTypes(
         roots=("Reciprocal",),
-        sums=("ReduceSum", "ReduceMean"),
+        sums=("ReduceSum", *MEANS),
         squares=("Mul",),
         differences=("Sub",),
         products=("Mul",),
@@ -77,7 +80,7 @@ REGION_TYPES = RegionTypes(
         selects=("Where",),
         products=("MatMul", "Einsum"),
         views=("Reshape", "Transpose", "Slice", "Unsqueeze", "Squeeze", "Expand"),
-        averages=("Mul", "ReduceSum", "ReduceMean"),
+        averages=("Mul", "ReduceSum", *MEANS),
         joins=("Concat",),
     ),
     ResidualTypes(
@@ -161,6 +164,7 @@ def _float_model(job: ExportJob) -> FloatModel:
         )
     assert program is not None
     exported = program.model_proto
+    use_global_average_pool(exported)
     with job.shared.quietly():
         model, same = onnxsim.simplify(exported, skipped_optimizers=list(KEPT_APART))
     if not same:
@@ -186,6 +190,7 @@ def _quantize(
     further = float_readers(operators, chosen, REGION_TYPES.distribution)
     of_lost = float_readers(operators, lost, REGION_TYPES.distribution, products=True)
     in_float = list(dict.fromkeys([*chosen, *further, *lost, *of_lost]))
+    in_float += [name for name in poolings_of_float_maps(model, in_float, _int8_types()) if name not in in_float]
     own_biases(model)
     source, target = job.shared.scratch / "float.onnx", job.shared.scratch / "int8.onnx"
     source.write_bytes(model.SerializeToString())
@@ -208,11 +213,19 @@ def _quantize(
     restore_float_parameters(quantized, model)
     if quantization.format is NumberFormat.STATIC_INT8:
         record["gelu_error_steps"] = gelu_to_gate(quantized)
+        record["hard_swish_error_steps"] = hard_swish_to_gate(quantized)
         record["float_logits"] = float_logits(quantized, {name: float(r["rmax"]) for name, (r,) in observed.items()})
     if job.applied_recipe.float_outputs:
         record["float_outputs"] = float_outputs(quantized)
     record["float_layers"] = keep_float_layers(quantized)
     return quantized, record
+
+
+def _int8_types() -> set[str]:
+    """The operator types that onnxruntime's quantizer has."""
+    from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
+
+    return {*QDQRegistry, *QLinearOpsRegistry}
 
 
 def _one_scale(model: Any) -> tuple[str, ...]:

@@ -37,10 +37,10 @@ OPERATOR_KINDS: Mapping[str, tuple[str, ...]] = {
     "relu": ("Relu", "RELU", "RELU6", "aten.relu.*", "aten.relu_.*", "aten.hardtanh.*"),
     "resize": ("Resize", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "aten.upsample*"),
     "pooling": (
-        *("AveragePool", "MaxPool", "GlobalAveragePool", "AVERAGE_POOL_2D", "MAX_POOL_2D"),
+        *("AveragePool", "MaxPool", "AVERAGE_POOL_2D", "MAX_POOL_2D"),
         *("aten.avg_pool2d.*", "aten.max_pool2d.*", "aten.adaptive_avg_pool2d.*"),
     ),
-    "mean": ("ReduceMean", "MEAN", "aten.mean.*"),
+    "mean": ("ReduceMean", "GlobalAveragePool", "MEAN", "aten.mean.*"),
     "concatenation": ("Concat", "CONCATENATION", "aten.cat.*"),
 }
 

@@ -20,17 +20,14 @@ distribution that fills the range. Where there are none, the node stays float.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .qdq_graph import Affine, QdqGraph
+from .gates import CODES, MAX_ERROR_STEPS, Gate, to_gates
+from .qdq_graph import Affine
 
-CODES = np.arange(-128, 128)
-# Of the output; beside the half a step that rounding takes anyway
-MAX_ERROR_STEPS = 1.5
 LARGEST_WEIGHT = 0.2  # of the largest error beside the mean one, in the search
 SIGMAS_IN_RANGE = 3.0
 SLOPES = np.linspace(1.45, 2.1, 27)
@@ -39,48 +36,12 @@ MAX_SHIFT = 0.12  # of d, in units of x
 GATE_ZERO_POINTS = (-128, -127, -126, -125)
 
 
-@dataclass(frozen=True)
-class Gate:
-    """How Sigmoid and the product read and write.
-
-    Attributes:
-        input: that Sigmoid reads x with.
-        written: that Sigmoid's result is quantized with.
-        read: that the product reads it with.
-        error_steps: the largest error over all inputs, in steps of the output, before rounding.
-    """
-
-    input: Affine
-    written: Affine
-    read: Affine
-    error_steps: float
-
-
 def gelu_to_gate(model: Any) -> dict[str, float]:
     """Changes a quantized ModelProto in place.
 
     Returns, for each node that was replaced, the largest error in steps of its output.
     """
-    graph = QdqGraph(model)
-    done = {}
-    for node in [node for node in graph.nodes if node.op_type == "Gelu"]:
-        ends = _int8_ends(graph, node)
-        gate = None if ends is None else fit(*ends)
-        if gate is not None and gate.error_steps <= MAX_ERROR_STEPS:
-            graph.replace(node, _gated(graph, node, gate))
-            done[node.name] = round(gate.error_steps, 2)
-    return done
-
-
-def _int8_ends(graph: QdqGraph, node: Any) -> tuple[Affine, Affine] | None:
-    """How a node's input and output are quantized; None where one of them is float."""
-    before, after = graph.writers.get(node.input[0]), graph.readers(node.output[0])
-    if before is None or before.op_type != "DequantizeLinear" or node.output[0] in graph.outputs:
-        return None
-    if len(after) != 1 or after[0].op_type != "QuantizeLinear":
-        return None
-    x, y = graph.affine(before), graph.affine(after[0])
-    return None if x is None or y is None else (x, y)
+    return to_gates(model, "Gelu", fit)
 
 
 def fit(x: Affine, y: Affine) -> Gate:
@@ -118,22 +79,3 @@ def _error(
     scale = float((weight * product * exact).sum() / (weight * product * product).sum())
     error = product * scale - exact
     return scale, math.sqrt((weight * error**2).sum()), float(np.abs(error).max())
-
-
-def _gated(graph: QdqGraph, node: Any, gate: Gate) -> list[Any]:
-    """The nodes that replace a Gelu. They read and write the values that it did."""
-    from onnx import helper
-
-    name, x = f"{node.name}_gate", node.input[0]
-    codes = graph.writers[x].input[0]
-    read_x, written, read = (
-        graph.add_affine(f"{name}_{part}", affine)
-        for part, affine in (("input", gate.input), ("written", gate.written), ("read", gate.read))
-    )
-    return [
-        helper.make_node("DequantizeLinear", [codes, *read_x], [f"{name}_x"], name=f"{name}_dequantize_x"),
-        helper.make_node("Sigmoid", [f"{name}_x"], [f"{name}_logistic"], name=name),
-        helper.make_node("QuantizeLinear", [f"{name}_logistic", *written], [f"{name}_codes"], name=f"{name}_quantize"),
-        helper.make_node("DequantizeLinear", [f"{name}_codes", *read], [f"{name}_factor"], name=f"{name}_dequantize"),
-        helper.make_node("Mul", [x, f"{name}_factor"], [node.output[0]], name=node.name),
-    ]
