@@ -168,6 +168,19 @@ class RangeEstimator:
         return float(np.sum(p * np.log(p / q)))
 
 
+class LogitRangeEstimator(RangeEstimator):
+    """Reads what a softmax over the last axis turns into weights.
+
+    Values that weigh nothing need no steps of the range: a mask adds -100 to a logit, and the range down to there would
+    leave a few steps for all others. In each row values count as no less than where all of them together would weigh 1/256.
+    """
+
+    def update(self, values: NDArray[Any]) -> None:
+        """Counts the values of a sample, of shape (..., places)."""
+        nothing = np.max(values, -1, keepdims=True) - math.log(256 * values.shape[-1])
+        super().update(np.maximum(values, nothing))
+
+
 def _stride(size: int) -> int:
     """The distance of counted values. It has no factor in common with any side, so that all channels are counted."""
     stride = -(-size // MOST_COUNTED)

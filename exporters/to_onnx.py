@@ -11,7 +11,7 @@ x86 its kernels take twice as long, slower than float.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,8 @@ from .onnx_passes.hard_swish_to_gate import hard_swish_to_gate
 from .onnx_passes.own_biases import own_biases
 from .onnx_passes.softmax_ranges import float_readers, whole_ranges
 from .operators.attention_weights import SAMPLES, SoftmaxRounding
-from .ranges import Observing, RangeEstimator
+from .operators.logits import logits_of
+from .ranges import LogitRangeEstimator, Observing, RangeEstimator
 from .recipes import Assignment, Quantization, assign, quantization_of, range_rules
 from .regions import (
     DistributionTypes,
@@ -214,7 +215,8 @@ def _quantize(
     if quantization.format is NumberFormat.STATIC_INT8:
         record["gelu_error_steps"] = gelu_to_gate(quantized)
         record["hard_swish_error_steps"] = hard_swish_to_gate(quantized)
-        record["float_logits"] = float_logits(quantized, {name: float(r["rmax"]) for name, (r,) in observed.items()})
+        largest = {name: float(r["rmax"]) for name, (r,) in observed.items()}
+        record["float_logits"] = float_logits(quantized, model, largest)
     if job.applied_recipe.float_outputs:
         record["float_outputs"] = float_outputs(quantized)
     record["float_layers"] = keep_float_layers(quantized)
@@ -254,14 +256,29 @@ def _ranges(job: ExportJob, model: Any, assignment: Assignment) -> dict[str, lis
     values = (*inferred.graph.value_info, *inferred.graph.output, *inferred.graph.input)
     floats = {value.name for value in values if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
     inputs = {value.name: job.applied_recipe.rules[0] for value in model.graph.input}
+    logits = _logits(model, values)
     observed = {
-        str(value): RangeEstimator(rule.observer)
+        str(value): (LogitRangeEstimator if value in logits else RangeEstimator)(rule.observer)
         for value, rule in (range_rules(operators_of(model, {}), assignment) | inputs).items()
         if rule.format.is_static and value in floats
     }
     _observe(job, model, job.calibration, observed)
     found = {name: estimator.range() for name, estimator in observed.items()}
     return {name: [{"rmin": np.float32(r.low), "rmax": np.float32(r.high)}] for name, r in found.items()}
+
+
+def _logits(model: Any, values: Sequence[Any]) -> set[Hashable]:
+    """Names of the values that softmaxes over the last axis turn into weights, of those whose shape is known."""
+    sizes = {value.name: [size.dim_value for size in value.type.tensor_type.shape.dim] for value in values}
+    others = {
+        node.name
+        for node in model.graph.node
+        if node.op_type == "Softmax"
+        for axis in [next((a.i for a in node.attribute if a.name == "axis"), -1)]
+        if axis not in (-1, len(sizes.get(node.input[0], ())) - 1)
+    }
+    operators = [op for op in operators_of(model, {}) if op.key not in others]
+    return logits_of(operators, {name: shape[-1] for name, shape in sizes.items() if shape})
 
 
 def _lost_softmaxes(job: ExportJob, model: Any, assignment: Assignment) -> list[str]:

@@ -27,8 +27,9 @@ from edgedeploy.core.storage.arrays import Mapped
 
 from .job import ExportJob, FileRefused, Lowered, as_contiguous
 from .operators.attention_weights import SAMPLES, SoftmaxRounding
+from .operators.logits import logits_of
 from .operators.output_layers import output_layers
-from .ranges import Observing, RangeEstimator
+from .ranges import LogitRangeEstimator, Observing, RangeEstimator
 from .recipes import Assignment, Quantization, assign, quantization_of, range_rules
 from .regions import (
     DistributionTypes,
@@ -267,8 +268,10 @@ def _estimators(
     rules: dict[Any, RecipeRule] = range_rules(operators_of(source.graph, source.modules), assignment)
     interpreter = _float_interpreter(source)
     rules.update({int(tensor["index"]): job.applied_recipe.rules[0] for tensor in interpreter.get_input_details()})
+    sizes = {index: tensor.shape[-1] for index, tensor in enumerate(source.graph.tensors) if tensor.shape}
+    logits = logits_of(operators_of(source.graph, source.modules), sizes)
     estimators = {
-        value: RangeEstimator(rule.observer, rule.format.activation_bits)
+        value: (LogitRangeEstimator if value in logits else RangeEstimator)(rule.observer, rule.format.activation_bits)
         for value, rule in rules.items()
         if rule.format.is_static and source.graph.tensors[value].dtype == "float32"
     }

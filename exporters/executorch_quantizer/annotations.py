@@ -4,21 +4,37 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgedeploy.core.recipe import operator_kind
+
 # ExecuTorch's quantizer takes these whatever its filter says. A mean gets the scale of what it reads, as a view does: its
 # result is rounded in steps of values that may be many times larger.
 UNFILTERED = ("aten.cat.default", "aten.mean.dim", "aten.mean.default")
+VIEWS = ("aten.view.default", "aten.reshape.default", "aten._unsafe_view.default")
 
 
 def keep_in_float(graph: Any, quantizer: Any) -> None:
-    """Marks those of UNFILTERED that stay in float.
+    """Marks what stays in float: those of UNFILTERED that the filter leaves out, and sums that only a softmax reads.
+
+    A softmax is float anyway, and so is the product before it. In int8 a mask of -100 would leave few steps to the logits.
 
     Args:
         graph: of a captured network that is not annotated yet.
         quantizer: the XNNPACKQuantizer that will annotate it.
     """
     for node in graph.nodes:
-        if str(node.target) in UNFILTERED and not may_quantize(quantizer, node):
+        left_out = str(node.target) in UNFILTERED and not may_quantize(quantizer, node)
+        if left_out or (str(node.target) == "aten.add.Tensor" and _only_softmax_reads(node)):
             annotate(node)
+
+
+def _only_softmax_reads(node: Any) -> bool:
+    """Whether a value has one reader, a softmax, or another sum or a view that only a softmax reads."""
+    if len(node.users) != 1:
+        return False
+    (user,) = node.users
+    if str(user.target) in ("aten.add.Tensor", *VIEWS):
+        return _only_softmax_reads(user)
+    return operator_kind(str(user.target)) == "softmax"
 
 
 def may_quantize(quantizer: Any, node: Any) -> bool:

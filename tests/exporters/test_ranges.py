@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgedeploy.core.recipe import Observer
-from edgedeploy.exporters.ranges import MOST_COUNTED, Range, RangeEstimator, symmetric
+from edgedeploy.exporters.ranges import MOST_COUNTED, LogitRangeEstimator, Range, RangeEstimator, symmetric
 
 RNG = np.random.default_rng(0)
 NORMAL = RNG.standard_normal(100_000).astype(np.float32)
@@ -108,3 +108,19 @@ def test_a_symmetric_range_has_zero_point_0_and_no_more_error_than_the_full_one(
 
 def test_a_symmetric_range_of_nothing_but_zeros_is_empty() -> None:
     assert RangeEstimator(Observer.MIN_MAX).symmetric_range() == Range(0, 0)
+
+
+@pytest.mark.parametrize("mask", [-100.0, -np.inf])
+def test_what_a_mask_takes_from_a_softmax_takes_no_steps_from_the_other_logits(mask: float) -> None:
+    logits = np.random.default_rng(0).uniform(-3, 3, (64, 49)).astype(np.float32)
+    estimator = LogitRangeEstimator(Observer.MIN_MAX)
+    estimator.update(logits + np.where(np.arange(49) < 20, np.float32(mask), 0))
+    found = estimator.range()
+    assert found.high == logits[:, 20:].max()
+    assert -8 < found.low < -5, "20 places of the row with the lowest maximum weigh 20 exp(-ln(256 * 49)) there"
+
+
+def test_logits_without_a_mask_have_the_range_of_other_values() -> None:
+    estimator = LogitRangeEstimator(Observer.MIN_MAX)
+    estimator.update(NORMAL[:6400].reshape(1, 64, 100))
+    assert estimator.range() == estimated(Observer.MIN_MAX, NORMAL[:6400])
