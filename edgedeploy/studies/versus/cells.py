@@ -89,6 +89,7 @@ class Outcome:
         macs: multiply-accumulates of one inference.
         instructions: executed A64 instructions of one inference.
         bound: the fewest that the arithmetic could take.
+        with_rewrite: where a rewrite is left out, the instructions of the artifact that has it, of the same code.
         rewrites: how often each rewrite was applied, those that were.
         latency_ns: median wall time on this machine, one thread.
         timed_with: names the artifacts that took turns with it.
@@ -104,6 +105,7 @@ class Outcome:
     macs: int | None = None
     instructions: int | None = None
     bound: float | None = None
+    with_rewrite: int | None = None
     rewrites: Mapping[str, int] = field(default_factory=dict)
     latency_ns: int | None = None
     timed_with: str = ""

@@ -50,16 +50,10 @@ class Filler:
 
     def fill(self, wanted: Sequence[Cell]) -> dict[Cell, Outcome]:
         """Every wanted cell with its outcome."""
-        before = self.records.read()
         outcomes: dict[Cell, Outcome] = {}
         for cell in wanted:
-            known = before.get(str(cell))
-            fresh = is_due(cell, known, again=self.again)
-            if known is None or fresh:
-                known = self._made(cell)
-                self.records.add(str(cell), known)
-            outcomes[cell] = known
-            self.on_cell(cell, known, fresh)
+            outcomes[cell], fresh = self._filled(cell)
+            self.on_cell(cell, outcomes[cell], fresh)
         return outcomes
 
     def time(self, outcomes: Mapping[Cell, Outcome]) -> dict[Cell, Outcome]:
@@ -81,6 +75,18 @@ class Filler:
             timed[cell] = replace(outcome, latency_ns=medians.get(cell), timed_with=key)
             self.records.add(str(cell), timed[cell])
         return timed
+
+    def _filled(self, cell: Cell) -> tuple[Outcome, bool]:
+        """A cell's outcome, and whether it is fresh."""
+        known = self.records.read().get(str(cell))
+        if known is not None and not is_due(cell, known, again=self.again):
+            return known, False
+        whole = self._filled(replace(cell, without=""))[0] if cell.without else None
+        made = self._made(cell)
+        if whole is not None:
+            made = replace(made, with_rewrite=whole.instructions)
+        self.records.add(str(cell), made)
+        return made, True
 
     def _made(self, cell: Cell) -> Outcome:
         start = time.monotonic()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 
 from edgedeploy.core.backends import BACKENDS as ALL_BACKENDS
 from edgedeploy.studies.results import made_by
@@ -182,10 +181,8 @@ def _left_out(outcomes: Outcomes, notes: dict[str, int]) -> list[str]:
     targets = [f"{backend}-{format}" for backend in BACKENDS for format in FORMATS]
     found: dict[tuple[str, str], dict[str, str]] = {}
     for cell, outcome in outcomes.items():
-        whole = by_name.get(f"{cell.model}/{cell.target}/own")
-        if cell.without and whole and whole.instructions and whole.fingerprint == outcome.fingerprint:
-            row = found.setdefault((cell.without, cell.model), {})
-            row[cell.target] = _cell(outcome, partial(_gain, whole), notes)
+        if cell.without:
+            found.setdefault((cell.without, cell.model), {})[cell.target] = _cell(outcome, _gain, notes)
     lines = _header(["rewrite", "network", *targets])
     for rewrite, model in sorted(found, key=lambda key: (key[0], NETWORKS.index(key[1]))):
         row = found[rewrite, model]
@@ -196,15 +193,16 @@ def _left_out(outcomes: Outcomes, notes: dict[str, int]) -> list[str]:
         ]
         lines.append(_row([rewrite, model, *gains]))
     text = (
-        "Arm instructions without the rewrite over those with it, everything else in place: above 1 it pays. Empty where "
-        f"it does not apply, {NOT_RUN} where it was not measured. One that only makes a later one possible shows the gain "
-        "of both."
+        "Arm instructions without the rewrite over those with it, everything else in place and both of the same commit: "
+        f"above 1 it pays. Empty where it does not apply, {NOT_RUN} where it was not measured. One that only makes a later "
+        "one possible shows the gain of both."
     )
     return _section("What each rewrite gains", text, lines if found else [])
 
 
-def _gain(whole: Outcome, outcome: Outcome) -> str:
-    return f"{outcome.instructions / whole.instructions:.3f}" if outcome.instructions and whole.instructions else ""
+def _gain(outcome: Outcome) -> str:
+    whole = outcome.with_rewrite
+    return f"{outcome.instructions / whole:.3f}" if outcome.instructions and whole else NOT_RUN
 
 
 def _origins(outcomes: Outcomes) -> str:
