@@ -48,7 +48,7 @@ ADVICE: dict[tuple[str, RefusalKind], str] = {
     ("ConvTranspose", "operator"): "the rewrite transposed_conv_to_shuffle, which makes it a convolution",
     ("BatchNormalization", "operator"): "the rewrite fold_batch_norm",
     ("HardSigmoid", "operator"): "the rewrite fold_hard_sigmoid_gate",
-    ("ReduceMean", "operator"): "the rewrite adaptive_pool_to_fixed",
+    ("ReduceMean", "operator"): "a mean over all positions of an NCHW map, which the export makes a pooling",
 }
 
 
