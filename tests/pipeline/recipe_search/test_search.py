@@ -234,7 +234,7 @@ def test_the_block_with_a_channel_scaled_by_a_thousand_is_found_in_the_real_runt
     assert record.met
     assert record.path[0].sqnr_db is not None
     assert record.path[0].sqnr_db < 24
-    assert record.path[-1].change == "float32 2"
+    assert record.path[-1].change == "float32 2.conv"
     assert made.manifest.parity[0].sqnr > 28
     assert load_recipe(made.folder / "recipe.toml") == made.manifest.provenance.recipe
 
