@@ -54,7 +54,8 @@ finish() {{ kill -KILL -$program; kill -KILL $program; rm -f "$pid_file"; }} 2>/
 ( read -r line <&3; finish ) </dev/null >/dev/null 2>&1 &
 watcher=$!
 exec 3<&-
-trap 'finish; exit 129' HUP INT TERM
+# a program that is killed before it has written its pid file may create it still: it is removed once the program is gone
+trap 'finish; wait $program; rm -f "$pid_file"; exit 129' HUP INT TERM
 wait $program
 code=$?
 kill $watcher 2>/dev/null
@@ -84,8 +85,8 @@ rm -rf {quote(folder)}/run {quote(folder)}/tmp"""
 
 _KILL_RUN = """\
 kill_run() {
-    read -r pid <"$1" || return 0
-    if grep -q "EDGEDEPLOY_RUN=$2" "/proc/$pid/environ"; then
+    for try in 1 2 3 4 5; do read -r pid <"$1" && break; [ -f "$1" ] || return 0; sleep 0.1; done
+    if [ "$pid" ] && grep -q "EDGEDEPLOY_RUN=$2" "/proc/$pid/environ"; then
         kill -KILL "-$pid" || kill -KILL "$pid"
         for try in 1 2 3 4 5 6 7 8 9 10; do [ -d "/proc/$pid" ] && sleep 0.1; done
     fi
