@@ -33,6 +33,7 @@ from .onnx_passes.gelu_to_gate import gelu_to_gate
 from .onnx_passes.global_average_pool import poolings_of_float_maps, use_global_average_pool
 from .onnx_passes.hard_swish_to_gate import hard_swish_to_gate
 from .onnx_passes.own_biases import own_biases
+from .onnx_passes.qdq_graph import shapes_of
 from .onnx_passes.softmax_ranges import float_readers, whole_ranges
 from .operators.attention_weights import SAMPLES, SoftmaxRounding
 from .operators.logits import logits_of
@@ -43,6 +44,7 @@ from .regions import (
     DivisionTypes,
     LabelSelectionTypes,
     NormalizationTypes,
+    Operator,
     PreprocessingTypes,
     RegionTypes,
     ResidualTypes,
@@ -256,10 +258,11 @@ def _ranges(job: ExportJob, model: Any, assignment: Assignment) -> dict[str, lis
     values = (*inferred.graph.value_info, *inferred.graph.output, *inferred.graph.input)
     floats = {value.name for value in values if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
     inputs = {value.name: job.applied_recipe.rules[0] for value in model.graph.input}
-    logits = _logits(model, values)
+    operators = operators_of(model, {})
+    logits = _logits(model, operators, shapes_of(values))
     observed = {
         str(value): (LogitRangeEstimator if value in logits else RangeEstimator)(rule.observer)
-        for value, rule in (range_rules(operators_of(model, {}), assignment) | inputs).items()
+        for value, rule in (range_rules(operators, assignment) | inputs).items()
         if rule.format.is_static and value in floats
     }
     _observe(job, model, job.calibration, observed)
@@ -267,18 +270,17 @@ def _ranges(job: ExportJob, model: Any, assignment: Assignment) -> dict[str, lis
     return {name: [{"rmin": np.float32(r.low), "rmax": np.float32(r.high)}] for name, r in found.items()}
 
 
-def _logits(model: Any, values: Sequence[Any]) -> set[Hashable]:
+def _logits(model: Any, operators: Sequence[Operator], shapes: Mapping[str, Sequence[int]]) -> set[Hashable]:
     """Names of the values that softmaxes over the last axis turn into weights, of those whose shape is known."""
-    sizes = {value.name: [size.dim_value for size in value.type.tensor_type.shape.dim] for value in values}
     others = {
         node.name
         for node in model.graph.node
         if node.op_type == "Softmax"
         for axis in [next((a.i for a in node.attribute if a.name == "axis"), -1)]
-        if axis not in (-1, len(sizes.get(node.input[0], ())) - 1)
+        if axis not in (-1, len(shapes.get(node.input[0], ())) - 1)
     }
-    operators = [op for op in operators_of(model, {}) if op.key not in others]
-    return logits_of(operators, {name: shape[-1] for name, shape in sizes.items() if shape})
+    over_last_axis = [op for op in operators if op.key not in others]
+    return logits_of(over_last_axis, {name: shape[-1] for name, shape in shapes.items() if shape})
 
 
 def _lost_softmaxes(job: ExportJob, model: Any, assignment: Assignment) -> list[str]:

@@ -265,11 +265,12 @@ def _estimators(
     job: ExportJob, source: FloatFile, samples: Sequence[dict[str, Any]], assignment: Assignment
 ) -> dict[str, RangeEstimator]:
     """What was seen of each tensor whose range is fixed, by the tensor's name."""
-    rules: dict[Any, RecipeRule] = range_rules(operators_of(source.graph, source.modules), assignment)
+    operators = operators_of(source.graph, source.modules)
+    rules: dict[Any, RecipeRule] = range_rules(operators, assignment)
     interpreter = _float_interpreter(source)
     rules.update({int(tensor["index"]): job.applied_recipe.rules[0] for tensor in interpreter.get_input_details()})
     sizes = {index: tensor.shape[-1] for index, tensor in enumerate(source.graph.tensors) if tensor.shape}
-    logits = logits_of(operators_of(source.graph, source.modules), sizes)
+    logits = logits_of(operators, sizes)
     estimators = {
         value: (LogitRangeEstimator if value in logits else RangeEstimator)(rule.observer, rule.format.activation_bits)
         for value, rule in rules.items()

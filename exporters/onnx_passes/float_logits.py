@@ -14,7 +14,6 @@ whole range.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +45,7 @@ def float_logits(model: Any, source: Any, largest: Mapping[str, float]) -> int:
             step.reader.input[step.side] = step.node.output[0]
             graph.remove_unread(step.dequantize)
             graph.remove_unread(step.quantize)
-            for index in range(len(step.node.input) if step.node.op_type == "Add" else 0):
+            for index in range(BETWEEN.get(step.node.op_type, 0)):
                 original = originals[step.node.name].input[index]
                 restore_float_constant(graph, step.node, index, floats.get(original))
         if steps:
@@ -61,12 +60,11 @@ def has_float_logits(model: Any, softmax: Any, in_int8: Collection[str]) -> bool
     Args:
         in_int8: names of the nodes that the quantizer gets.
     """
-    writers = {name: node for node in model.graph.node for name in node.output}
-    readers = Counter(name for node in model.graph.node for name in node.input)
+    graph = QdqGraph(model)
 
     def is_of_product(value: str) -> bool:
-        writer = writers.get(value)
-        if writer is None or readers[value] != 1 or writer.name not in in_int8:
+        writer = graph.writers.get(value)
+        if writer is None or len(graph.readers(value)) != 1 or writer.name not in in_int8:
             return False
         between = BETWEEN.get(writer.op_type, 0)
         return writer.op_type == "MatMul" or any(is_of_product(name) for name in writer.input[:between])

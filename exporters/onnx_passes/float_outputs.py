@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .qdq_graph import QdqGraph
+from .qdq_graph import QdqGraph, shapes_of
 
 BETWEEN = ("DequantizeLinear", "QuantizeLinear", "Reshape", "Flatten", "Squeeze")
 
@@ -21,7 +21,7 @@ def float_outputs(model: Any) -> int:
     An output of another shape than (1, channels) stays as it is, and one that another layer gives.
     """
     graph, done = QdqGraph(model), 0
-    shapes = {value.name: [side.dim_value for side in value.type.tensor_type.shape.dim] for value in model.graph.output}
+    shapes = shapes_of(model.graph.output)
     for output, shape in shapes.items():
         path = _path_to_layer(graph, output) if len(shape) == 2 else []
         if len(path) < 2 or not _has_float_product(graph, path[-1], shape):

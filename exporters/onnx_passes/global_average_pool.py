@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from .qdq_graph import QdqGraph
+from .qdq_graph import QdqGraph, shapes_of
 
 VIEWS = ("Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze")
 
@@ -26,8 +26,7 @@ def use_global_average_pool(model: Any) -> int:
     from onnx import helper, numpy_helper, shape_inference
 
     inferred = shape_inference.infer_shapes(model).graph
-    values = (*inferred.input, *inferred.value_info, *inferred.output)
-    shapes = {value.name: [size.dim_value for size in value.type.tensor_type.shape.dim] for value in values}
+    shapes = shapes_of((*inferred.input, *inferred.value_info, *inferred.output))
     graph, done = QdqGraph(model), 0
     for node in [node for node in graph.nodes if node.op_type == "ReduceMean" and len(node.input) == 2]:
         shape, axes = shapes.get(node.input[0], []), graph.constants.get(node.input[1])
@@ -59,7 +58,7 @@ def poolings_of_float_maps(model: Any, in_float: Collection[str], in_int8: Colle
     graph = QdqGraph(model)
 
     def is_int8(node: Any) -> bool:
-        return node is not None and node.op_type in in_int8 and node.name not in in_float
+        return node.op_type in in_int8 and node.name not in in_float
 
     def is_float(value: str) -> bool:
         writer = graph.writers.get(value)

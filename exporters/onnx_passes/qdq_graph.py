@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,11 @@ class Affine:
 
     scale: float
     zero_point: int
+
+
+def shapes_of(values: Iterable[Any]) -> dict[str, list[int]]:
+    """The shapes of values (ValueInfoProto), by name; a length that is not known is 0."""
+    return {value.name: [side.dim_value for side in value.type.tensor_type.shape.dim] for value in values}
 
 
 class QdqGraph:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 from edgedeploy.core.recipe import operator_kind
 from edgedeploy.exporters.regions import Operator
 from edgedeploy.exporters.regions.operator import producers_of, readers_of
 
-VIEWS = ("Reshape", "RESHAPE", "aten.view.*", "aten.reshape.*", "aten._unsafe_view.*")
+VIEWS = ("Reshape", "RESHAPE")
 
 
 def logits_of(operators: Sequence[Operator], last_sizes: Mapping[Any, int]) -> set[Hashable]:
@@ -28,7 +27,7 @@ def logits_of(operators: Sequence[Operator], last_sizes: Mapping[Any, int]) -> s
         while size and last_sizes.get(value) == size and len(readers[value]) == 1:
             found.add(value)
             writer = producers.get(value)
-            if writer is None or not any(fnmatchcase(writer.type, pattern) for pattern in VIEWS):
+            if writer is None or writer.type not in VIEWS:
                 break
             value = writer.inputs[0]
     return found

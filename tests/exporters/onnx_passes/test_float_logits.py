@@ -106,7 +106,7 @@ def masked_attention() -> tuple[onnx.ModelProto, onnx.ModelProto]:
     model.graph.output[0].CopyFrom(helper.make_tensor_value_info("weights", TensorProto.FLOAT, [1, 2, 5, 6]))
     named = [
         helper.make_node("Add", ["bias", "product"], ["sum"], name="add"),
-        helper.make_node("Reshape", [], ["view"], name="view"),
+        helper.make_node("Reshape", ["sum", "shape"], ["view"], name="view"),
     ]
     source = helper.make_graph(named, "source", [], [], [numpy_helper.from_array(bias, "bias")])
     return model, helper.make_model(source)
