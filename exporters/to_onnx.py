@@ -279,8 +279,7 @@ def _logits(model: Any, operators: Sequence[Operator], shapes: Mapping[str, Sequ
         for axis in [next((a.i for a in node.attribute if a.name == "axis"), -1)]
         if axis not in (-1, len(shapes.get(node.input[0], ())) - 1)
     }
-    over_last_axis = [op for op in operators if op.key not in others]
-    return logits_of(over_last_axis, {name: shape[-1] for name, shape in shapes.items() if shape})
+    return logits_of(operators, {name: shape[-1] for name, shape in shapes.items() if shape}, others)
 
 
 def _lost_softmaxes(job: ExportJob, model: Any, assignment: Assignment) -> list[str]:

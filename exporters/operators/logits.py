@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any
 
 from edgedeploy.core.recipe import operator_kind
@@ -12,16 +12,21 @@ from edgedeploy.exporters.regions.operator import producers_of, readers_of
 VIEWS = ("Reshape", "RESHAPE")
 
 
-def logits_of(operators: Sequence[Operator], last_sizes: Mapping[Any, int]) -> set[Hashable]:
-    """What only softmaxes read, maybe through views that keep the last axis.
+def logits_of(
+    operators: Sequence[Operator], last_sizes: Mapping[Any, int], over_other_axes: Collection[Hashable] = ()
+) -> set[Hashable]:
+    """What one softmax over the last axis reads and nothing else, maybe through views that keep that axis.
 
     Args:
-        operators: softmaxes among them are taken over the last axis.
+        operators: of the whole graph.
         last_sizes: the size of the last axis of each value.
+        over_other_axes: keys of the softmaxes over another axis.
     """
     producers, readers = producers_of(operators), readers_of(operators)
     found: set[Hashable] = set()
-    for softmax in [op for op in operators if operator_kind(op.type) == "softmax"]:
+    for softmax in operators:
+        if operator_kind(softmax.type) != "softmax" or softmax.key in over_other_axes:
+            continue
         value = softmax.inputs[0]
         size = last_sizes.get(value)
         while size and last_sizes.get(value) == size and len(readers[value]) == 1:

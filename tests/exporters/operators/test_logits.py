@@ -24,3 +24,10 @@ def test_views_that_keep_the_places_are_looked_through() -> None:
 def test_a_value_with_other_readers_or_an_unknown_shape_is_none() -> None:
     assert logits_of([SUM, OTHER, softmax("masked")], {"masked": 49}) == set()
     assert logits_of([SUM, softmax("masked")], {}) == set()
+
+
+def test_a_value_that_a_softmax_over_another_axis_reads_is_none() -> None:
+    """Where both do, as in matching two images, what weighs nothing in its row may weigh most in its column."""
+    columns = Operator("columns", "Softmax", ("masked",), ("weights of columns",))
+    assert logits_of([SUM, columns], {"masked": 49}, ["columns"]) == set()
+    assert logits_of([SUM, softmax("masked"), columns], {"masked": 49}, ["columns"]) == set()
