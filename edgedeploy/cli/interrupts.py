@@ -11,6 +11,9 @@ from typing import NoReturn
 from edgedeploy.core.child_processes import end_children
 from edgedeploy.core.storage.files import remove_unfinished
 
+_EXIT = (
+    os._exit
+)  # while code of the user runs, os._exit raises instead: it would take a Ctrl-C for a fault of that code
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -31,7 +34,7 @@ def end_at_once(number: int, _: object = None) -> NoReturn:
     remove_unfinished()
     with contextlib.suppress(OSError):
         os.write(2, b"\ninterrupted; nothing half-written is left\n")
-    os._exit(128 + number)
+    _EXIT(128 + number)
 
 
 def handle_signals() -> None:

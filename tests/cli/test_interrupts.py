@@ -153,3 +153,22 @@ def test_ctrl_c_while_a_lost_phone_is_waited_for_ends_at_once(
     with use_device(opened(pixel.root)) as lock:  # the next user sweeps
         assert lock.took_over is not None
         assert not measuring(pixel)
+
+
+INTERRUPTED_NETWORK = """
+import os, signal
+from edgedeploy.cli.interrupts import handle_signals
+from edgedeploy.models.loading.user_code import importable
+handle_signals()
+try:
+    with importable(None):
+        os.kill(os.getpid(), signal.SIGINT)
+except SystemExit as error:
+    raise RuntimeError("the network ended the program") from error
+"""
+
+
+def test_ctrl_c_while_a_network_runs_is_no_exit_of_the_network() -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED_NETWORK], capture_output=True, text=True, check=False)
+    assert done.returncode == 128 + signal.SIGINT
+    assert done.stderr == "\ninterrupted; nothing half-written is left\n"
