@@ -279,7 +279,9 @@ def _logits(model: Any, operators: Sequence[Operator], shapes: Mapping[str, Sequ
         for axis in [next((a.i for a in node.attribute if a.name == "axis"), -1)]
         if axis not in (-1, len(shapes.get(node.input[0], ())) - 1)
     }
-    return logits_of(operators, {name: shape[-1] for name, shape in shapes.items() if shape}, others)
+    outputs = {value.name for value in model.graph.output}
+    sizes = {name: shape[-1] for name, shape in shapes.items() if shape and name not in outputs}
+    return logits_of(operators, sizes, others)
 
 
 def _lost_softmaxes(job: ExportJob, model: Any, assignment: Assignment) -> list[str]:

@@ -269,7 +269,11 @@ def _estimators(
     rules: dict[Any, RecipeRule] = range_rules(operators, assignment)
     interpreter = _float_interpreter(source)
     rules.update({int(tensor["index"]): job.applied_recipe.rules[0] for tensor in interpreter.get_input_details()})
-    sizes = {index: tensor.shape[-1] for index, tensor in enumerate(source.graph.tensors) if tensor.shape}
+    sizes = {
+        index: tensor.shape[-1]
+        for index, tensor in enumerate(source.graph.tensors)
+        if tensor.shape and index not in source.graph.outputs
+    }
     logits = logits_of(operators, sizes)
     estimators = {
         value: (LogitRangeEstimator if value in logits else RangeEstimator)(rule.observer, rule.format.activation_bits)

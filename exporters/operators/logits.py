@@ -19,7 +19,7 @@ def logits_of(
 
     Args:
         operators: of the whole graph.
-        last_sizes: the size of the last axis of each value.
+        last_sizes: the size of the last axis of each value that is no output of the network.
         over_other_axes: keys of the softmaxes over another axis.
     """
     producers, readers = producers_of(operators), readers_of(operators)
