@@ -11,9 +11,8 @@ from typing import NoReturn
 from edgedeploy.core.child_processes import end_children
 from edgedeploy.core.storage.files import remove_unfinished
 
-_EXIT = (
-    os._exit
-)  # while code of the user runs, os._exit raises instead: it would take a Ctrl-C for a fault of that code
+# While code of the user runs, os._exit raises instead, and a Ctrl-C would be taken for a fault of that code.
+_EXIT = os._exit
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
