@@ -92,6 +92,8 @@ class ExportJob:
         shared: intermediate results, shared with other targets of the same export.
         integer_io: int8 recipes only: the file's inputs and outputs are int8 too.
         layout: of the module's inputs and outputs of rank 4, "NCHW" or "NHWC".
+        expected_outputs: gives the float network's outputs for the first calibration samples, as many as it is asked for;
+            None where they are not at hand.
     """
 
     module: torch.fx.GraphModule
@@ -104,6 +106,7 @@ class ExportJob:
     shared: SharedWork
     integer_io: bool = False
     layout: str = "NCHW"
+    expected_outputs: Callable[[int], Sequence[Sample]] | None = None
 
     @property
     def applied_recipe(self) -> QuantRecipe:
@@ -111,7 +114,7 @@ class ExportJob:
         if not self.integer_io:
             return self.recipe
         of_inputs = replace(self.recipe.rules[0], scope=Scope(region=Region.PREPROCESSING))
-        return replace(self.recipe.with_rules(of_inputs), float_outputs=False)
+        return replace(self.recipe.with_rules(of_inputs), float_outputs=False, correct_outputs=False)
 
 
 @dataclass(frozen=True)

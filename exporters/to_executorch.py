@@ -25,10 +25,12 @@ from .executorch_operators import graph_summary, operator_facts, operators_of
 from .executorch_quantizer import quantizer
 from .executorch_quantizer.concatenations import join_operands, join_similar_ranges, separate_operands
 from .executorch_quantizer.observers import observer_of_values
+from .executorch_quantizer.output_biases import add_to_biases, layers_of_outputs
 from .executorch_quantizer.outputs import linear_outputs
 from .executorch_quantizer.partitioner import partitioner
 from .executorch_quantizer.scale_limits import keep_limits
-from .job import ExportJob, Lowered, example_outputs, tensor_specs
+from .job import ExportJob, Lowered, Sample, example_outputs, tensor_specs
+from .operators.output_correction import output_corrections
 from .process.executorch_passes import tracing_only_changes
 from .ranges import RangeEstimator
 from .recipes import Assignment, assign, quantization_of
@@ -100,7 +102,23 @@ def _quantize(job: ExportJob) -> tuple[Any, dict[str, Any], tuple[str, ...]]:
         converted = convert_pt2e(prepared)
     join_operands(converted)
     settings = {"quantizer": "XNNPACKQuantizer", "per_channel": True}
+    if job.applied_recipe.correct_outputs:
+        settings["corrected_outputs"] = _correct_outputs(job, converted)
     return converted, settings, assignment.unmatched
+
+
+def _correct_outputs(job: ExportJob, converted: Any) -> int:
+    """Moves the biases of float outputs, in place, by the mean error on calibration samples; returns how many outputs."""
+    import torch
+
+    layers = layers_of_outputs(converted)
+
+    def run(sample: Sample) -> list[Any]:
+        with torch.no_grad():
+            outputs = converted(*(torch.tensor(array) for array in sample))
+        return [tensor.numpy() for tensor in torch.utils._pytree.tree_leaves(outputs)]
+
+    return add_to_biases(converted, layers, output_corrections(job, run)) if layers else 0
 
 
 def _set_observers(prepared: Any, assignment: Assignment, default: Observer) -> list[Any]:

@@ -23,7 +23,7 @@ from edgedeploy.core.provenance import GraphSummary
 from edgedeploy.core.recipe import NumberFormat
 from edgedeploy.core.spec import TensorSpec
 
-from .job import ExportJob, Lowered, as_contiguous, example_outputs, tensor_specs
+from .job import ExportJob, Lowered, Sample, as_contiguous, example_outputs, tensor_specs
 from .onnx_operators import exported_paths, node_paths, operator_facts, operators_of
 from .onnx_passes.float_layers import keep_float_layers
 from .onnx_passes.float_logits import float_logits, has_float_logits
@@ -32,11 +32,13 @@ from .onnx_passes.float_parameters import restore_float_parameters
 from .onnx_passes.gelu_to_gate import gelu_to_gate
 from .onnx_passes.global_average_pool import poolings_of_float_maps, use_global_average_pool
 from .onnx_passes.hard_swish_to_gate import hard_swish_to_gate
+from .onnx_passes.output_biases import add_to_biases, layers_of_outputs
 from .onnx_passes.own_biases import own_biases
 from .onnx_passes.qdq_graph import shapes_of
 from .onnx_passes.softmax_ranges import float_readers, whole_ranges
 from .operators.attention_weights import SAMPLES, SoftmaxRounding
 from .operators.logits import logits_of
+from .operators.output_correction import output_corrections
 from .ranges import LogitRangeEstimator, Observing, RangeEstimator
 from .recipes import Assignment, Quantization, assign, quantization_of, range_rules
 from .regions import (
@@ -222,7 +224,22 @@ def _quantize(
     if job.applied_recipe.float_outputs:
         record["float_outputs"] = float_outputs(quantized)
     record["float_layers"] = keep_float_layers(quantized)
+    if job.applied_recipe.correct_outputs:
+        record["corrected_outputs"] = _correct_outputs(job, quantized)
     return quantized, record
+
+
+def _correct_outputs(job: ExportJob, quantized: Any) -> int:
+    """Moves the biases of float outputs, in place, by the mean error on calibration samples; returns how many outputs."""
+    layers = layers_of_outputs(quantized)
+    if not layers:
+        return 0
+    session = _session(quantized)
+
+    def run(sample: Sample) -> list[Any]:
+        return list(session.run(None, dict(zip(job.input_names, as_contiguous(sample), strict=True))))
+
+    return add_to_biases(quantized, layers, output_corrections(job, run))
 
 
 def _int8_types() -> set[str]:
@@ -305,7 +322,6 @@ def _lost_softmaxes(job: ExportJob, model: Any, assignment: Assignment) -> list[
 def _observe(job: ExportJob, model: Any, samples: Sequence[tuple[Any, ...]], by_value: Mapping[str, Observing]) -> None:
     """Runs the float model; gives each value's observer what the samples make of it."""
     import onnx
-    import onnxruntime
 
     inputs, outputs = ({value.name for value in ends} for ends in (model.graph.input, model.graph.output))
     names = [value for value in by_value if value not in inputs]
@@ -313,14 +329,20 @@ def _observe(job: ExportJob, model: Any, samples: Sequence[tuple[Any, ...]], by_
     watched.CopyFrom(model)
     further = [name for name in names if name not in outputs]
     watched.graph.output.extend(onnx.helper.make_tensor_value_info(v, onnx.TensorProto.FLOAT, None) for v in further)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(watched.SerializeToString(), options, ["CPUExecutionProvider"])
+    session = _session(watched)
     for sample in samples:
         given = dict(zip(job.input_names, as_contiguous(sample), strict=True))
         for name, array in (*zip(names, session.run(names, given), strict=True), *given.items()):
             if name in by_value:
                 by_value[name].update(array)
+
+
+def _session(model: Any) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
 
 
 def _integer_io(

@@ -25,9 +25,10 @@ from edgedeploy.core.recipe import NumberFormat, RecipeRule
 from edgedeploy.core.spec import TensorSpec
 from edgedeploy.core.storage.arrays import Mapped
 
-from .job import ExportJob, FileRefused, Lowered, as_contiguous
+from .job import ExportJob, FileRefused, Lowered, Sample, as_contiguous
 from .operators.attention_weights import SAMPLES, SoftmaxRounding
 from .operators.logits import logits_of
+from .operators.output_correction import output_corrections
 from .operators.output_layers import output_layers
 from .ranges import LogitRangeEstimator, Observing, RangeEstimator
 from .recipes import Assignment, Quantization, assign, quantization_of, range_rules
@@ -42,6 +43,7 @@ from .regions import (
 )
 from .tflite_edits.activations import drop_implied_activations
 from .tflite_edits.editable_file import EditableFile
+from .tflite_edits.output_biases import add_to_biases, layers_of_outputs
 from .tflite_edits.pads import pad_before_transpose
 from .tflite_edits.products import read_operands_by_columns
 from .tflite_file import FileGraph, first_refused, largest_constants, read_graph, read_tree, written
@@ -195,8 +197,29 @@ def _quantize(
         worker.quantize(ranges).export_model(str(job.path), overwrite=True)
         if quantization.is_static:
             job.path.write_bytes(_edited(job.path.read_bytes(), drop_implied_activations))
+        if job.applied_recipe.correct_outputs:
+            _correct_outputs(job, source)
         settings: Any = worker.get_quantization_recipe()
     return [{name: str(value) for name, value in rule.items()} for rule in settings]
+
+
+def _correct_outputs(job: ExportJob, source: FloatFile) -> None:
+    """Moves the biases of float outputs in the file by the mean error on calibration samples."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    file = EditableFile(read_tree(job.path.read_bytes()))
+    layers = layers_of_outputs(file)
+    if not layers:
+        return
+    interpreter = Interpreter(str(job.path), num_threads=os.cpu_count() or 1)
+    signature, by_name = interpreter.get_signature_runner(SIGNATURE), _by_name(source)
+
+    def run(sample: Sample) -> list[Any]:
+        signature(**by_name(sample))
+        return [interpreter.get_tensor(output["index"]) for output in interpreter.get_output_details()]
+
+    if add_to_biases(file, layers, output_corrections(job, run)):
+        job.path.write_bytes(written(file.tree))
 
 
 def _add_format(worker: Any, pattern: str, format: NumberFormat) -> None:
@@ -304,13 +327,18 @@ def _observe(interpreter: Any, samples: Iterable[dict[str, Any]], by_value: Mapp
 
 def _samples_by_name(job: ExportJob, source: FloatFile) -> Sequence[dict[str, Any]]:
     """The calibration samples as the file's signature takes them."""
+    return Mapped(_by_name(source), job.calibration)
+
+
+def _by_name(source: FloatFile) -> Callable[[Sample], dict[str, Any]]:
+    """Makes of a sample what the file's signature takes."""
     inputs = _signature_inputs(source.path)
 
-    def by_name(sample: tuple[Any, ...]) -> dict[str, Any]:
+    def by_name(sample: Sample) -> dict[str, Any]:
         arrays = zip(inputs, as_contiguous(sample), strict=True)
         return {name: array.astype(dtype, copy=False) for (name, dtype), array in arrays}
 
-    return Mapped(by_name, job.calibration)
+    return by_name
 
 
 def _signature_inputs(path: Path) -> list[tuple[str, Any]]:

@@ -157,6 +157,8 @@ class QuantRecipe:
         prepare: what is done to the float network before.
         float_outputs: int8 layers that give one vector for each image as the network's output, such as its logits, give
             float numbers.
+        correct_outputs: the bias of a layer that gives such a vector in float takes the mean error that the file's output
+            has on calibration samples.
         min_layer_sqnr_db: a layer stays in float whose rounded weights alone would leave the network's output a smaller
             signal to quantization noise; None lets all layers be int8.
     """
@@ -165,6 +167,7 @@ class QuantRecipe:
     rules: tuple[RecipeRule, ...]
     prepare: tuple[Preparation, ...] = ()
     float_outputs: bool = False
+    correct_outputs: bool = False
     min_layer_sqnr_db: float | None = None
 
     def __post_init__(self) -> None:

@@ -73,8 +73,12 @@ class QdqGraph:
             return
         self.nodes.remove(node)
         for name in node.input:
-            if name in self.constants and not self.readers(name):
-                self._model.graph.initializer.remove(self.constants.pop(name))
+            self.remove_unread_constant(name)
+
+    def remove_unread_constant(self, name: str) -> None:
+        """Removes a constant that nobody reads; any other value stays."""
+        if name in self.constants and not self.readers(name):
+            self._model.graph.initializer.remove(self.constants.pop(name))
 
     def replace(self, node: Any, new: list[Any]) -> None:
         """Puts new nodes in a node's place."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgedeploy.exporters.tflite_file import builtin_code, operator_name
 
@@ -32,6 +33,10 @@ class EditableFile:
     def type(self, operator: Any) -> str:
         """The operator's type, such as "RESHAPE"."""
         return operator_name(self.tree.operatorCodes[operator.opcodeIndex].builtinCode)
+
+    def readers(self, tensor: int) -> list[Any]:
+        """The operators that read a tensor, in order."""
+        return [op for op in self.graph.operators if tensor in op.inputs]
 
     def read_instead(self, others: dict[int, int]) -> None:
         """Lets every operator read other tensors in place of some."""
@@ -117,17 +122,37 @@ class EditableFile:
         """A constant of 32-bit integers."""
         from ai_edge_litert import schema_py_generated as schema
 
-        buffer = schema.BufferT()
-        buffer.data = np.frombuffer(np.array(values, np.int32).tobytes(), np.uint8)
-        self.tree.buffers.append(buffer)
-        index = self._add_tensor(like, shape, len(self.tree.buffers) - 1)
+        index = self._add_tensor(like, shape, self._add_buffer(np.array(values, np.int32)))
         self.graph.tensors[index].type = schema.TensorType.INT32
         return index
 
+    def set_floats(self, tensor: int, values: NDArray[np.float32]) -> None:
+        """Gives a float constant other values; constants that share its buffer keep theirs."""
+        held = self.graph.tensors[tensor]
+        if sum(other.buffer == held.buffer for graph in self.tree.subgraphs for other in graph.tensors) > 1:
+            held.buffer = self._add_buffer(values)
+        else:
+            self.tree.buffers[held.buffer].data = np.frombuffer(values.tobytes(), np.uint8)
+
+    def _add_buffer(self, values: NDArray[Any]) -> int:
+        from ai_edge_litert import schema_py_generated as schema
+
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+        self.tree.buffers.append(buffer)
+        return len(self.tree.buffers) - 1
+
     def constant(self, tensor: int) -> list[int]:
         """The values of a constant of 32-bit integers, as one list; empty for a computed tensor."""
+        return np.frombuffer(self._data(tensor), np.int32).tolist()
+
+    def floats(self, tensor: int) -> NDArray[np.float32]:
+        """The values of a constant of 32-bit floats; empty for a computed tensor."""
+        return np.frombuffer(self._data(tensor), np.float32)
+
+    def _data(self, tensor: int) -> bytes:
         data = self.tree.buffers[self.graph.tensors[tensor].buffer].data
-        return [] if data is None else np.frombuffer(bytes(data), np.int32).tolist()
+        return b"" if data is None else bytes(data)
 
     def _code(self, type: str) -> int:
         """The index of an operator's code in the file, which is added where it is missing."""

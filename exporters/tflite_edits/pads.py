@@ -25,7 +25,7 @@ def pad_before_transpose(file: EditableFile) -> int:
             continue
         order = file.constant(int(first.inputs[1]))
         widths = np.array(file.constant(int(pad.inputs[1]))).reshape(-1, 2)
-        readers = [op for op in file.graph.operators if pad.outputs[0] in op.inputs]
+        readers = file.readers(int(pad.outputs[0]))
         if len(order) != len(widths) or pad.outputs[0] in file.graph.outputs:
             continue
         if not readers or not all(_undoes(file, op, order) for op in readers):

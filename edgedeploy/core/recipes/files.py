@@ -6,6 +6,7 @@
     observer = "min_max"          # of everything that no rule is about
     prepare = ["equalize_channels", "correct_bias"]
     float_outputs = true          # logits are not rounded; without it: as the base says
+    correct_outputs = true        # the mean error of float logits goes into their bias; without it: as the base says
     min_layer_sqnr_db = 36        # layers whose int8 weights alone leave the output less stay in float32; 0: none do
     exclude = ["backbone.stages.3", "head"]   # modules that stay in float32
 
@@ -53,6 +54,7 @@ class _File:
     observer: str = ""
     prepare: tuple[str, ...] = ()
     float_outputs: bool | None = None
+    correct_outputs: bool | None = None
     min_layer_sqnr_db: float | None = None
     exclude: tuple[str, ...] = ()
     rules: tuple[_Rule, ...] = field(default=())
@@ -103,6 +105,7 @@ def parse_recipe(text: str, *, where: str, base_of: Callable[[str], QuantRecipe]
         (*rules, *further),
         tuple(dict.fromkeys((*base.prepare, *added))),
         base.float_outputs if file.float_outputs is None else file.float_outputs,
+        base.correct_outputs if file.correct_outputs is None else file.correct_outputs,
         base.min_layer_sqnr_db if least is None else least or None,
     )
     return recipe.excluding(*file.exclude)
@@ -116,6 +119,8 @@ def format_recipe(recipe: QuantRecipe) -> str:
         lines.append(f"prepare = {json.dumps([step.value for step in recipe.prepare])}")
     if recipe.float_outputs:
         lines.append("float_outputs = true")
+    if recipe.correct_outputs:
+        lines.append("correct_outputs = true")
     if recipe.min_layer_sqnr_db is not None:
         lines.append(f"min_layer_sqnr_db = {recipe.min_layer_sqnr_db:g}")
     for rule in rest:

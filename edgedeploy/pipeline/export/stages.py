@@ -45,6 +45,8 @@ from .blame.failing_operator import first_failing
 from .options import NUM_CALIB, ExportOptions
 
 if TYPE_CHECKING:
+    import torch
+
     from edgedeploy.core.provenance import RecipeSearch
     from edgedeploy.core.recipe import QuantRecipe
     from edgedeploy.exporters.job import ExportJob, Lowered, SharedWork
@@ -237,13 +239,7 @@ def golden_of(network: Network, head: str, samples: list[list[Array]]) -> Golden
     """Inputs, and what the eager network returns for them with its head."""
     import torch
 
-    from edgedeploy.models.adapters.heads import with_head
-
-    # a network with the features head is its own reference: with_features took its classifier off
-    reference = network.module if head == "features" else with_head(network.module, head)
-    with network.running(), torch.no_grad():
-        outputs = [reference(*(torch.tensor(array) for array in sample)) for sample in samples]
-    leaves = [torch.utils._pytree.tree_leaves(output) for output in outputs]
+    leaves = _eager_outputs(network, head, samples)
     for index, tensor in enumerate(leaves[0]):
         if tensor.dtype == torch.bfloat16:
             raise ModelInvalid(
@@ -253,6 +249,19 @@ def golden_of(network: Network, head: str, samples: list[list[Array]]) -> Golden
     golden = Golden(samples, [[tensor.numpy() for tensor in sample] for sample in leaves])
     check_reference(network.name, golden)
     return golden
+
+
+def _eager_outputs(network: Network, head: str, samples: Sequence[Sequence[Array]]) -> list[list[torch.Tensor]]:
+    """For each sample, the tensors that the eager network returns with its head."""
+    import torch
+
+    from edgedeploy.models.adapters.heads import with_head
+
+    # a network with the features head is its own reference: with_features took its classifier off
+    reference = network.module if head == "features" else with_head(network.module, head)
+    with network.running(), torch.no_grad():
+        outputs = [reference(*(torch.tensor(array) for array in sample)) for sample in samples]
+    return [torch.utils._pytree.tree_leaves(output) for output in outputs]
 
 
 def rewriter_of(prepared: PreparedNetwork) -> Rewriter:
@@ -327,6 +336,12 @@ def job_of(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target
     from edgedeploy.models.adapters.channels_last import channels_last_sample, with_channels_last_images
 
     calibrated = target.recipe.needs_calibration
+    network = prepared.network
+
+    def expected_outputs(count: int) -> Sequence[tuple[Array, ...]]:
+        name = f"expected outputs {prepared.head} {count}"
+        return options.shared.once(name, network.module, lambda: _expected_outputs(prepared, count))
+
     module, example = rewritten.module, tuple(prepared.golden.inputs[0])
     calibration: Sequence[tuple[Array, ...]] = prepared.calibration.samples if calibrated else ()
     layout = "NHWC" if options.layout == "nhwc" and target.backend.channels_last else "NCHW"
@@ -337,7 +352,7 @@ def job_of(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target
     return ExportJob(
         module=module,
         example_inputs=tuple(torch.from_numpy(array) for array in example),
-        input_names=tuple(spec.name for spec in prepared.network.inputs),
+        input_names=tuple(spec.name for spec in network.inputs),
         output_names=prepared.output_names,
         recipe=target.recipe,
         calibration=calibration,
@@ -345,7 +360,14 @@ def job_of(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target
         shared=options.shared,
         integer_io=options.int8_io and calibrated,
         layout=layout,
+        expected_outputs=expected_outputs if calibrated else None,
     )
+
+
+def _expected_outputs(prepared: PreparedNetwork, count: int) -> list[tuple[Array, ...]]:
+    """What the eager network returns for the first calibration samples."""
+    outputs = _eager_outputs(prepared.network, prepared.head, prepared.calibration.samples[:count])
+    return [tuple(tensor.numpy() for tensor in sample) for sample in outputs]
 
 
 def lower(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target, options: LowerOptions) -> LoweredFile:

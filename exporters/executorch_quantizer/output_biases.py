@@ -1,0 +1,56 @@
+"""The biases of the layers that give the float outputs of a quantized network, which take what they lack on average."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+
+from .outputs import CONVOLUTION, LINEAR, VIEWS
+
+
+def layers_of_outputs(converted: Any) -> dict[int, Any]:
+    """The layers with a constant bias that give an output, (batch, channels), and nothing else, by the output's number.
+
+    Args:
+        converted: a network between quantize and dequantize operators.
+    """
+    (results,) = next(iter(reversed(converted.graph.nodes))).args
+    found = {}
+    for index, node in enumerate(results if isinstance(results, list | tuple) else [results]):
+        layer = node
+        while len(layer.users) == 1 and str(layer.target) in VIEWS:
+            layer = layer.args[0]
+        bias = layer.args[2] if str(layer.target) in (LINEAR, CONVOLUTION) and len(layer.args) > 2 else None
+        if len(layer.users) == 1 and bias is not None and bias.op == "get_attr":
+            found[index] = layer
+    return found
+
+
+def add_to_biases(converted: Any, layers: Mapping[int, Any], corrections: Mapping[int, Any]) -> int:
+    """Adds to the layers' biases, in place; returns how many outputs are corrected.
+
+    Args:
+        layers: as `layers_of_outputs` found them.
+        corrections: (channels,), by the output's number.
+    """
+    import torch
+
+    done = 0
+    for index in layers.keys() & corrections.keys():
+        if not np.any(corrections[index]):
+            continue
+        layer = layers[index]
+        bias = attrgetter(layer.args[2].target)(converted).detach()
+        name = f"{layer.name}_corrected_bias"
+        converted.register_buffer(name, (bias + torch.from_numpy(corrections[index])).to(bias.dtype))
+        with converted.graph.inserting_before(layer):
+            corrected = converted.graph.get_attr(name)
+        corrected.meta = dict(layer.args[2].meta)
+        layer.update_arg(2, corrected)
+        done += 1
+    converted.graph.eliminate_dead_code()
+    converted.recompile()
+    return done
