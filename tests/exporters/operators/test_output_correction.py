@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
+from pathlib import Path
 
-from edgedeploy.exporters.operators.output_correction import shrunk_mean
+import numpy as np
+import pytest
+import torch
+
+from edgedeploy.core.recipes import STATIC_INT8
+from edgedeploy.exporters.operators.output_correction import output_corrections, shrunk_mean
+from edgedeploy.models.rewrites import capture
+from tests.exporters.small_network import export_job
 
 CHANNELS = 200
+LOGITS, MAP = np.ones((1, CHANNELS), np.float32), np.ones((1, CHANNELS, 4, 4), np.float32)
 
 
 def noise(samples: int, seed: int = 0) -> np.ndarray:
@@ -36,3 +45,28 @@ def test_one_sample_tells_nothing() -> None:
 
 def test_no_error_needs_no_correction() -> None:
     assert not shrunk_mean(np.zeros((4, CHANNELS))).any()
+
+
+def corrections(expected: list[np.ndarray], given: list[np.ndarray]) -> dict[int, np.ndarray]:
+    """Of a file that gives the same for both of its calibration samples."""
+    example = torch.zeros(1, 3, 4, 4)
+    module = capture(torch.nn.Identity().eval(), (example,))
+    job = export_job(module, example, Path("model"), STATIC_INT8, [example, example])
+    job = replace(job, expected_outputs=lambda count: [tuple(expected)] * count)
+    return output_corrections(job, lambda sample: given)
+
+
+def test_a_file_lacks_what_the_float_network_gives_more() -> None:
+    found = corrections([LOGITS, 3 * LOGITS], [LOGITS, LOGITS])
+    assert not found[0].any()
+    assert np.allclose(found[1], 2)
+
+
+def test_maps_and_labels_are_left_alone() -> None:
+    assert list(corrections([MAP, 3 * LOGITS], [0 * MAP, LOGITS])) == [1]
+    assert not corrections([LOGITS.astype(np.int64)], [0 * LOGITS.astype(np.int64)])
+
+
+@pytest.mark.parametrize("expected", [[LOGITS[:, 1:]], [LOGITS[0]], [LOGITS] * 2, [np.nan * LOGITS]])
+def test_outputs_that_cannot_be_compared_correct_nothing(expected: list[np.ndarray]) -> None:
+    assert not corrections(expected, [0 * LOGITS])
