@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgedeploy.core.artifact import Golden
-from edgedeploy.core.errors import EdgedeployError, ModelInvalid, UsageError
+from edgedeploy.core.errors import EdgedeployError, UsageError
 from edgedeploy.core.parity import Array, Parity
 from edgedeploy.core.provenance import CalibrationInfo
 from edgedeploy.core.reporter import Reporter
@@ -37,16 +37,15 @@ from edgedeploy.core.storage.arrays import Mapped
 from edgedeploy.data.arrays import HINT as ARRAYS_HINT
 from edgedeploy.data.arrays import holds_arrays, samples_from_arrays
 from edgedeploy.data.calibration import CalibrationSet, calibration_from_folder
-from edgedeploy.data.photographs import calibration_from_photographs, held_out_images
-from edgedeploy.pipeline.verification import check_reference, check_repeated, constant_outputs, in_file_form, parity_of
+from edgedeploy.data.photographs import calibration_from_photographs
+from edgedeploy.pipeline.verification import check_repeated, constant_outputs, in_file_form, parity_of
 
 from .blame.conversion_errors import explain_capture, explain_lowering, explain_refusal
 from .blame.failing_operator import first_failing
+from .eager_outputs import golden_of, held_out, outputs_of
 from .options import NUM_CALIB, ExportOptions
 
 if TYPE_CHECKING:
-    import torch
-
     from edgedeploy.core.provenance import RecipeSearch
     from edgedeploy.core.recipe import QuantRecipe
     from edgedeploy.exporters.job import ExportJob, Lowered, SharedWork
@@ -55,7 +54,6 @@ if TYPE_CHECKING:
     from edgedeploy.models.preparation import SensitiveLayer
     from edgedeploy.models.rewrites import Rewriter, RewrittenModule
 
-NUM_VERIFICATION_SAMPLES = 4  # held-out samples that parity is measured on; the first is stored beside the artifact
 NUM_NORM_IMAGES = 16  # images that a random network's norms are estimated from
 
 
@@ -219,49 +217,11 @@ def prepare(network: Network, calibration: Calibration, options: ExportOptions, 
     inputs = [torch.from_numpy(array) for array in network.draw(np.random.default_rng(0))]
     with network.running():
         macs = count_macs(network.module, inputs)
-        golden = golden_of(network, options.head, _held_out(network))
+        golden = golden_of(network, options.head, held_out(network))
         check_repeated(network.name, golden.outputs[0], golden_of(network, options.head, golden.inputs[:1]).outputs[0])
     for index in constant_outputs(golden):
         reporter.note(f"output {index} of {network.name} is the same for every input: that it agrees proves nothing")
     return PreparedNetwork(network, options.head, calibration, golden, macs)
-
-
-def _held_out(network: Network) -> list[list[Array]]:
-    """The inputs that parity is measured on."""
-    size = network.image_size
-    if size is not None:
-        return [[image] for image in held_out_images(size, network.preprocessing, NUM_VERIFICATION_SAMPLES)]
-    rng = np.random.default_rng(0)
-    return [network.draw(rng) for _ in range(NUM_VERIFICATION_SAMPLES)]
-
-
-def golden_of(network: Network, head: str, samples: list[list[Array]]) -> Golden:
-    """Inputs, and what the eager network returns for them with its head."""
-    import torch
-
-    leaves = _eager_outputs(network, head, samples)
-    for index, tensor in enumerate(leaves[0]):
-        if tensor.dtype == torch.bfloat16:
-            raise ModelInvalid(
-                f"output {index} of {network.name} is bfloat16, which no runtime returns",
-                hint="return float32: add .float(), or take the network out of torch.autocast",
-            )
-    golden = Golden(samples, [[tensor.numpy() for tensor in sample] for sample in leaves])
-    check_reference(network.name, golden)
-    return golden
-
-
-def _eager_outputs(network: Network, head: str, samples: Sequence[Sequence[Array]]) -> list[list[torch.Tensor]]:
-    """For each sample, the tensors that the eager network returns with its head."""
-    import torch
-
-    from edgedeploy.models.adapters.heads import with_head
-
-    # a network with the features head is its own reference: with_features took its classifier off
-    reference = network.module if head == "features" else with_head(network.module, head)
-    with network.running(), torch.no_grad():
-        outputs = [reference(*(torch.tensor(array) for array in sample)) for sample in samples]
-    return [torch.utils._pytree.tree_leaves(output) for output in outputs]
 
 
 def rewriter_of(prepared: PreparedNetwork) -> Rewriter:
@@ -340,7 +300,8 @@ def job_of(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target
 
     def expected_outputs(count: int) -> Sequence[tuple[Array, ...]]:
         name = f"expected outputs {prepared.head} {count}"
-        return options.shared.once(name, network.module, lambda: _expected_outputs(prepared, count))
+        samples = prepared.calibration.samples[:count]
+        return options.shared.once(name, network.module, lambda: outputs_of(network, prepared.head, samples))
 
     module, example = rewritten.module, tuple(prepared.golden.inputs[0])
     calibration: Sequence[tuple[Array, ...]] = prepared.calibration.samples if calibrated else ()
@@ -362,12 +323,6 @@ def job_of(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target
         layout=layout,
         expected_outputs=expected_outputs if calibrated else None,
     )
-
-
-def _expected_outputs(prepared: PreparedNetwork, count: int) -> list[tuple[Array, ...]]:
-    """What the eager network returns for the first calibration samples."""
-    outputs = _eager_outputs(prepared.network, prepared.head, prepared.calibration.samples[:count])
-    return [tuple(tensor.numpy() for tensor in sample) for sample in outputs]
 
 
 def lower(prepared: PreparedNetwork, rewritten: RewrittenModule, target: Target, options: LowerOptions) -> LoweredFile:

@@ -17,6 +17,7 @@ from edgedeploy.core.storage.arrays import Mapped, chunks
 from edgedeploy.data.labelled import LabelledImage, read_labelled_set
 from edgedeploy.data.preprocessing import preprocess, read_image
 from edgedeploy.pipeline.export import stages
+from edgedeploy.pipeline.export.eager_outputs import golden_of
 
 MAX_IMAGES = 4_096  # where one in fifty changes its label, the standard error is 0.2 points
 CHUNK = 128  # that are in memory at a time
@@ -92,7 +93,7 @@ def read_labelled(folder: Path, prepared: stages.PreparedNetwork, reporter: Repo
     for some in chunks(images, CHUNK):
         samples = _readable(some, read, reporter)
         if samples:
-            outputs = stages.golden_of(network, prepared.head, list(samples.values())).outputs
+            outputs = golden_of(network, prepared.head, list(samples.values())).outputs
             right.append(_right(outputs, _labels(samples)))
             sound += samples
     if not sound:

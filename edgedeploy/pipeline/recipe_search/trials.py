@@ -15,6 +15,7 @@ from edgedeploy.core.recipe import Observer, Preparation, QuantRecipe
 from edgedeploy.core.storage.files import sha256_of
 from edgedeploy.data.photographs import calibration_from_photographs
 from edgedeploy.pipeline.export import stages
+from edgedeploy.pipeline.export.eager_outputs import golden_of
 from edgedeploy.pipeline.verification import in_file_form, parity_of
 
 from .labelled import Accuracy, LabelledImages, Samples
@@ -155,4 +156,4 @@ def _held_out(prepared: stages.PreparedNetwork) -> Golden:
     else:
         rng = np.random.default_rng(SEED)
         samples = [network.draw(rng) for _ in range(NUM_IMAGES)]
-    return stages.golden_of(network, prepared.head, [list(sample) for sample in samples])
+    return golden_of(network, prepared.head, [list(sample) for sample in samples])

@@ -1,0 +1,64 @@
+"""What the eager network returns: for the inputs that parity is measured on, and for calibration samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgedeploy.core.artifact import Golden
+from edgedeploy.core.errors import ModelInvalid
+from edgedeploy.core.parity import Array
+from edgedeploy.data.photographs import held_out_images
+from edgedeploy.pipeline.verification import check_reference
+
+if TYPE_CHECKING:
+    import torch
+
+    from edgedeploy.models.loading import Network
+
+NUM_VERIFICATION_SAMPLES = 4  # held-out samples that parity is measured on; the first is stored beside the artifact
+
+
+def held_out(network: Network) -> list[list[Array]]:
+    """The inputs that parity is measured on."""
+    size = network.image_size
+    if size is not None:
+        return [[image] for image in held_out_images(size, network.preprocessing, NUM_VERIFICATION_SAMPLES)]
+    rng = np.random.default_rng(0)
+    return [network.draw(rng) for _ in range(NUM_VERIFICATION_SAMPLES)]
+
+
+def golden_of(network: Network, head: str, samples: list[list[Array]]) -> Golden:
+    """Inputs, and what the eager network returns for them with its head."""
+    import torch
+
+    leaves = _tensors_of(network, head, samples)
+    for index, tensor in enumerate(leaves[0]):
+        if tensor.dtype == torch.bfloat16:
+            raise ModelInvalid(
+                f"output {index} of {network.name} is bfloat16, which no runtime returns",
+                hint="return float32: add .float(), or take the network out of torch.autocast",
+            )
+    golden = Golden(samples, [[tensor.numpy() for tensor in sample] for sample in leaves])
+    check_reference(network.name, golden)
+    return golden
+
+
+def outputs_of(network: Network, head: str, samples: Sequence[Sequence[Array]]) -> list[tuple[Array, ...]]:
+    """What the eager network returns for each sample with its head, whatever the values are."""
+    return [tuple(tensor.numpy() for tensor in tensors) for tensors in _tensors_of(network, head, samples)]
+
+
+def _tensors_of(network: Network, head: str, samples: Sequence[Sequence[Array]]) -> list[list[torch.Tensor]]:
+    """For each sample, the tensors that the eager network returns with its head."""
+    import torch
+
+    from edgedeploy.models.adapters.heads import with_head
+
+    # a network with the features head is its own reference: with_features took its classifier off
+    reference = network.module if head == "features" else with_head(network.module, head)
+    with network.running(), torch.no_grad():
+        outputs = [reference(*(torch.tensor(array) for array in sample)) for sample in samples]
+    return [torch.utils._pytree.tree_leaves(output) for output in outputs]
