@@ -13,6 +13,7 @@ ones for some of them ("aten.convolution.default").
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,12 +26,12 @@ from .executorch_operators import graph_summary, operator_facts, operators_of
 from .executorch_quantizer import quantizer
 from .executorch_quantizer.concatenations import join_operands, join_similar_ranges, separate_operands
 from .executorch_quantizer.observers import observer_of_values
-from .executorch_quantizer.output_biases import add_to_biases, layers_of_outputs
+from .executorch_quantizer.output_biases import add_to_bias, layers_of_outputs
 from .executorch_quantizer.outputs import linear_outputs
 from .executorch_quantizer.partitioner import partitioner
 from .executorch_quantizer.scale_limits import keep_limits
 from .job import ExportJob, Lowered, Sample, example_outputs, tensor_specs
-from .operators.output_correction import output_corrections
+from .operators.output_correction import correct_outputs
 from .process.executorch_passes import tracing_only_changes
 from .ranges import RangeEstimator
 from .recipes import Assignment, assign, quantization_of
@@ -111,14 +112,12 @@ def _correct_outputs(job: ExportJob, converted: Any) -> int:
     """Moves the biases of float outputs, in place, by the mean error on calibration samples; returns how many outputs."""
     import torch
 
-    layers = layers_of_outputs(converted)
-
     def run(sample: Sample) -> list[Any]:
         with torch.no_grad():
             outputs = converted(*(torch.tensor(array) for array in sample))
         return [tensor.numpy() for tensor in torch.utils._pytree.tree_leaves(outputs)]
 
-    return add_to_biases(converted, layers, output_corrections(job, run)) if layers else 0
+    return correct_outputs(job, layers_of_outputs(converted), run, functools.partial(add_to_bias, converted))
 
 
 def _set_observers(prepared: Any, assignment: Assignment, default: Observer) -> list[Any]:

@@ -9,6 +9,7 @@ The float file is made once and every quantized one starts from it. Inside, the 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import re
 from collections import Counter
@@ -28,7 +29,7 @@ from edgedeploy.core.storage.arrays import Mapped
 from .job import ExportJob, FileRefused, Lowered, Sample, as_contiguous
 from .operators.attention_weights import SAMPLES, SoftmaxRounding
 from .operators.logits import logits_of
-from .operators.output_correction import output_corrections
+from .operators.output_correction import correct_outputs
 from .operators.output_layers import output_layers
 from .ranges import LogitRangeEstimator, Observing, RangeEstimator
 from .recipes import Assignment, Quantization, assign, quantization_of, range_rules
@@ -43,7 +44,7 @@ from .regions import (
 )
 from .tflite_edits.activations import drop_implied_activations
 from .tflite_edits.editable_file import EditableFile
-from .tflite_edits.output_biases import add_to_biases, layers_of_outputs
+from .tflite_edits.output_biases import add_to_bias, layers_of_outputs
 from .tflite_edits.pads import pad_before_transpose
 from .tflite_edits.products import read_operands_by_columns
 from .tflite_file import FileGraph, first_refused, largest_constants, read_graph, read_tree, written
@@ -122,7 +123,10 @@ def to_tflite(job: ExportJob) -> Lowered:
     if quantization.is_static:
         assignment = _with_float_attention(job, source, assignment)
     settings = _quantize(job, source, quantization, assignment)
-    return dataclasses.replace(_describe(job, settings), warnings=assignment.unmatched)
+    described = _describe(job, settings)  # raises where the runtime refuses the file
+    if job.applied_recipe.correct_outputs:
+        _correct_outputs(job, source)
+    return dataclasses.replace(described, warnings=assignment.unmatched)
 
 
 def _with_float_outputs(source: FloatFile, assignment: Assignment) -> Assignment:
@@ -197,8 +201,6 @@ def _quantize(
         worker.quantize(ranges).export_model(str(job.path), overwrite=True)
         if quantization.is_static:
             job.path.write_bytes(_edited(job.path.read_bytes(), drop_implied_activations))
-        if job.applied_recipe.correct_outputs:
-            _correct_outputs(job, source)
         settings: Any = worker.get_quantization_recipe()
     return [{name: str(value) for name, value in rule.items()} for rule in settings]
 
@@ -218,7 +220,7 @@ def _correct_outputs(job: ExportJob, source: FloatFile) -> None:
         signature(**by_name(sample))
         return [interpreter.get_tensor(output["index"]) for output in interpreter.get_output_details()]
 
-    if add_to_biases(file, layers, output_corrections(job, run)):
+    if correct_outputs(job, layers, run, functools.partial(add_to_bias, file)):
         job.path.write_bytes(written(file.tree))
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any
-
-import numpy as np
 
 from .outputs import CONVOLUTION, LINEAR, VIEWS
 
@@ -29,28 +26,21 @@ def layers_of_outputs(converted: Any) -> dict[int, Any]:
     return found
 
 
-def add_to_biases(converted: Any, layers: Mapping[int, Any], corrections: Mapping[int, Any]) -> int:
-    """Adds to the layers' biases, in place; returns how many outputs are corrected.
+def add_to_bias(converted: Any, layer: Any, correction: Any) -> None:
+    """Adds to a layer's bias, in place.
 
     Args:
-        layers: as `layers_of_outputs` found them.
-        corrections: (channels,), by the output's number.
+        layer: as `layers_of_outputs` found it.
+        correction: (channels,).
     """
     import torch
 
-    done = 0
-    for index in layers.keys() & corrections.keys():
-        if not np.any(corrections[index]):
-            continue
-        layer = layers[index]
-        bias = attrgetter(layer.args[2].target)(converted).detach()
-        name = f"{layer.name}_corrected_bias"
-        converted.register_buffer(name, (bias + torch.from_numpy(corrections[index])).to(bias.dtype))
-        with converted.graph.inserting_before(layer):
-            corrected = converted.graph.get_attr(name)
-        corrected.meta = dict(layer.args[2].meta)
-        layer.update_arg(2, corrected)
-        done += 1
+    bias = attrgetter(layer.args[2].target)(converted).detach()
+    name = f"{layer.name}_corrected_bias"
+    converted.register_buffer(name, (bias + torch.from_numpy(correction)).to(bias.dtype))
+    with converted.graph.inserting_before(layer):
+        corrected = converted.graph.get_attr(name)
+    corrected.meta = dict(layer.args[2].meta)
+    layer.update_arg(2, corrected)
     converted.graph.eliminate_dead_code()
     converted.recompile()
-    return done

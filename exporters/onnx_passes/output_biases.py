@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -28,34 +27,27 @@ def layers_of_outputs(model: Any) -> dict[int, Any]:
     return found
 
 
-def add_to_biases(model: Any, layers: Mapping[int, Any], corrections: Mapping[int, Any]) -> int:
-    """Adds to the layers' biases, in place; returns how many outputs are corrected.
+def add_to_bias(model: Any, layer: Any, correction: Any) -> None:
+    """Adds to a layer's bias, in place.
 
     Args:
-        layers: as `layers_of_outputs` found them.
-        corrections: (channels,), by the output's number.
+        layer: as `layers_of_outputs` found it.
+        correction: (channels,).
     """
     from onnx import numpy_helper
 
-    graph, done = QdqGraph(model), 0
-    for index in layers.keys() & corrections.keys():
-        layer, correction = layers[index], corrections[index]
-        dequantize = graph.writers.get(layer.input[2])
-        bias = _bias_of(graph, layer)
-        if not np.any(correction) or bias is None:
-            continue
-        values = numpy_helper.to_array(bias)
-        if dequantize is None:
-            changed = (values + correction).astype(values.dtype)
-            layer.input[2] = graph.add_constant(f"{layer.input[2]}_corrected", changed)
-        else:
-            scale = numpy_helper.to_array(graph.constants[dequantize.input[1]])
-            limits = np.iinfo(values.dtype)
-            changed = np.clip(values + np.rint(correction / scale), limits.min, limits.max).astype(values.dtype)
-            dequantize.input[0] = graph.add_constant(f"{dequantize.input[0]}_corrected", changed)
-        graph.remove_unread_constant(bias.name)
-        done += 1
-    return done
+    graph = QdqGraph(model)
+    dequantize, bias = graph.writers.get(layer.input[2]), _bias_of(graph, layer)
+    values = numpy_helper.to_array(bias)
+    if dequantize is None:
+        changed = (values + correction).astype(values.dtype)
+        layer.input[2] = graph.add_constant(f"{layer.input[2]}_corrected", changed)
+    else:
+        scale = numpy_helper.to_array(graph.constants[dequantize.input[1]])
+        limits = np.iinfo(values.dtype)
+        changed = np.clip(values + np.rint(correction / scale), limits.min, limits.max).astype(values.dtype)
+        dequantize.input[0] = graph.add_constant(f"{dequantize.input[0]}_corrected", changed)
+    graph.remove_unread_constant(bias.name)
 
 
 def _bias_of(graph: QdqGraph, layer: Any) -> Any:

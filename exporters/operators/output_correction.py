@@ -1,8 +1,8 @@
 """What the outputs of an int8 file miss on average: the bias of the layer that gives them takes it.
 
 A part of what rounding changes is the same for every image, most of all where values hardly vary from one image to the
-next. Rounding later layers in other ways does not mend it, but it can be measured: the file runs on calibration samples,
-and its outputs are compared with the float network's. In the file it costs nothing.
+next. It can be measured: the file runs on calibration samples, and its outputs are compared with the float network's. At
+run time the correction costs nothing.
 
 The mean over a few samples has an error of its own. So it is shrunk toward zero by the share that chance explains, after
 James and Stein, Estimation with Quadratic Loss, 1961: closer to the true mean wherever there are four channels or more.
@@ -13,8 +13,8 @@ last layer alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,28 @@ from numpy.typing import NDArray
 from edgedeploy.exporters.job import ExportJob, Sample
 
 Array = NDArray[Any]
+L = TypeVar("L")
 SAMPLES = 32
+
+
+def correct_outputs(
+    job: ExportJob,
+    layers: Mapping[int, L],
+    run: Callable[[Sample], Sequence[Array]],
+    add_to_bias: Callable[[L, Array], None],
+) -> int:
+    """Adds to the biases of the layers that give outputs what these lack on average; returns how many outputs change.
+
+    Args:
+        layers: by the output's number.
+        run: the file's outputs, in float, for a calibration sample.
+        add_to_bias: adds (channels,) to a layer's bias.
+    """
+    corrections = output_corrections(job, run) if layers else {}
+    changed = [index for index in layers if index in corrections and corrections[index].any()]
+    for index in changed:
+        add_to_bias(layers[index], corrections[index])
+    return len(changed)
 
 
 def output_corrections(job: ExportJob, run: Callable[[Sample], Sequence[Array]]) -> dict[int, Array]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,21 +26,10 @@ def layers_of_outputs(file: EditableFile) -> dict[int, Any]:
     return found
 
 
-def add_to_biases(file: EditableFile, layers: Mapping[int, Any], corrections: Mapping[int, Any]) -> int:
-    """Adds to the layers' biases; returns how many outputs are corrected.
-
-    Args:
-        layers: as `layers_of_outputs` found them.
-        corrections: (channels,), by the output's number.
-    """
-    done = 0
-    for index in layers.keys() & corrections.keys():
-        if not np.any(corrections[index]):
-            continue
-        bias = int(layers[index].inputs[2])
-        file.set_floats(bias, (file.floats(bias) + corrections[index]).astype(np.float32))
-        done += 1
-    return done
+def add_to_bias(file: EditableFile, layer: Any, correction: Any) -> None:
+    """Adds (channels,) to the bias of a layer that `layers_of_outputs` found."""
+    bias = int(layer.inputs[2])
+    file.set_floats(bias, (file.floats(bias) + correction).astype(np.float32))
 
 
 def _has_float_bias(file: EditableFile, layer: Any) -> bool:
