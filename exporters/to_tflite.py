@@ -209,8 +209,9 @@ def _correct_outputs(job: ExportJob, source: FloatFile) -> None:
     """Moves the biases of float outputs in the file by the mean error on calibration samples."""
     from ai_edge_litert.interpreter import Interpreter
 
-    file = EditableFile(read_tree(job.path.read_bytes()))
-    layers = layers_of_outputs(file)
+    model = job.path.read_bytes()
+    file = EditableFile(read_tree(model))
+    layers = layers_of_outputs(file, read_graph(model))
     if not layers:
         return
     interpreter = Interpreter(str(job.path), num_threads=os.cpu_count() or 1)

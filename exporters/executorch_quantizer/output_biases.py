@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import Any
 
-from .outputs import CONVOLUTION, LINEAR, VIEWS
+from .outputs import found_output_layers
 
 
 def layers_of_outputs(converted: Any) -> dict[int, Any]:
@@ -14,16 +14,9 @@ def layers_of_outputs(converted: Any) -> dict[int, Any]:
     Args:
         converted: a network between quantize and dequantize operators.
     """
-    (results,) = next(iter(reversed(converted.graph.nodes))).args
-    found = {}
-    for index, node in enumerate(results if isinstance(results, list | tuple) else [results]):
-        layer = node
-        while len(layer.users) == 1 and str(layer.target) in VIEWS:
-            layer = layer.args[0]
-        bias = layer.args[2] if str(layer.target) in (LINEAR, CONVOLUTION) and len(layer.args) > 2 else None
-        if len(layer.users) == 1 and bias is not None and bias.op == "get_attr":
-            found[index] = layer
-    return found
+    nodes = {node.name: node for node in converted.graph.nodes}
+    layers = {one.output: nodes[str(one.layer)] for one in found_output_layers(converted)}
+    return {number: layer for number, layer in layers.items() if _has_constant_bias(layer)}
 
 
 def add_to_bias(converted: Any, layer: Any, correction: Any) -> None:
@@ -44,3 +37,7 @@ def add_to_bias(converted: Any, layer: Any, correction: Any) -> None:
     layer.update_arg(2, corrected)
     converted.graph.eliminate_dead_code()
     converted.recompile()
+
+
+def _has_constant_bias(layer: Any) -> bool:
+    return len(layer.args) > 2 and layer.args[2] is not None and layer.args[2].op == "get_attr"

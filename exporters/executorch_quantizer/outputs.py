@@ -28,7 +28,7 @@ def linear_outputs(captured: Any, in_float: Collection[str]) -> None:
         in_float: names of the operators that are not quantized.
     """
     nodes = {node.name: node for node in captured.graph.nodes}
-    for found in _found(captured):
+    for found in found_output_layers(captured):
         layer = nodes[str(found.layer)]
         if str(layer.target) == CONVOLUTION and layer.name not in in_float and _is_pointwise(layer):
             _make_linear(captured, layer, nodes[str(found.views[0])])
@@ -47,7 +47,7 @@ def annotate_float_outputs(model: Any, dynamic: Any) -> None:
     from torchao.quantization.pt2e.quantizer.quantizer import Q_ANNOTATION_KEY
 
     nodes = {node.name: node for node in model.graph.nodes}
-    for found in _found(model):
+    for found in found_output_layers(model):
         layer = nodes[str(found.layer)]
         if str(layer.target) != LINEAR or not gives_int8(layer):
             continue
@@ -73,11 +73,19 @@ def _before(layer: Any) -> Iterator[Any]:
         node = node.args[0]
 
 
-def _found(model: Any) -> list[OutputLayer]:
-    values = {node.name: node.meta.get("val") for node in model.graph.nodes}
-    outputs = [node.name for node in next(reversed(model.graph.nodes)).all_input_nodes]
+def found_output_layers(model: Any) -> list[OutputLayer]:
+    """The layers that give the outputs of a captured network; none for an output whose shape the graph does not tell."""
+    import torch
+
+    values = {node.name: node.meta["val"] for node in model.graph.nodes if "val" in node.meta}
+    results = torch.utils._pytree.tree_leaves(next(reversed(model.graph.nodes)).args)
+    outputs = [getattr(result, "name", None) for result in results]  # a network may give a constant
     return output_layers(
-        operators_of(model.graph), outputs, lambda name: values[name].shape, (LINEAR, CONVOLUTION), VIEWS
+        operators_of(model.graph),
+        outputs,
+        lambda name: values[name].shape if name in values else (),
+        (LINEAR, CONVOLUTION),
+        VIEWS,
     )
 
 

@@ -6,25 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from .qdq_graph import QdqGraph
+from edgedeploy.exporters.onnx_operators import operators_of
+from edgedeploy.exporters.operators.output_layers import output_layers
+
+from .qdq_graph import QdqGraph, shapes_of
 
 LAYERS, VIEWS = ("Gemm", "Conv"), ("Reshape", "Flatten", "Squeeze")
 
 
 def layers_of_outputs(model: Any) -> dict[int, Any]:
     """The layers with a constant bias that give a float output, (batch, channels), and nothing else, by its number."""
-    graph = QdqGraph(model)
-    found = {}
-    for index, output in enumerate(model.graph.output):
-        value, layer = output.name, graph.writers.get(output.name)
-        read_once = not graph.readers(value)
-        while layer is not None and layer.op_type in VIEWS and read_once:
-            value = layer.input[0]
-            read_once = value not in graph.outputs and len(graph.readers(value)) == 1
-            layer = graph.writers.get(value)
-        if read_once and layer is not None and layer.op_type in LAYERS and _bias_of(graph, layer) is not None:
-            found[index] = layer
-    return found
+    graph, shapes = QdqGraph(model), shapes_of(model.graph.output)
+    nodes = {node.name: node for node in model.graph.node}
+    found = output_layers(operators_of(model, {}), list(shapes), shapes.__getitem__, LAYERS, VIEWS)
+    layers = {one.output: nodes[str(one.layer)] for one in found}
+    return {number: layer for number, layer in layers.items() if _bias_of(graph, layer) is not None}
 
 
 def add_to_bias(model: Any, layer: Any, correction: Any) -> None:

@@ -12,10 +12,11 @@ from edgedeploy.exporters.regions.operator import path_through_views, producers_
 
 @dataclass(frozen=True)
 class OutputLayer:
-    """A layer, and the views of its result up to the network's output, by their keys."""
+    """A layer, the views of its result up to the network's output, by their keys, and that output's number."""
 
     layer: Hashable
     views: tuple[Hashable, ...]
+    output: int
 
 
 def output_layers(
@@ -37,9 +38,9 @@ def output_layers(
     producers, readers = producers_of(graph), readers_of(graph)
     by_key = {op.key: op for op in graph}
     found = []
-    for output in outputs:
+    for number, output in enumerate(outputs):
         path = path_through_views(output, producers, layers, views) if len(shape_of(output)) == 2 else []
         inner = [value for key in path for value in by_key[key].outputs if value != output]
         if path and not readers.get(output) and all(len(readers.get(value, [])) == 1 for value in inner):
-            found.append(OutputLayer(path[-1], tuple(path[:-1])))
+            found.append(OutputLayer(path[-1], tuple(path[:-1]), number))
     return found

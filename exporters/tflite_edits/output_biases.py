@@ -6,24 +6,25 @@ from typing import Any
 
 import numpy as np
 
+from edgedeploy.exporters.operators.output_layers import output_layers
+from edgedeploy.exporters.tflite_file import FileGraph
+from edgedeploy.exporters.tflite_operators import operators_of
+
 from .editable_file import LEFT_OUT, RESHAPE, EditableFile
 
 LAYERS = ("FULLY_CONNECTED", "CONV_2D")
 
 
-def layers_of_outputs(file: EditableFile) -> dict[int, Any]:
-    """The layers with a float bias that give an output, (batch, channels), and nothing else, by the output's number."""
-    found = {}
-    for index, output in enumerate(map(int, file.graph.outputs)):
-        value, layer = output, file.producers.get(output)
-        read_once = not file.readers(output)
-        while layer is not None and file.type(layer) == RESHAPE and read_once:
-            value = int(layer.inputs[0])
-            read_once = value not in file.graph.outputs and len(file.readers(value)) == 1
-            layer = file.producers.get(value)
-        if read_once and layer is not None and file.type(layer) in LAYERS and _has_float_bias(file, layer):
-            found[index] = layer
-    return found
+def layers_of_outputs(file: EditableFile, graph: FileGraph) -> dict[int, Any]:
+    """The layers with a float bias that give an output, (batch, channels), and nothing else, by the output's number.
+
+    Args:
+        graph: the file's, as `read_graph` gives it.
+    """
+    operators = operators_of(graph, [""] * len(graph.operators))
+    found = output_layers(operators, graph.outputs, lambda value: graph.tensors[value].shape, LAYERS, (RESHAPE,))
+    layers = {one.output: file.graph.operators[one.layer] for one in found}
+    return {number: layer for number, layer in layers.items() if _has_float_bias(file, layer)}
 
 
 def add_to_bias(file: EditableFile, layer: Any, correction: Any) -> None:
