@@ -125,7 +125,7 @@ def test_bench_measures_every_artifact_in_its_runtime(topformer: dict[str, Artif
 @pytest.mark.parametrize("name", ["onnx-int8", "executorch-int8", "tflite-int8"])
 def test_integer_inputs_and_outputs_carry_their_scale(name: str, tmp_path: Path) -> None:
     (artifact,) = edgedeploy.export(
-        MODEL, name, input_size=(64, 64), int8_io=True, num_calib=8, output=tmp_path, allow_low_parity=True
+        MODEL, name, input_size=(64, 64), int8_io=True, output=tmp_path, allow_low_parity=True
     )
     for spec in (*artifact.manifest.inputs, *artifact.manifest.outputs):
         assert spec.dtype in ("int8", "uint8")

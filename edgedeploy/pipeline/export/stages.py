@@ -38,11 +38,11 @@ from edgedeploy.data.arrays import HINT as ARRAYS_HINT
 from edgedeploy.data.arrays import holds_arrays, samples_from_arrays
 from edgedeploy.data.calibration import CalibrationSet, calibration_from_folder
 from edgedeploy.data.photographs import calibration_from_photographs
-from edgedeploy.pipeline.verification import check_repeated, constant_outputs, in_file_form, parity_of
+from edgedeploy.pipeline.verification import constant_outputs, in_file_form, parity_of
 
 from .blame.conversion_errors import explain_capture, explain_lowering, explain_refusal
 from .blame.failing_operator import first_failing
-from .eager_outputs import golden_of, held_out, outputs_of
+from .eager_outputs import held_out_golden, outputs_of
 from .options import NUM_CALIB, ExportOptions
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ def _images_from_folder(
 
 
 def prepare(network: Network, calibration: Calibration, options: ExportOptions, reporter: Reporter) -> PreparedNetwork:
-    """Completes random weights, then runs the eager network once on held-out inputs and counts its MACs."""
+    """Completes random weights, then runs the eager network on held-out inputs and counts its MACs."""
     import torch
 
     from edgedeploy.models.loading import with_random_weights_settled
@@ -217,8 +217,7 @@ def prepare(network: Network, calibration: Calibration, options: ExportOptions, 
     inputs = [torch.from_numpy(array) for array in network.draw(np.random.default_rng(0))]
     with network.running():
         macs = count_macs(network.module, inputs)
-        golden = golden_of(network, options.head, held_out(network))
-        check_repeated(network.name, golden.outputs[0], golden_of(network, options.head, golden.inputs[:1]).outputs[0])
+        golden = held_out_golden(network, options.head)
     for index in constant_outputs(golden):
         reporter.note(f"output {index} of {network.name} is the same for every input: that it agrees proves nothing")
     return PreparedNetwork(network, options.head, calibration, golden, macs)
