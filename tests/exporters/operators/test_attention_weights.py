@@ -73,7 +73,7 @@ CASES = [
 def test_attention_over_1024_places_survives_int8(function: str, target: str, tune_for: str, tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(NETWORK)
     (made,) = export(
-        f"{tmp_path / 'net.py'}:{function}", target, inputs=("1x3x32x32",), num_calib=4, tune_for=tune_for,
+        f"{tmp_path / 'net.py'}:{function}", target, inputs=("1x3x32x32",), tune_for=tune_for,
         output=tmp_path / "out",
     )  # fmt: skip
     assert made.manifest.parity[0].sqnr > 25
