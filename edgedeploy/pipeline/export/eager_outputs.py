@@ -10,7 +10,7 @@ import numpy as np
 from edgedeploy.core.artifact import Golden
 from edgedeploy.core.errors import ModelInvalid
 from edgedeploy.core.parity import Array
-from edgedeploy.data.photographs import held_out_images
+from edgedeploy.data.photographs import HELD_OUT_SEED, calibration_from_photographs
 from edgedeploy.pipeline.verification import check_reference, check_repeated
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def held_out_golden(network: Network, head: str) -> Golden:
 
     Raises ModelInvalid where nothing could be compared with the outputs, or where they change from run to run.
     """
-    samples = _held_out(network, MAX_VERIFICATION_SAMPLES)
+    samples = drawn_samples(network, MAX_VERIFICATION_SAMPLES, crop_seed=HELD_OUT_SEED, number_seed=0)
     first = golden_of(network, head, samples[:1])
     num_values = sum(output.size for output in first.outputs[0])
     count = min(max(MAX_VERIFICATION_VALUES // max(num_values, 1), MIN_VERIFICATION_SAMPLES), MAX_VERIFICATION_SAMPLES)
@@ -40,11 +40,12 @@ def held_out_golden(network: Network, head: str) -> Golden:
     return golden
 
 
-def _held_out(network: Network, count: int) -> list[list[Array]]:
+def drawn_samples(network: Network, count: int, *, crop_seed: int, number_seed: int) -> list[list[Array]]:
+    """Seeded inputs: crops of photographs for a network with image inputs, random numbers for others."""
     size = network.image_size
     if size is not None:
-        return [[image] for image in held_out_images(size, network.preprocessing, count)]
-    rng = np.random.default_rng(0)
+        return [[crop] for crop in calibration_from_photographs(size, network.preprocessing, count, crop_seed)]
+    rng = np.random.default_rng(number_seed)
     return [network.draw(rng) for _ in range(count)]
 
 

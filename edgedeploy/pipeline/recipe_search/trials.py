@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from edgedeploy.core.artifact import Golden
-from edgedeploy.core.parity import Array, Parity, worst
+from edgedeploy.core.parity import Parity, worst
 from edgedeploy.core.recipe import Observer, Preparation, QuantRecipe
 from edgedeploy.core.storage.files import sha256_of
-from edgedeploy.data.photographs import calibration_from_photographs
 from edgedeploy.pipeline.export import stages
-from edgedeploy.pipeline.export.eager_outputs import golden_of
+from edgedeploy.pipeline.export.eager_outputs import drawn_samples, golden_of
 from edgedeploy.pipeline.verification import in_file_form, parity_of
 
 from .labelled import Accuracy, LabelledImages, Samples
@@ -147,13 +143,5 @@ class Trials:
 
 def _held_out(prepared: stages.PreparedNetwork) -> Golden:
     """Inputs of the search, and what the eager network with its head returns for them."""
-    network = prepared.network
-    size = network.image_size
-    samples: Sequence[Sequence[Array]]
-    if size is not None:
-        images = calibration_from_photographs(size, network.preprocessing, NUM_IMAGES, SEED)
-        samples = [[image] for image in images]
-    else:
-        rng = np.random.default_rng(SEED)
-        samples = [network.draw(rng) for _ in range(NUM_IMAGES)]
-    return golden_of(network, prepared.head, [list(sample) for sample in samples])
+    samples = drawn_samples(prepared.network, NUM_IMAGES, crop_seed=SEED, number_seed=SEED)
+    return golden_of(prepared.network, prepared.head, samples)
