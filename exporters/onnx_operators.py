@@ -31,7 +31,7 @@ from .regions import Operator
 
 NAME_SCOPES = "pkg.torch.onnx.name_scopes"
 CONVERSIONS = ("QuantizeLinear", "DequantizeLinear")
-LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "MatMulInteger")
 
 
 def exported_paths(model: Any) -> dict[str, str]:
@@ -131,13 +131,13 @@ def _tensor_types(model: Any) -> dict[str, _TensorType]:
 
 
 def _arithmetic(node: Any, types: Mapping[str, _TensorType], dequantized: Collection[str]) -> Arithmetic:
-    """The multiply-accumulates of a node; int8 where both its operands come from DequantizeLinear."""
+    """The multiply-accumulates of a node; int8 where both its operands are integers or come from DequantizeLinear."""
     if node.op_type not in LAYERS:
         return NO_ARITHMETIC
     data, weight, output = (types.get(value, _UNKNOWN).shape for value in (*node.input[:2], node.output[0]))
     if not (data and weight and output):
         return NO_ARITHMETIC
-    int8 = set(node.input[:2]) <= set(dequantized)
+    int8 = node.op_type == "MatMulInteger" or set(node.input[:2]) <= set(dequantized)
     if node.op_type == "Conv":
         return weighted(output, weight, weight[0], int8=int8, depthwise=weight[1] == 1 < data[1])
     if node.op_type == "ConvTranspose":

@@ -27,7 +27,7 @@ from .executorch_quantizer import quantizer
 from .executorch_quantizer.concatenations import join_operands, join_similar_ranges, separate_operands
 from .executorch_quantizer.observers import observer_of_values
 from .executorch_quantizer.output_biases import add_to_bias, layers_of_outputs
-from .executorch_quantizer.outputs import linear_outputs
+from .executorch_quantizer.outputs import clip_inputs, linear_outputs, observe_inputs
 from .executorch_quantizer.partitioner import partitioner
 from .executorch_quantizer.scale_limits import keep_limits
 from .job import ExportJob, Lowered, Sample, example_outputs, tensor_specs
@@ -91,17 +91,22 @@ def _quantize(job: ExportJob) -> tuple[Any, dict[str, Any], tuple[str, ...]]:
         if float_outputs:
             linear_outputs(captured, in_float)
         prepared = prepare_pt2e(captured, annotator)
-        estimating = _set_observers(prepared, assignment, job.applied_recipe.rules[0].observer)
+        observer = job.applied_recipe.rules[0].observer
+        estimating = _set_observers(prepared, assignment, observer)
+        inputs_of_outputs, hooks = observe_inputs(prepared, observer)
     with job.shared.quietly(), torch.no_grad():
         for sample in job.calibration:
             prepared(*(torch.tensor(array) for array in sample))
-        for observer in estimating:
-            observer.settle()
+        for estimator in estimating:
+            estimator.settle()
+        for hook in hooks:
+            hook.remove()
         join_similar_ranges(prepared)
         keep_limits(prepared)
     with job.shared.quietly():
         converted = convert_pt2e(prepared)
     join_operands(converted)
+    clip_inputs(converted, inputs_of_outputs)
     settings = {"quantizer": "XNNPACKQuantizer", "per_channel": True}
     if job.applied_recipe.correct_outputs:
         settings["corrected_outputs"] = _correct_outputs(job, converted)

@@ -40,7 +40,7 @@ from .onnx_passes.softmax_ranges import float_readers, whole_ranges
 from .operators.attention_weights import SAMPLES, SoftmaxRounding
 from .operators.logits import logits_of
 from .operators.output_correction import correct_outputs
-from .ranges import LogitRangeEstimator, Observing, RangeEstimator
+from .ranges import LogitRangeEstimator, Observing, Range, RangeEstimator
 from .recipes import Assignment, Quantization, assign, quantization_of, range_rules
 from .regions import (
     DistributionTypes,
@@ -201,8 +201,11 @@ def _quantize(
     source, target = job.shared.scratch / "float.onnx", job.shared.scratch / "int8.onnx"
     source.write_bytes(model.SerializeToString())
     with job.shared.quietly():
-        observed = _ranges(job, model, assignment)
-        overrides = observed | whole_ranges(model)
+        ranges = _ranges(job, model, assignment)
+        overrides: dict[str, Any] = {
+            name: [{"rmin": np.float32(r.low), "rmax": np.float32(r.high)}] for name, r in ranges.items()
+        }
+        overrides |= whole_ranges(model)
         overrides |= {name: [{"symmetric": True}] for name in _one_scale(model)}
         quantize_static(
             str(source),
@@ -220,10 +223,9 @@ def _quantize(
     if quantization.format is NumberFormat.STATIC_INT8:
         record["gelu_error_steps"] = gelu_to_gate(quantized)
         record["hard_swish_error_steps"] = hard_swish_to_gate(quantized)
-        largest = {name: float(r["rmax"]) for name, (r,) in observed.items()}
-        record["float_logits"] = float_logits(quantized, model, largest)
+        record["float_logits"] = float_logits(quantized, model, {name: r.high for name, r in ranges.items()})
     if job.applied_recipe.float_outputs:
-        record["float_outputs"] = float_outputs(quantized)
+        record["float_outputs"] = float_outputs(quantized, ranges)
     record["float_layers"] = keep_float_layers(quantized)
     if job.applied_recipe.correct_outputs:
         record["corrected_outputs"] = _correct_outputs(job, quantized)
@@ -271,8 +273,8 @@ def _one_scale(model: Any) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _ranges(job: ExportJob, model: Any, assignment: Assignment) -> dict[str, list[dict[str, Any]]]:
-    """The ranges of the values that become integers, as onnxruntime's TensorQuantOverrides."""
+def _ranges(job: ExportJob, model: Any, assignment: Assignment) -> dict[str, Range]:
+    """The ranges of the values that become integers, by their names."""
     import onnx
 
     inferred = onnx.shape_inference.infer_shapes(model)
@@ -287,8 +289,7 @@ def _ranges(job: ExportJob, model: Any, assignment: Assignment) -> dict[str, lis
         if rule.format.is_static and value in floats
     }
     _observe(job, model, job.calibration, observed)
-    found = {name: estimator.range() for name, estimator in observed.items()}
-    return {name: [{"rmin": np.float32(r.low), "rmax": np.float32(r.high)}] for name, r in found.items()}
+    return {name: estimator.range() for name, estimator in observed.items()}
 
 
 def _logits(model: Any, operators: Sequence[Operator], shapes: Mapping[str, Sequence[int]]) -> set[Hashable]:

@@ -9,7 +9,6 @@ The float file is made once and every quantized one starts from it. Inside, the 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 import re
 from collections import Counter
@@ -29,8 +28,6 @@ from edgedeploy.core.storage.arrays import Mapped
 from .job import ExportJob, FileRefused, Lowered, Sample, as_contiguous
 from .operators.attention_weights import SAMPLES, SoftmaxRounding
 from .operators.logits import logits_of
-from .operators.output_correction import correct_outputs
-from .operators.output_layers import output_layers
 from .ranges import LogitRangeEstimator, Observing, RangeEstimator
 from .recipes import Assignment, Quantization, assign, quantization_of, range_rules
 from .regions import (
@@ -44,7 +41,7 @@ from .regions import (
 )
 from .tflite_edits.activations import drop_implied_activations
 from .tflite_edits.editable_file import EditableFile
-from .tflite_edits.output_biases import add_to_bias, layers_of_outputs
+from .tflite_edits.float_outputs import clip_inputs, correct_biases, dynamic_inputs, with_float_outputs
 from .tflite_edits.pads import pad_before_transpose
 from .tflite_edits.products import read_operands_by_columns
 from .tflite_file import FileGraph, first_refused, largest_constants, read_graph, read_tree, written
@@ -119,27 +116,14 @@ def to_tflite(job: ExportJob) -> Lowered:
         return _describe(job, None)
     assignment = assign(operators_of(source.graph, source.modules), job.applied_recipe, REGION_TYPES)
     if job.applied_recipe.float_outputs:
-        assignment = _with_float_outputs(source, assignment)
+        assignment = with_float_outputs(source.graph, assignment)
     if quantization.is_static:
         assignment = _with_float_attention(job, source, assignment)
     settings = _quantize(job, source, quantization, assignment)
     described = _describe(job, settings)  # raises where the runtime refuses the file
     if job.applied_recipe.correct_outputs:
-        _correct_outputs(job, source)
+        correct_biases(job, SIGNATURE, _by_name(source))
     return dataclasses.replace(described, warnings=assignment.unmatched)
-
-
-def _with_float_outputs(source: FloatFile, assignment: Assignment) -> Assignment:
-    """Layers that give the network's output quantize their input in each run, and give float numbers."""
-    graph, rules = source.graph, dict(assignment.rules)
-    operators = operators_of(graph, source.modules)
-    for found in output_layers(
-        operators, graph.outputs, lambda value: graph.tensors[value].shape, ("FULLY_CONNECTED", "CONV_2D"), ("RESHAPE",)
-    ):
-        if rules[found.layer].format is NumberFormat.STATIC_INT8:
-            rules[found.layer] = RecipeRule(NumberFormat.DYNAMIC_INT8)
-            rules.update(dict.fromkeys(found.views, RecipeRule(NumberFormat.FLOAT32)))
-    return dataclasses.replace(assignment, rules=rules)
 
 
 def _with_float_attention(job: ExportJob, source: FloatFile, assignment: Assignment) -> Assignment:
@@ -192,37 +176,24 @@ def _quantize(
         if quantization.is_static and not job.integer_io:
             for end in (qtyping.TFLOperationName.INPUT, qtyping.TFLOperationName.OUTPUT):
                 worker.update_quantization_recipe(".*", end, algorithm_key=NO_QUANTIZE)
-        ranges = None
+        ranges, estimators = None, {}
         if quantization.is_static:
-            ranges = _ranges(job, source, worker.get_quantization_recipe(), assignment)
+            samples = _samples_by_name(job, source)
+            estimators = _estimators(job, source, samples, assignment)
+            ranges = _ranges(source, worker.get_quantization_recipe(), samples, assignment, estimators)
             if not ranges:  # the recipe leaves every operator that the quantizer knows in float
                 job.path.write_bytes(source.path.read_bytes())
                 return []
         worker.quantize(ranges).export_model(str(job.path), overwrite=True)
         if quantization.is_static:
             job.path.write_bytes(_edited(job.path.read_bytes(), drop_implied_activations))
+            inputs = {
+                number: source.graph.tensors[value].name
+                for number, value in dynamic_inputs(source.graph, assignment).items()
+            }
+            clip_inputs(job.path, {number: estimators[name].range() for number, name in inputs.items()})
         settings: Any = worker.get_quantization_recipe()
     return [{name: str(value) for name, value in rule.items()} for rule in settings]
-
-
-def _correct_outputs(job: ExportJob, source: FloatFile) -> None:
-    """Moves the biases of float outputs in the file by the mean error on calibration samples."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    model = job.path.read_bytes()
-    file = EditableFile(read_tree(model))
-    layers = layers_of_outputs(file, read_graph(model))
-    if not layers:
-        return
-    interpreter = Interpreter(str(job.path), num_threads=os.cpu_count() or 1)
-    signature, by_name = interpreter.get_signature_runner(SIGNATURE), _by_name(source)
-
-    def run(sample: Sample) -> list[Any]:
-        signature(**by_name(sample))
-        return [interpreter.get_tensor(output["index"]) for output in interpreter.get_output_details()]
-
-    if correct_outputs(job, layers, run, functools.partial(add_to_bias, file)):
-        job.path.write_bytes(written(file.tree))
 
 
 def _add_format(worker: Any, pattern: str, format: NumberFormat) -> None:
@@ -260,7 +231,13 @@ def _add_exceptions(worker: Any, graph: FileGraph, format: NumberFormat, assignm
             _add_format(worker, f"(?:^(?:{'|'.join(of_format)});?$)", other)
 
 
-def _ranges(job: ExportJob, source: FloatFile, rules: Any, assignment: Assignment) -> Any:
+def _ranges(
+    source: FloatFile,
+    rules: Any,
+    samples: Sequence[dict[str, Any]],
+    assignment: Assignment,
+    estimators: Mapping[str, RangeEstimator],
+) -> Any:
     """The range of every tensor over all samples, adjusted to what the delegate takes.
 
     The quantizer's own `calibrate` averages ranges instead, with a weight of 0.95 on what it has: after a few dozen
@@ -270,11 +247,9 @@ def _ranges(job: ExportJob, source: FloatFile, rules: Any, assignment: Assignmen
 
     manager = recipe_manager.RecipeManager()
     manager.load_quantization_recipe(rules)
-    samples = _samples_by_name(job, source)
     worker = calibrator.Calibrator(source.path.read_bytes(), num_threads=os.cpu_count() or 1)
     worker.calibrate({SIGNATURE: samples[:1]}, manager)  # which ranges it needs; their ends come from all samples
     ranges = dict(worker.get_model_qsvs())
-    estimators = _estimators(job, source, samples, assignment)
     for name, estimator in estimators.items():
         if "min" in ranges.get(name, {}):
             found = estimator.range()
@@ -306,6 +281,8 @@ def _estimators(
         for value, rule in rules.items()
         if rule.format.is_static and source.graph.tensors[value].dtype == "float32"
     }
+    observer = job.applied_recipe.rules[0].observer
+    estimators |= {value: RangeEstimator(observer) for value in dynamic_inputs(source.graph, assignment).values()}
     if estimators:
         _observe(interpreter, samples, estimators)
     return {source.graph.tensors[value].name: estimator for value, estimator in estimators.items()}

@@ -100,7 +100,14 @@ def _float_types(path: Path, operators: Iterable[tuple[str, str]]) -> Counter[st
     import onnx
 
     in_file = {node.name for node in onnx.load(str(path), load_external_data=False).graph.node}
-    other = {*onnx_rules.MOVES, *onnx_rules.FUSED, onnx_rules.QUANTIZE, onnx_rules.DEQUANTIZE, "QGemm"}
+    other = {
+        *onnx_rules.MOVES,
+        *onnx_rules.FUSED,
+        onnx_rules.QUANTIZE,
+        onnx_rules.DEQUANTIZE,
+        "QGemm",
+        "DynamicQuantizeMatMul",
+    }
     # a hard swish is divided by then into two operators that the file does not have
     types = [type if name in in_file else {"HardSigmoid": "HardSwish"}.get(type, "QLinear") for name, type in operators]
     return Counter(

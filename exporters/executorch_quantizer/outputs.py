@@ -2,17 +2,19 @@
 
 The layer that gives them quantizes its input in each run, by the range that it has then: the delegate has a kernel for int8
 weights and such an input, whose results are float. The layer is linear: ExecuTorch's passes fail at a convolution whose
-input is quantized like that.
+input is quantized like that. See `operators/output_layers.py` for why it is clipped first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from operator import attrgetter
 from typing import Any
 
+from edgedeploy.core.recipe import Observer
 from edgedeploy.exporters.executorch_operators import operators_of
 from edgedeploy.exporters.operators.output_layers import OutputLayer, output_layers
+from edgedeploy.exporters.ranges import RangeEstimator
 
 from .annotations import annotation_of, gives_int8, reads_int8
 
@@ -56,6 +58,46 @@ def annotate_float_outputs(model: Any, dynamic: Any) -> None:
         annotation.output_qspec = None
         for node in (*(nodes[str(name)] for name in found.views), *_before(layer)):
             node.meta.pop(Q_ANNOTATION_KEY, None)
+
+
+def observe_inputs(prepared: Any, observer: Observer) -> tuple[dict[str, RangeEstimator], list[Any]]:
+    """Reads the inputs of the layers that `annotate_float_outputs` made dynamic.
+
+    Args:
+        prepared: a network with observers, which is calibrated next.
+        observer: of their ranges.
+
+    Returns the estimator of each layer's input, by the layer's name, and the hooks to remove after calibration.
+    """
+    nodes = {node.name: node for node in prepared.graph.nodes}
+    estimators, hooks = {}, []
+    for found in found_output_layers(prepared):
+        source = nodes[str(found.layer)].args[0]
+        if source.op != "call_module":
+            continue
+        module = prepared.get_submodule(source.target)
+        if getattr(module, "is_dynamic", False):
+            estimator = estimators[str(found.layer)] = RangeEstimator(observer)
+            hooks.append(module.register_forward_pre_hook(lambda _, args, e=estimator: e.update(args[0].numpy())))
+    return estimators, hooks
+
+
+def clip_inputs(converted: Any, estimators: Mapping[str, RangeEstimator]) -> None:
+    """Clips the inputs of dynamic layers to their ranges, before they are quantized."""
+    import torch
+
+    graph = converted.graph
+    nodes = {node.name: node for node in graph.nodes}
+    for name, estimator in estimators.items():
+        quantize = nodes[name].args[0].args[0]
+        source, found = quantize.args[0], estimator.range()
+        readers = [user for user in source.users if "quantize" in str(user.target) or "qparams" in str(user.target)]
+        with graph.inserting_after(source):
+            clipped = graph.call_function(torch.ops.aten.clamp.default, (source, found.low, found.high))
+        clipped.meta = dict(source.meta)
+        for reader in readers:
+            reader.replace_input_with(source, clipped)
+    converted.recompile()
 
 
 def _before(layer: Any) -> Iterator[Any]:

@@ -102,6 +102,22 @@ class EditableFile:
             kind = "PadOptions" if type == "PAD" else "TransposeOptions"
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
             operator.builtinOptions = getattr(schema, f"{kind}T")()
+        return self._insert(operator, before)
+
+    def add_with_number(self, type: str, source: int, number: float, before: Any) -> int:
+        """The result of a MINIMUM or MAXIMUM of `source`, which is float, and a number that is put before an operator."""
+        from ai_edge_litert import schema_py_generated as schema
+
+        operator = schema.OperatorT()
+        operator.opcodeIndex = self._code(type)
+        constant = self._add_tensor(source, [1], self._add_buffer(np.array([number], np.float32)))
+        operator.inputs = np.array([source, constant], np.int32)
+        operator.outputs = np.array([self._add_tensor(source, self.graph.tensors[source].shape, 0)], np.int32)
+        operator.builtinOptionsType = schema.BuiltinOptions.MaximumMinimumOptions
+        operator.builtinOptions = schema.MaximumMinimumOptionsT()
+        return self._insert(operator, before)
+
+    def _insert(self, operator: Any, before: Any) -> int:
         self.graph.operators.insert(self._position(before), operator)
         self.producers[int(operator.outputs[0])] = operator
         return int(operator.outputs[0])

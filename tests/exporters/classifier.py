@@ -45,12 +45,14 @@ class Export:
     def __init__(self, backend: str, folder: Path, *, convolution: bool) -> None:
         torch.manual_seed(0)
         self.example = torch.from_numpy(image(1.0))
-        self.module = capture(Classifier(convolution=convolution).eval(), (self.example,))
+        self.network = Classifier(convolution=convolution).eval()
+        self.module = capture(self.network, (self.example,))
         self.backend, self.folder = BACKENDS[backend], folder
+        self.calibration = [image(1.0, 1), image(10.0, 2)]
         self.expected_outputs: Callable[[int], Sequence[Sample]] | None = None
 
     def lower(self, recipe: QuantRecipe = STATIC_INT8, *, integer_io: bool = False) -> Lowered:
-        images = [torch.from_numpy(image(1.0, 1)), torch.from_numpy(image(10.0, 2))]
+        images = [torch.from_numpy(x) for x in self.calibration]
         path = self.folder / self.backend.file
         job = export_job(self.module, self.example, path, recipe, images, integer_io=integer_io)
         lowered: Lowered = load_object(self.backend.exporter)(replace(job, expected_outputs=self.expected_outputs))

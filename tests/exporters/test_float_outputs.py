@@ -29,6 +29,13 @@ class HiddenLayer(nn.Module):
         return self.head(self.hidden(self.stem(x)).relu().flatten(1))
 
 
+STEM_IN_FLOAT = STATIC_INT8.with_rules(Rule(NumberFormat.FLOAT32, Scope(module="stem")))
+
+
+def sqnr_db(exact: np.ndarray, found: np.ndarray) -> float:
+    return float(10 * np.log10(np.square(exact).mean() / np.square(found - exact).mean()))
+
+
 @pytest.fixture(params=["onnx", "executorch", "tflite"])
 def backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -45,10 +52,28 @@ def test_small_logits_keep_their_differences(export: Export) -> None:
     found, exact = export.run(x), export.module(torch.from_numpy(x)).detach().numpy()
     assert found.dtype == np.float32
     assert len(np.unique(found)) > 0.9 * CLASSES, "in int8 these logits have some 20 values"
-    assert 10 * np.log10(np.square(exact).mean() / np.square(found - exact).mean()) > 20
+    assert sqnr_db(exact, found) > 20
     assert [spec.dtype for spec in lowered.outputs] == ["float32"]
     layers = [op for op in lowered.operators if op.macs]
     assert all(op.delegated is not False for op in layers)
+
+
+def test_an_image_of_less_contrast_than_the_calibrations_has_logits_of_eight_bits(export: Export) -> None:
+    export.lower(STEM_IN_FLOAT)
+    x = image(0.5, 3)
+    assert sqnr_db(export.module(torch.from_numpy(x)).detach().numpy(), export.run(x)) > 35
+
+
+@torch.no_grad()
+def test_what_calibration_has_not_seen_is_clipped(export: Export) -> None:
+    export.lower(STEM_IN_FLOAT)
+    stem, head = export.network.stem, export.network.head
+    largest = max(stem(torch.from_numpy(x)).max() for x in export.calibration)
+    x = image(100.0, 3)
+    clipped = stem(torch.from_numpy(x)).clamp(max=largest)
+    expected = head(clipped if export.network.convolution else clipped.flatten(1)).reshape(1, -1)
+    assert sqnr_db(expected.numpy(), export.run(x)) > 35
+    assert sqnr_db(export.network(torch.from_numpy(x)).numpy(), expected.numpy()) < 10
 
 
 def test_a_layer_before_the_logits_stays_int8_with_its_activation(backend: str, tmp_path: Path) -> None:
@@ -58,7 +83,7 @@ def test_a_layer_before_the_logits_stays_int8_with_its_activation(backend: str, 
     layers = [op for op in export.lower().operators if op.macs]
     x = image(10.0, 3)
     found, exact = export.run(x), export.module(torch.from_numpy(x)).detach().numpy()
-    assert 10 * np.log10(np.square(exact).mean() / np.square(found - exact).mean()) > 25
+    assert sqnr_db(exact, found) > 25
     assert len(layers) == 3
     assert all(op.delegated is not False for op in layers)
 

@@ -114,6 +114,9 @@ def test_the_partitioner_has_a_rule_for_each_operator_of_the_table() -> None:
         ("Add", Surroundings(inputs=False, outputs=True), "neighbours"),
         ("Mul", Surroundings(inputs=True, outputs=False), "neighbours"),
         ("MatMul", Surroundings(inputs=True, outputs=False), None),
+        ("MatMulInteger", Surroundings(inputs=False, outputs=False), None),
+        ("Cast", Surroundings(inputs=False, outputs=False), "operator"),
+        ("Cast", Surroundings(inputs=False, outputs=False, of_dynamic=True), None),
     ],
 )
 def test_onnx_runtime_needs_a_kernel_and_integers_around_it(type: str, around: Surroundings, kind: str | None) -> None:
