@@ -102,6 +102,8 @@ GROUPED_TRANSPOSED = ("grouped_transposed_conv_to_shuffle",)
 # For the GELUs that onnx_passes/gelu_to_gate.py leaves in float; in float networks the difference would be the largest
 # error.
 FLOAT_GELU = ("gelu_to_tanh",)
+# What int8 makes of the sum of a norm's values, which is 0 in float.
+CENTRED_WEIGHTS = ("center_behind_layer_norm",)
 # Channel-first runtimes. In int8 such a norm stays in float as a region.
 CHANNELS_FIRST_NORM = ("channels_first_layer_norm",)
 # After it where both are asked for: what is left
@@ -184,6 +186,7 @@ TARGETS: Registry[Target] = Registry(
             + LINEAR_TO_CONV
             + HARD_SIGMOID_AS_CLIP
             + FLOAT_GELU
+            + CENTRED_WEIGHTS
             + ROW_NORM
             + GROUPED_TRANSPOSED,
             INT8_PARITY,
@@ -200,13 +203,19 @@ TARGETS: Registry[Target] = Registry(
             "executorch-int8",
             _EXECUTORCH,
             STATIC_INT8,
-            EXECUTORCH + HARD_SIGMOID_AS_CLIP + CHANNELS_FIRST_NORM + INT8_NORM + INT8_SILU + SHARED_PARAMETERS,
+            EXECUTORCH
+            + HARD_SIGMOID_AS_CLIP
+            + CENTRED_WEIGHTS
+            + CHANNELS_FIRST_NORM
+            + INT8_NORM
+            + INT8_SILU
+            + SHARED_PARAMETERS,
             INT8_PARITY,
         ),
         Target("tflite-fp32", _TFLITE, FP32, TFLITE + FLOAT_TFLITE, FLOAT_PARITY),
         Target("tflite-fp16", _TFLITE, WEIGHT_ONLY_FP16, TFLITE + FLOAT_TFLITE, HALF_PARITY),
-        Target("tflite-dynamic", _TFLITE, DYNAMIC_INT8, TFLITE, INT8_PARITY),
-        Target("tflite-int8", _TFLITE, STATIC_INT8, TFLITE + INT8_XNNPACK, INT8_PARITY),
+        Target("tflite-dynamic", _TFLITE, DYNAMIC_INT8, TFLITE + CENTRED_WEIGHTS, INT8_PARITY),
+        Target("tflite-int8", _TFLITE, STATIC_INT8, TFLITE + CENTRED_WEIGHTS + INT8_XNNPACK, INT8_PARITY),
     ),
     name_of=str,
     hint="`edgedeploy targets` lists them",

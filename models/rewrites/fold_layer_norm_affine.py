@@ -18,12 +18,11 @@ from torch import Tensor, fx
 from edgedeploy.core.errors import RewriteRefused
 
 from .affine import change_layer, is_layer, is_unpadded
-from .graph import Graph, all_ints, argument, operator_name, shape
-from .layout import VIEWS, axis_of_view, permutation
+from .graph import Graph, argument, operator_name, shape
+from .layer_norm import moved_axis
 from .rewrite import Rewrite
 
 aten = torch.ops.aten
-POOLS = (aten.avg_pool2d.default, aten.max_pool2d.default)
 
 
 @dataclass(frozen=True)
@@ -74,23 +73,11 @@ def _layers_of(graph: Graph, value: fx.Node, axis: int) -> list[fx.Node]:
             if axis != (len(shape(value)) - 1 if linear else len(shape(value)) - 3):
                 raise RewriteRefused("a layer reads it whose channels are not the norm's")
             layers.append(user)
-        elif (moved := _moved_axis(user, value, axis)) is not None:
+        elif (moved := moved_axis(user, value, axis)) is not None:
             layers += _layers_of(graph, user, moved)
         else:
             raise RewriteRefused(f"{operator_name(user)} reads it, which needs its gain and bias")
     return layers
-
-
-def _moved_axis(node: fx.Node, value: fx.Node, axis: int) -> int | None:
-    """Where the channels are after an operator that moves whole values only; None for any other."""
-    if (order := permutation(node)) is not None:
-        return order.index(axis)
-    if node.target in VIEWS:
-        return axis_of_view(shape(value), shape(node), axis)
-    if node.target in POOLS and all_ints(argument(node, 1), 2) == (1, 1) and not any(all_ints(argument(node, 3), 2)):
-        divisor = argument(node, 6) if node.target == aten.avg_pool2d.default else None
-        return axis if divisor is None else None
-    return None
 
 
 REWRITE = FoldLayerNormAffine()

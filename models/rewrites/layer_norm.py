@@ -11,9 +11,11 @@ from torch import Tensor, fx
 
 from edgedeploy.core.errors import RewriteRefused
 
-from .graph import Graph, argument, shape
+from .graph import Graph, all_ints, argument, shape
+from .layout import VIEWS, axis_of_view, permutation
 
 aten = torch.ops.aten
+POOLS = (aten.avg_pool2d.default, aten.max_pool2d.default)
 
 
 @dataclass(frozen=True)
@@ -75,3 +77,15 @@ def norm_by_means(
             y = call(operator, y, held)
     assert shape(y) == shape(x)
     return y
+
+
+def moved_axis(node: fx.Node, value: fx.Node, axis: int) -> int | None:
+    """Where the channels are after an operator that moves whole values only; None for any other."""
+    if (order := permutation(node)) is not None:
+        return order.index(axis)
+    if node.target in VIEWS:
+        return axis_of_view(shape(value), shape(node), axis)
+    if node.target in POOLS and all_ints(argument(node, 1), 2) == (1, 1) and not any(all_ints(argument(node, 3), 2)):
+        divisor = argument(node, 6) if node.target == aten.avg_pool2d.default else None
+        return axis if divisor is None else None
+    return None
