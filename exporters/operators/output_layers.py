@@ -52,19 +52,20 @@ def output_layers(
     return found
 
 
-def means_before(
-    operators: Iterable[Operator], layers: Iterable[OutputLayer], means: Collection[str], views: Collection[str]
+def operators_before(
+    operators: Iterable[Operator], layers: Iterable[OutputLayer], types: Collection[str], views: Collection[str]
 ) -> list[Hashable]:
-    """Keys of the means whose results only these layers read, maybe through views, and of these views.
+    """Keys of the operators whose results only these layers read, maybe through views, and of these views.
 
-    In int8 such a mean would be rounded before its range is known.
+    In int8 what such a mean or activation gives would be rounded by a fixed range, and then again by its own.
 
     Args:
         operators: the graph, in an order in which it can run.
-        means, views: operator types of the format.
+        types: of the operators that are asked for.
+        views: operator types of the format.
     """
     graph = list(operators)
     producers, readers = producers_of(graph), readers_of(graph)
     inputs = {op.key: op.inputs[0] for op in graph if op.inputs}
-    paths = (path_through_views(inputs[one.layer], producers, means, views, readers) for one in layers)
+    paths = (path_through_views(inputs[one.layer], producers, types, views, readers) for one in layers)
     return [key for path in paths for key in path]

@@ -14,7 +14,7 @@ import numpy as np
 from edgedeploy.core.recipe import NumberFormat, RecipeRule
 from edgedeploy.exporters.job import ExportJob, Sample
 from edgedeploy.exporters.operators.output_correction import correct_outputs
-from edgedeploy.exporters.operators.output_layers import OutputLayer, means_before, output_layers
+from edgedeploy.exporters.operators.output_layers import OutputLayer, operators_before, output_layers
 from edgedeploy.exporters.ranges import Range
 from edgedeploy.exporters.recipes import Assignment
 from edgedeploy.exporters.tflite_file import FileGraph, read_graph, read_tree, written
@@ -23,7 +23,8 @@ from edgedeploy.exporters.tflite_operators import operators_of
 from .editable_file import EditableFile
 from .output_biases import add_to_bias, layers_of_outputs
 
-LAYERS, MEANS, VIEWS = ("FULLY_CONNECTED", "CONV_2D"), ("MEAN", "AVERAGE_POOL_2D"), ("RESHAPE",)
+LAYERS, VIEWS = ("FULLY_CONNECTED", "CONV_2D"), ("RESHAPE",)
+IN_FLOAT = ("MEAN", "AVERAGE_POOL_2D", "HARD_SWISH", "GELU")  # before these layers, of a vector or giving one
 
 
 def with_float_outputs(graph: FileGraph, assignment: Assignment) -> Assignment:
@@ -34,9 +35,9 @@ def with_float_outputs(graph: FileGraph, assignment: Assignment) -> Assignment:
     """
     rules = dict(assignment.rules)
     layers = [one for one in _output_layers(graph) if rules[one.layer].format is NumberFormat.STATIC_INT8]
-    means = means_before(operators_of(graph, [""] * len(graph.operators)), layers, MEANS, VIEWS)
+    before = operators_before(operators_of(graph, [""] * len(graph.operators)), layers, IN_FLOAT, VIEWS)
     rules.update({one.layer: RecipeRule(NumberFormat.DYNAMIC_INT8) for one in layers})
-    in_float = [*means, *(view for one in layers for view in one.views)]
+    in_float = [*before, *(view for one in layers for view in one.views)]
     rules.update(dict.fromkeys(in_float, RecipeRule(NumberFormat.FLOAT32)))
     return dataclasses.replace(assignment, rules=rules)
 
