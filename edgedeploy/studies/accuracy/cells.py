@@ -51,7 +51,7 @@ class Outcome:
         seconds: of export and evaluation.
         error: in one line, or "".
         sqnr_db: of the worst output, on held-out images of the study; None where outputs are equal.
-        photographs_sqnr_db: the same on the four crops of photographs that every export is verified with.
+        photographs_sqnr_db: the same on the crops of photographs that the export was verified with.
         evaluation: of the artifact beside the float network.
         search: how its recipe was found, where it was searched for.
         commit, machine: what made it.

@@ -36,7 +36,8 @@ says nothing about the accuracy of the published weights.
 
 Accuracy is top-1, for segmentation mIoU, with 95 % intervals. The drop is float minus int8 in percentage points, with its
 paired interval. SQNR is of the logits on {IMAGES} of the held-out images; "photos" is the SQNR that the export printed, on
-four crops of photographs that show no digit and that are lighter than all images of calibration. `*` marks a drop above
+crops of photographs that show no digit and that are lighter than all images of calibration: four of them in rows made
+before commit ac70a32, 16 since. `*` marks a drop above
 {LARGEST_DROP:.0%} or an SQNR below {LEAST_SQNR_DB:g} dB.
 """
 
