@@ -9,6 +9,7 @@ The float file is made once and every quantized one starts from it. Inside, the 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import re
 from collections import Counter
@@ -186,12 +187,11 @@ def _quantize(
                 return []
         worker.quantize(ranges).export_model(str(job.path), overwrite=True)
         if quantization.is_static:
-            job.path.write_bytes(_edited(job.path.read_bytes(), drop_implied_activations))
-            inputs = {
-                number: source.graph.tensors[value].name
-                for number, value in dynamic_inputs(source.graph, assignment).items()
-            }
-            clip_inputs(job.path, {number: estimators[name].range() for number, name in inputs.items()})
+            model = job.path.read_bytes()
+            inputs = dynamic_inputs(source.graph, assignment)
+            clips = {number: estimators[source.graph.tensors[x].name].range() for number, x in inputs.items()}
+            clip = functools.partial(clip_inputs, graph=read_graph(model), ranges=clips)
+            job.path.write_bytes(_edited(model, clip, drop_implied_activations))
         settings: Any = worker.get_quantization_recipe()
     return [{name: str(value) for name, value in rule.items()} for rule in settings]
 

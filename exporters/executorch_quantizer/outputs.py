@@ -91,11 +91,11 @@ def clip_inputs(converted: Any, estimators: Mapping[str, RangeEstimator]) -> Non
     for name, estimator in estimators.items():
         quantize = nodes[name].args[0].args[0]
         source, found = quantize.args[0], estimator.range()
-        readers = [user for user in source.users if "quantize" in str(user.target) or "qparams" in str(user.target)]
+        scale_of_run = quantize.args[1].args[0]
         with graph.inserting_after(source):
             clipped = graph.call_function(torch.ops.aten.clamp.default, (source, found.low, found.high))
         clipped.meta = dict(source.meta)
-        for reader in readers:
+        for reader in (scale_of_run, quantize):
             reader.replace_input_with(source, clipped)
     converted.recompile()
 

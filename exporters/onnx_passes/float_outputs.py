@@ -11,7 +11,6 @@ x86 without VNNI a product of uint8 and int8 overflows in ONNX Runtime.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -99,8 +98,11 @@ def _make_product(graph: QdqGraph, layer: Any, output: str, clip_ranges: Mapping
     zero = graph.add_constant(f"{name}_matrix_zero_point", np.uint8(UINT8_ZERO))
     weight_scales = graph.add_constant(f"{name}_matrix_scales", scale.reshape(-1))
     bias = graph.add_constant(f"{name}_bias", _bias(graph, layer))
-    limits = dataclasses.asdict(clip_ranges[quantize.input[0]])
-    ends = [graph.add_constant(f"{name}_{end}", np.float32(value)) for end, value in limits.items()]
+    clip = clip_ranges[quantize.input[0]]
+    ends = [
+        graph.add_constant(f"{name}_low", np.float32(clip.low)),
+        graph.add_constant(f"{name}_high", np.float32(clip.high)),
+    ]
 
     def node(type: str, inputs: list[str], *outputs: str, **attributes: Any) -> Any:
         return helper.make_node(type, inputs, [*outputs], name=f"{outputs[0]}_{type.lower()}", **attributes)

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,18 +54,18 @@ def dynamic_inputs(graph: FileGraph, assignment: Assignment) -> dict[int, int]:
     }
 
 
-def clip_inputs(path: Path, ranges: Mapping[int, Range]) -> None:
-    """Clips what the layers of outputs read, in a quantized file.
+def clip_inputs(file: EditableFile, graph: FileGraph, ranges: Mapping[int, Range]) -> int:
+    """Clips what the layers of outputs read, in a quantized file; returns how many.
 
     Args:
+        graph: of the file, which has no other operators yet.
         ranges: by the output's number; other layers stay as they are.
     """
-    model = path.read_bytes()
-    file = EditableFile(read_tree(model))
-    layers = {one.output: file.graph.operators[int(str(one.layer))] for one in _output_layers(read_graph(model))}
-    for number in ranges.keys() & layers.keys():
+    layers = {one.output: file.graph.operators[int(str(one.layer))] for one in _output_layers(graph)}
+    clipped = ranges.keys() & layers.keys()
+    for number in clipped:
         _clip_input(file, layers[number], ranges[number])
-    path.write_bytes(written(file.tree))
+    return len(clipped)
 
 
 def correct_biases(job: ExportJob, signature: str, by_name: Callable[[Sample], dict[str, Any]]) -> None:
