@@ -102,8 +102,8 @@ GROUPED_TRANSPOSED = ("grouped_transposed_conv_to_shuffle",)
 # For the GELUs that onnx_passes/gelu_to_gate.py leaves in float; in float networks the difference would be the largest
 # error.
 FLOAT_GELU = ("gelu_to_tanh",)
-# What int8 makes of the sum of a norm's values, which is 0 in float.
-CENTRED_WEIGHTS = ("center_behind_layer_norm",)
+# The mean over the channels that a norm reads takes up an int8 range, and the sum of what it gives is 0 in float only.
+CENTRED_WEIGHTS = ("center_before_layer_norm", "center_behind_layer_norm")
 # Channel-first runtimes. In int8 such a norm stays in float as a region.
 CHANNELS_FIRST_NORM = ("channels_first_layer_norm",)
 # After it where both are asked for: what is left

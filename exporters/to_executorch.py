@@ -25,8 +25,8 @@ from .aten_regions import REGION_TYPES
 from .executorch_operators import graph_summary, operator_facts, operators_of
 from .executorch_quantizer import quantizer
 from .executorch_quantizer.concatenations import join_operands, join_similar_ranges, separate_operands
+from .executorch_quantizer.corrected_outputs import correct, layers_of_outputs
 from .executorch_quantizer.observers import observer_of_values
-from .executorch_quantizer.output_biases import add_to_bias, layers_of_outputs
 from .executorch_quantizer.outputs import clip_inputs, linear_outputs, observe_inputs
 from .executorch_quantizer.partitioner import partitioner
 from .executorch_quantizer.scale_limits import keep_limits
@@ -114,7 +114,7 @@ def _quantize(job: ExportJob) -> tuple[Any, dict[str, Any], tuple[str, ...]]:
 
 
 def _correct_outputs(job: ExportJob, converted: Any) -> int:
-    """Moves the biases of float outputs, in place, by the mean error on calibration samples; returns how many outputs."""
+    """Corrects float outputs, in place, by what they are off by on calibration samples; returns how many."""
     import torch
 
     def run(sample: Sample) -> list[Any]:
@@ -122,7 +122,7 @@ def _correct_outputs(job: ExportJob, converted: Any) -> int:
             outputs = converted(*(torch.tensor(array) for array in sample))
         return [tensor.numpy() for tensor in torch.utils._pytree.tree_leaves(outputs)]
 
-    return correct_outputs(job, layers_of_outputs(converted), run, functools.partial(add_to_bias, converted))
+    return correct_outputs(job, layers_of_outputs(converted), run, functools.partial(correct, converted))
 
 
 def _set_observers(prepared: Any, assignment: Assignment, default: Observer) -> list[Any]:

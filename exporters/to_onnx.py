@@ -26,6 +26,7 @@ from edgedeploy.core.spec import TensorSpec
 
 from .job import ExportJob, Lowered, Sample, as_contiguous, example_outputs, tensor_specs
 from .onnx_operators import exported_paths, node_paths, operator_facts, operators_of
+from .onnx_passes.corrected_outputs import correct, layers_of_outputs
 from .onnx_passes.float_layers import keep_float_layers
 from .onnx_passes.float_logits import float_logits, has_float_logits
 from .onnx_passes.float_outputs import float_outputs
@@ -33,7 +34,6 @@ from .onnx_passes.float_parameters import restore_float_parameters
 from .onnx_passes.gelu_to_gate import gelu_to_gate
 from .onnx_passes.global_average_pool import poolings_of_float_maps, use_global_average_pool
 from .onnx_passes.hard_swish_to_gate import hard_swish_to_gate
-from .onnx_passes.output_biases import add_to_bias, layers_of_outputs
 from .onnx_passes.own_biases import own_biases
 from .onnx_passes.qdq_graph import shapes_of
 from .onnx_passes.softmax_ranges import float_readers, whole_ranges
@@ -233,7 +233,7 @@ def _quantize(
 
 
 def _correct_outputs(job: ExportJob, quantized: Any) -> int:
-    """Moves the biases of float outputs, in place, by the mean error on calibration samples; returns how many outputs."""
+    """Corrects float outputs, in place, by what they are off by on calibration samples; returns how many."""
     layers = layers_of_outputs(quantized)
     if not layers:
         return 0
@@ -245,7 +245,7 @@ def _correct_outputs(job: ExportJob, quantized: Any) -> int:
     def run(sample: Sample) -> list[Any]:
         return list(session.run(None, dict(zip(job.input_names, as_contiguous(sample), strict=True))))
 
-    return correct_outputs(job, layers, run, functools.partial(add_to_bias, quantized))
+    return correct_outputs(job, layers, run, functools.partial(correct, quantized))
 
 
 def _int8_types() -> set[str]:

@@ -42,7 +42,7 @@ from .regions import (
 )
 from .tflite_edits.activations import drop_implied_activations
 from .tflite_edits.editable_file import EditableFile
-from .tflite_edits.float_outputs import clip_inputs, correct_biases, dynamic_inputs, with_float_outputs
+from .tflite_edits.float_outputs import clip_inputs, correct_file, dynamic_inputs, with_float_outputs
 from .tflite_edits.pads import pad_before_transpose
 from .tflite_edits.products import read_operands_by_columns
 from .tflite_file import FileGraph, first_refused, largest_constants, read_graph, read_tree, written
@@ -123,7 +123,7 @@ def to_tflite(job: ExportJob) -> Lowered:
     settings = _quantize(job, source, quantization, assignment)
     described = _describe(job, settings)  # raises where the runtime refuses the file
     if job.applied_recipe.correct_outputs:
-        correct_biases(job, SIGNATURE, _by_name(source))
+        correct_file(job, SIGNATURE, _by_name(source))
     return dataclasses.replace(described, warnings=assignment.unmatched)
 
 

@@ -157,8 +157,8 @@ class QuantRecipe:
         prepare: what is done to the float network before.
         float_outputs: int8 layers that give one vector for each image as the network's output, such as its logits, give
             float numbers.
-        correct_outputs: the bias of a layer that gives such a vector in float takes the mean error that the file's output
-            has on calibration samples.
+        correct_outputs: weights and bias of a layer that gives such a vector in float take the gain and the mean error that
+            the file's output has on calibration samples.
         min_layer_sqnr_db: a layer stays in float whose rounded weights alone would leave the network's output a smaller
             signal to quantization noise; None lets all layers be int8.
     """

@@ -150,6 +150,27 @@ class EditableFile:
         else:
             self.tree.buffers[held.buffer].data = np.frombuffer(values.tobytes(), np.uint8)
 
+    def is_scalable(self, tensor: int) -> bool:
+        """Whether `scale_constant` takes a tensor: one of 32-bit floats, or of integers with scales."""
+        from ai_edge_litert import schema_py_generated as schema
+
+        is_float = self.graph.tensors[tensor].type == schema.TensorType.FLOAT32
+        return bool(self._data(tensor)) and (is_float or self._scales(tensor).size > 0)
+
+    def scale_constant(self, tensor: int, factor: float) -> None:
+        """Multiplies a constant: its scales where it has them, else its values."""
+        scales = self._scales(tensor)
+        if scales.size:
+            self.graph.tensors[tensor].quantization.scale = (scales * factor).astype(np.float32)
+        else:
+            self.set_floats(tensor, (self.floats(tensor) * factor).astype(np.float32))
+
+    def _scales(self, tensor: int) -> NDArray[np.float32]:
+        """A tensor's scales; none for one that is not quantized."""
+        quantization = self.graph.tensors[tensor].quantization
+        scales = None if quantization is None else quantization.scale
+        return np.array([] if scales is None else scales, np.float32)
+
     def _add_buffer(self, values: NDArray[Any]) -> int:
         from ai_edge_litert import schema_py_generated as schema
 

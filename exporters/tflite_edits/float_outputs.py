@@ -19,8 +19,8 @@ from edgedeploy.exporters.recipes import Assignment
 from edgedeploy.exporters.tflite_file import FileGraph, read_graph, read_tree, written
 from edgedeploy.exporters.tflite_operators import operators_of
 
+from .corrected_outputs import correct, layers_of_outputs
 from .editable_file import EditableFile
-from .output_biases import add_to_bias, layers_of_outputs
 
 LAYERS, VIEWS = ("FULLY_CONNECTED", "CONV_2D"), ("RESHAPE",)
 IN_FLOAT = ("MEAN", "AVERAGE_POOL_2D", "HARD_SWISH", "GELU")  # before these layers, of a vector or giving one
@@ -68,8 +68,8 @@ def clip_inputs(file: EditableFile, graph: FileGraph, ranges: Mapping[int, Range
     return len(clipped)
 
 
-def correct_biases(job: ExportJob, signature: str, by_name: Callable[[Sample], dict[str, Any]]) -> None:
-    """Moves the biases of float outputs in the job's file by the mean error on calibration samples.
+def correct_file(job: ExportJob, signature: str, by_name: Callable[[Sample], dict[str, Any]]) -> None:
+    """Corrects the float outputs of the job's file by what they are off by on calibration samples.
 
     Args:
         signature: the file's.
@@ -89,7 +89,7 @@ def correct_biases(job: ExportJob, signature: str, by_name: Callable[[Sample], d
         runner(**by_name(sample))
         return [interpreter.get_tensor(output["index"]) for output in interpreter.get_output_details()]
 
-    if correct_outputs(job, layers, run, functools.partial(add_to_bias, file)):
+    if correct_outputs(job, layers, run, functools.partial(correct, file)):
         job.path.write_bytes(written(file.tree))
 
 

@@ -1,4 +1,4 @@
-"""The mean of a few errors, less what chance explains of it."""
+"""The mean and the gain of a few errors, less what chance explains of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ import pytest
 import torch
 
 from edgedeploy.core.recipes import STATIC_INT8
-from edgedeploy.exporters.operators.output_correction import output_corrections, shrunk_mean
+from edgedeploy.exporters.operators.output_correction import (
+    Correction,
+    correction,
+    output_corrections,
+    shrunk_gain,
+    shrunk_mean,
+)
 from edgedeploy.models.rewrites import capture
 from tests.exporters.small_network import export_job
 
@@ -47,7 +53,32 @@ def test_no_error_needs_no_correction() -> None:
     assert not shrunk_mean(np.zeros((4, CHANNELS))).any()
 
 
-def corrections(expected: list[np.ndarray], given: list[np.ndarray]) -> dict[int, np.ndarray]:
+@pytest.mark.parametrize("gain", [0.9, 0.98, 1.05])
+def test_a_gain_of_what_differs_between_images_is_found_whatever_their_mean(gain: float) -> None:
+    expected = 100 + noise(16)
+    given = 3 + gain * noise(16) + 0.01 * noise(16, 1)
+    assert shrunk_gain(expected, given) == pytest.approx(1 / gain, abs=1e-3)
+    found = correction(expected, given)
+    assert np.abs(found.gain * given + found.shift - expected).max() < 0.1, "95 before"
+
+
+def test_a_gain_that_chance_explains_is_none() -> None:
+    assert all(
+        shrunk_gain(noise(16), noise(16) + 0.1 * noise(16, seed)) == pytest.approx(1, abs=5e-3) for seed in (1, 2)
+    )
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_few_samples_tell_no_gain(count: int) -> None:
+    assert shrunk_gain(noise(count), 0.9 * noise(count)) == 1.0
+
+
+def test_outputs_that_hardly_depend_on_the_image_are_not_scaled() -> None:
+    assert shrunk_gain(0.1 * noise(16), 0.05 * noise(16) + noise(16, 1)) == 1.0
+    assert shrunk_gain(np.ones((16, CHANNELS)), noise(16)) == 1.0
+
+
+def corrections(expected: list[np.ndarray], given: list[np.ndarray]) -> dict[int, Correction]:
     """Of a file that gives the same for both of its calibration samples."""
     example = torch.zeros(1, 3, 4, 4)
     module = capture(torch.nn.Identity().eval(), (example,))
@@ -58,8 +89,8 @@ def corrections(expected: list[np.ndarray], given: list[np.ndarray]) -> dict[int
 
 def test_a_file_lacks_what_the_float_network_gives_more() -> None:
     found = corrections([LOGITS, 3 * LOGITS], [LOGITS, LOGITS])
-    assert not found[0].any()
-    assert np.allclose(found[1], 2)
+    assert not found[0]
+    assert np.allclose(found[1].shift, 2)
 
 
 def test_maps_and_labels_are_left_alone() -> None:
