@@ -42,6 +42,7 @@ from .regions import (
 )
 from .tflite_edits.activations import drop_implied_activations
 from .tflite_edits.editable_file import EditableFile
+from .tflite_edits.float_gates import with_float_gates
 from .tflite_edits.float_outputs import clip_inputs, correct_file, dynamic_inputs, with_float_outputs
 from .tflite_edits.pads import pad_before_transpose
 from .tflite_edits.products import read_operands_by_columns
@@ -119,7 +120,7 @@ def to_tflite(job: ExportJob) -> Lowered:
     if job.applied_recipe.float_outputs:
         assignment = with_float_outputs(source.graph, assignment)
     if quantization.is_static:
-        assignment = _with_float_attention(job, source, assignment)
+        assignment = with_float_gates(source.graph, _with_float_attention(job, source, assignment))
     settings = _quantize(job, source, quantization, assignment)
     described = _describe(job, settings)  # raises where the runtime refuses the file
     if job.applied_recipe.correct_outputs:
