@@ -7,12 +7,12 @@ nothing:
     shift    what an output lacks on average, most of all where values hardly vary from one image to the next
     gain     how much too far, or not far enough, the outputs of an image are from their average: a value that many channels
              share, in flat parts of an image, is rounded alike in all of them, and the error grows with the value. Outputs
-             of MobileNetV3 with random weights were 2 % too small in one file, and 3 % in another whose ranges were 2 %
-             wider.
+             of MobileNetV3 with random weights were 2 % too far from it in one file, and 3 % in another whose ranges were
+             3 % wider.
 
 Both are measured with an error of their own. So they are shrunk toward none by the share that chance explains, after James
 and Stein, Estimation with Quadratic Loss, 1961: closer to the true mean wherever there are four channels or more. The gain
-stays 1 where the outputs vary less with the image than with the noise: there is nothing to scale.
+stays 1 where the noise has more than a tenth of the variance over the images: scaling would scale the noise.
 
 After Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction, 2019, appendix D, here at the
 last layer alone.
@@ -110,7 +110,7 @@ def shrunk_mean(errors: Array) -> Array:
 
 
 def shrunk_gain(expected: Array, given: Array) -> float:
-    """What outputs are to be scaled by, less what chance explains of it; 1 where little or noise is known.
+    """What outputs are to be scaled by, less what chance explains of it; 1 where samples are few or noisy.
 
     Args:
         expected, given: (samples, channels).

@@ -31,19 +31,9 @@ def with_float_gates(graph: FileGraph, assignment: Assignment) -> Assignment:
 
 
 def _is_gate(graph: FileGraph, value: int) -> bool:
+    """Whether a value has one dimension, maybe beside ones of length 1, and only products of larger values read it."""
     shape = graph.tensors[value].shape
+    size = math.prod(shape)
     readers = [op for op in graph.operators if value in op.inputs]
-    one_each = max(shape, default=1) == _size(shape)
-    return (
-        one_each
-        and bool(readers)
-        and all(op.type == "MUL" and _is_larger(graph, op.outputs[0], shape) for op in readers)
-    )
-
-
-def _is_larger(graph: FileGraph, value: int, shape: tuple[int, ...]) -> bool:
-    return _size(graph.tensors[value].shape) > _size(shape)
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    return math.prod(shape)
+    larger = (op.type == "MUL" and math.prod(graph.tensors[op.outputs[0]].shape) > size for op in readers)
+    return max(shape, default=1) == size and bool(readers) and all(larger)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from .graph import Graph, all_ints, argument
+from .graph import Graph, all_ints, argument, shape
 
 aten = torch.ops.aten
 LAYERS = (aten.conv2d.default, aten.conv2d.padding, aten.linear.default)
@@ -22,6 +22,16 @@ LAYERS = (aten.conv2d.default, aten.conv2d.padding, aten.linear.default)
 def is_layer(graph: Graph, node: fx.Node) -> bool:
     """Whether a node is a layer whose weight is constant."""
     return node.target in LAYERS and graph.constant(argument(node, 1)) is not None
+
+
+def channel_axis(layer: fx.Node) -> int:
+    """The dimension of the channels in what a layer reads, and in what it gives."""
+    return len(shape(layer)) - (1 if layer.target == aten.linear.default else 3)
+
+
+def is_grouped(layer: fx.Node) -> bool:
+    """Whether a layer's outputs read different channels."""
+    return layer.target != aten.linear.default and argument(layer, 6) != 1
 
 
 def is_unpadded(layer: fx.Node) -> bool:
@@ -64,6 +74,20 @@ def change_layer(graph: Graph, layer: fx.Node, gain: Tensor, shift: Tensor, *, i
         w, b = affine_behind(w, b, g, t)
     new = graph.add_constant(w.to(weight.dtype), "folded_weight", before=layer)
     with_parameters(graph, layer, new, graph.add_constant(b.to(weight.dtype), "folded_bias", before=layer))
+
+
+def center_outputs(graph: Graph, layer: fx.Node) -> None:
+    """Takes the mean over its outputs off a layer's weight and bias; computed in float64."""
+    centred: list[fx.Node | None] = []
+    for values in (graph.constant(argument(layer, index)) for index in (1, 2)):
+        if values is None:
+            centred.append(None)
+        else:
+            without = (values.double() - values.double().mean(0, keepdim=True)).to(values.dtype)
+            centred.append(graph.add_constant(without, "centred", before=layer))
+    weight, bias = centred
+    assert weight is not None, "a layer has a constant weight"
+    with_parameters(graph, layer, weight, bias)
 
 
 def with_parameters(graph: Graph, layer: fx.Node, weight: fx.Node, bias: fx.Node | None) -> None:

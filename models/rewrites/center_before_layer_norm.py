@@ -19,7 +19,7 @@ from torch import Tensor, fx
 
 from edgedeploy.core.errors import RewriteRefused
 
-from .affine import is_layer, with_parameters
+from .affine import center_outputs, channel_axis, is_grouped, is_layer
 from .graph import Graph, argument, shape
 from .layer_norm import moved_axis
 from .rewrite import Rewrite
@@ -30,38 +30,24 @@ LEAST_SHARE = 0.1  # of the weights, in squares
 
 class CenterBeforeLayerNorm(Rewrite):
     name = "center_before_layer_norm"
-    reason = "a layer norm takes the mean over the channels off again, and in int8 it takes up most of the range"
+    reason = "a layer norm takes the mean over the channels off again, and in int8 it takes up a part of the range"
 
     def pattern(self, graph: Graph, node: fx.Node) -> bool:
-        if not is_layer(graph, node):
-            return False
-        return _mean_is_lost(graph, node, len(shape(node)) - (1 if node.target == aten.linear.default else 3))
+        return is_layer(graph, node) and _mean_is_lost(graph, node, channel_axis(node))
 
     def check(self, graph: Graph, node: fx.Node) -> None:
-        if node.target != aten.linear.default and argument(node, 6) != 1:
+        if is_grouped(node):
             raise RewriteRefused("its outputs read different channels")
         bias = argument(node, 2)
         if bias is not None and graph.constant(bias) is None:
             raise RewriteRefused("its bias is computed")
-        if (share := _share_of_mean(_weight(graph, node))) < LEAST_SHARE:
+        weight = graph.constant(argument(node, 1))
+        assert weight is not None, "a layer has a constant weight"
+        if (share := _share_of_mean(weight)) < LEAST_SHARE:
             raise RewriteRefused(f"the mean over its outputs is only {max(share, 0.0):.0%} of its weights, in squares")
 
     def rewrite(self, graph: Graph, node: fx.Node, plan: None) -> None:
-        bias = graph.constant(argument(node, 2))
-        weight = _centred(graph, node, _weight(graph, node))
-        with_parameters(graph, node, weight, None if bias is None else _centred(graph, node, bias))
-
-
-def _weight(graph: Graph, layer: fx.Node) -> Tensor:
-    weight = graph.constant(argument(layer, 1))
-    assert weight is not None, "a layer has one"
-    return weight
-
-
-def _centred(graph: Graph, layer: fx.Node, values: Tensor) -> fx.Node:
-    """A new constant: weight or bias (outputs, ...) without its mean over the outputs; computed in float64."""
-    centred = values.double() - values.double().mean(0, keepdim=True)
-    return graph.add_constant(centred.to(values.dtype), "centred", before=layer)
+        center_outputs(graph, node)
 
 
 def _mean_is_lost(graph: Graph, value: fx.Node, axis: int) -> bool:

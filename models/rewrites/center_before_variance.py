@@ -23,7 +23,7 @@ from torch import fx
 
 from edgedeploy.core.errors import RewriteRefused
 
-from .affine import is_layer, with_parameters
+from .affine import center_outputs, channel_axis, is_grouped, is_layer
 from .graph import Graph, argument, shape, single_user, source
 from .layout import VIEWS, axis_of_view, permutation
 from .rewrite import Rewrite
@@ -54,7 +54,7 @@ class CenterBeforeVariance(Rewrite):
         if layer is None:
             centred = call(aten.sub.Tensor, x, call(aten.mean.dim, x, plan, True))
         else:
-            _center(graph, layer)
+            center_outputs(graph, layer)
             centred = x
         variance = call(aten.mean.dim, call(aten.mul.Tensor, centred, centred), plan, True)
         root = call(aten.rsqrt.default, call(aten.add.Tensor, variance, argument(node, 4)))
@@ -86,8 +86,7 @@ def _layer_of(graph: Graph, value: fx.Node, axis: int) -> fx.Node | None:
     if single_user(value) is None:
         return None
     if is_layer(graph, value):
-        linear = value.target == aten.linear.default
-        if axis != len(shape(value)) - (1 if linear else 3) or (not linear and argument(value, 6) != 1):
+        if axis != channel_axis(value) or is_grouped(value):
             return None  # an output of a group lacks what the others read
         bias = argument(value, 2)
         return value if bias is None or graph.constant(bias) is not None else None
@@ -97,17 +96,6 @@ def _layer_of(graph: Graph, value: fx.Node, axis: int) -> fx.Node | None:
         before = axis_of_view(shape(value), shape(source(value)), axis)
         return None if before is None else _layer_of(graph, source(value), before)
     return None
-
-
-def _center(graph: Graph, layer: fx.Node) -> None:
-    """Takes the mean over its outputs off a layer; computed in float64."""
-    held = [graph.constant(argument(layer, index)) for index in (1, 2)]
-    constants: list[Any] = [None, None]
-    for index, values in enumerate(held):
-        if values is not None:
-            centred = (values.double() - values.double().mean(0, keepdim=True)).to(values.dtype)
-            constants[index] = graph.add_constant(centred, "centred", before=layer)
-    with_parameters(graph, layer, *constants)
 
 
 REWRITE = CenterBeforeVariance()

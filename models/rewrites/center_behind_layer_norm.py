@@ -19,7 +19,7 @@ from torch import fx
 
 from edgedeploy.core.errors import RewriteRefused
 
-from .affine import is_layer, with_parameters
+from .affine import channel_axis, is_grouped, is_layer, with_parameters
 from .graph import Graph, argument, shape
 from .layer_norm import moved_axis
 from .rewrite import Rewrite
@@ -56,8 +56,7 @@ def _layers_behind(graph: Graph, value: fx.Node, axis: int) -> Iterator[fx.Node]
     """The layers that read all channels, dimension `axis`, of a value, maybe moved; other readers do not matter."""
     for user in value.users:
         if is_layer(graph, user) and user.args[0] is value:
-            linear = user.target == aten.linear.default
-            if axis == len(shape(value)) - (1 if linear else 3) and (linear or argument(user, 6) == 1):
+            if axis == channel_axis(user) and not is_grouped(user):
                 yield user
         elif (moved := moved_axis(user, value, axis)) is not None:
             yield from _layers_behind(graph, user, moved)
