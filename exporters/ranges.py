@@ -37,6 +37,10 @@ class Range:
     low: float
     high: float
 
+    def wider(self, share: float) -> Range:
+        """The range with both ends further from 0."""
+        return Range(self.low * (1 + share), self.high * (1 + share))
+
 
 def symmetric(largest: float, levels: int = 256) -> Range:
     """The range with zero point 0 up to a value: signed numbers reach one step further below 0 than above it."""
@@ -56,10 +60,11 @@ class RangeEstimator:
     Args:
         observer: how.
         bits: of the quantized numbers.
+        margin: by which share both ends reach further.
     """
 
-    def __init__(self, observer: Observer, bits: int = 8) -> None:
-        self.observer, self._levels = observer, 2**bits
+    def __init__(self, observer: Observer, bits: int = 8, margin: float = 0.0) -> None:
+        self.observer, self._levels, self._margin = observer, 2**bits, margin
         self._width = 0.0  # of a bin; 0 before the first value that is not 0
         self._counts: Floats = np.zeros(2 * BINS)
         self._low = self._high = 0.0
@@ -84,6 +89,9 @@ class RangeEstimator:
 
     def range(self) -> Range:
         """The range, which includes 0."""
+        return self._observed().wider(self._margin)
+
+    def _observed(self) -> Range:
         if not self._width or self.observer is Observer.MIN_MAX:
             return Range(self._low, self._high)
         if self.observer is Observer.PERCENTILE:
@@ -101,7 +109,8 @@ class RangeEstimator:
         largest = max(-self._low, self._high)
         if not self._width:
             return symmetric(largest, self._levels)
-        return min((symmetric(s * largest, self._levels) for s in SHRINKS), key=self._squared_error())
+        least = min((symmetric(s * largest, self._levels) for s in SHRINKS), key=self._squared_error())
+        return least.wider(self._margin)
 
     def _widen(self, largest: float) -> None:
         """Makes the bins reach the largest value; counts of bins that become one are added."""

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from edgedeploy.core.backends import BACKENDS
-from edgedeploy.core.recipe import Observer
+from edgedeploy.core.recipe import Observer, QuantRecipe
 from edgedeploy.core.spec import TensorSpec
 
 from .aten_regions import REGION_TYPES
@@ -91,9 +91,8 @@ def _quantize(job: ExportJob) -> tuple[Any, dict[str, Any], tuple[str, ...]]:
         if float_outputs:
             linear_outputs(captured, in_float)
         prepared = prepare_pt2e(captured, annotator)
-        observer = job.applied_recipe.rules[0].observer
-        estimating = _set_observers(prepared, assignment, observer)
-        inputs_of_outputs, hooks = observe_inputs(prepared, observer)
+        estimating = _set_observers(prepared, assignment, job.applied_recipe)
+        inputs_of_outputs, hooks = observe_inputs(prepared, job.applied_recipe)
     with job.shared.quietly(), torch.no_grad():
         for sample in job.calibration:
             prepared(*(torch.tensor(array) for array in sample))
@@ -125,8 +124,8 @@ def _correct_outputs(job: ExportJob, converted: Any) -> int:
     return correct_outputs(job, layers_of_outputs(converted), run, functools.partial(correct, converted))
 
 
-def _set_observers(prepared: Any, assignment: Assignment, default: Observer) -> list[Any]:
-    """Puts an estimator of ranges.py where a rule asks for one, and returns these observers, which settle in the end.
+def _set_observers(prepared: Any, assignment: Assignment, recipe: QuantRecipe) -> list[Any]:
+    """Puts an estimator of ranges.py where the recipe asks for one, and returns these observers, which settle in the end.
 
     A shared observer follows the first of its values.
     """
@@ -153,10 +152,10 @@ def _set_observers(prepared: Any, assignment: Assignment, default: Observer) -> 
         if observer is None:
             continue
         rule = assignment.rules.get(node.args[0].name)
-        wanted = default if rule is None else rule.observer
-        if wanted is not Observer.MIN_MAX:
+        wanted = (recipe.rules[0] if rule is None else rule).observer
+        if wanted is not Observer.MIN_MAX or recipe.range_margin:
             observer.__class__ = RangeObserver
-            observer.estimator = RangeEstimator(wanted)
+            observer.estimator = RangeEstimator(wanted, margin=recipe.range_margin)
             estimating.append(observer)
     return estimating
 

@@ -281,10 +281,10 @@ def _ranges(job: ExportJob, model: Any, assignment: Assignment) -> dict[str, Ran
     values = (*inferred.graph.value_info, *inferred.graph.output, *inferred.graph.input)
     floats = {value.name for value in values if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT}
     inputs = {value.name: job.applied_recipe.rules[0] for value in model.graph.input}
-    operators = operators_of(model, {})
+    operators, margin = operators_of(model, {}), job.applied_recipe.range_margin
     logits = _logits(model, operators, shapes_of(values))
     observed = {
-        str(value): (LogitRangeEstimator if value in logits else RangeEstimator)(rule.observer)
+        str(value): (LogitRangeEstimator if value in logits else RangeEstimator)(rule.observer, margin=margin)
         for value, rule in (range_rules(operators, assignment) | inputs).items()
         if rule.format.is_static and value in floats
     }

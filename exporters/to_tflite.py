@@ -276,14 +276,17 @@ def _estimators(
         for index, tensor in enumerate(source.graph.tensors)
         if tensor.shape and index not in source.graph.outputs
     }
-    logits = logits_of(operators, sizes)
+    logits, margin = logits_of(operators, sizes), job.applied_recipe.range_margin
     estimators = {
-        value: (LogitRangeEstimator if value in logits else RangeEstimator)(rule.observer, rule.format.activation_bits)
+        value: (LogitRangeEstimator if value in logits else RangeEstimator)(
+            rule.observer, rule.format.activation_bits, margin
+        )
         for value, rule in rules.items()
         if rule.format.is_static and source.graph.tensors[value].dtype == "float32"
     }
     observer = job.applied_recipe.rules[0].observer
-    estimators |= {value: RangeEstimator(observer) for value in dynamic_inputs(source.graph, assignment).values()}
+    inputs = dynamic_inputs(source.graph, assignment)
+    estimators |= {value: RangeEstimator(observer, margin=margin) for value in inputs.values()}
     if estimators:
         _observe(interpreter, samples, estimators)
     return {source.graph.tensors[value].name: estimator for value, estimator in estimators.items()}

@@ -159,6 +159,7 @@ class QuantRecipe:
             float numbers.
         correct_outputs: weights and bias of a layer that gives such a vector in float take the gain and the mean error that
             the file's output has on calibration samples.
+        range_margin: by which share ranges of activations reach further than the calibration's, 0 to 1.
         min_layer_sqnr_db: a layer stays in float whose rounded weights alone would leave the network's output a smaller
             signal to quantization noise; None lets all layers be int8.
     """
@@ -168,6 +169,7 @@ class QuantRecipe:
     prepare: tuple[Preparation, ...] = ()
     float_outputs: bool = False
     correct_outputs: bool = False
+    range_margin: float = 0.0
     min_layer_sqnr_db: float | None = None
 
     def __post_init__(self) -> None:

@@ -21,8 +21,8 @@ T = TypeVar("T")
 
 # What studies write. Several may run at once, so that none of it tells whether the code is that of the commit.
 WRITTEN = (
-    "README.md", "docs/zoo.md", "docs/zoo.json", "docs/strangers.md", "docs/strangers.json", "docs/accuracy.md",
-    "docs/accuracy.json", "benchmarks/RESULTS.md", "benchmarks/versus.json",
+    "README.md", "docs/zoo.md", "docs/zoo.json", "docs/zoo_spread.json", "docs/strangers.md",
+    "docs/strangers.json", "docs/accuracy.md", "docs/accuracy.json", "benchmarks/RESULTS.md", "benchmarks/versus.json",
 )  # fmt: skip
 PACKAGE = Path(__file__).parent.parent  # edgedeploy/
 # Below it: what every artifact depends on, beside the network's and the format's own files.

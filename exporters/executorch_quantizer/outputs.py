@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from operator import attrgetter
 from typing import Any
 
-from edgedeploy.core.recipe import Observer
+from edgedeploy.core.recipe import QuantRecipe
 from edgedeploy.exporters.executorch_operators import operators_of
 from edgedeploy.exporters.operators.output_layers import OutputLayer, output_layers
 from edgedeploy.exporters.ranges import RangeEstimator
@@ -60,12 +60,12 @@ def annotate_float_outputs(model: Any, dynamic: Any) -> None:
             node.meta.pop(Q_ANNOTATION_KEY, None)
 
 
-def observe_inputs(prepared: Any, observer: Observer) -> tuple[dict[str, RangeEstimator], list[Any]]:
+def observe_inputs(prepared: Any, recipe: QuantRecipe) -> tuple[dict[str, RangeEstimator], list[Any]]:
     """Reads the inputs of the layers that `annotate_float_outputs` made dynamic.
 
     Args:
         prepared: a network with observers, which is calibrated next.
-        observer: of their ranges.
+        recipe: says how their ranges are taken.
 
     Returns the estimator of each layer's input, by the layer's name, and the hooks to remove after calibration.
     """
@@ -77,7 +77,9 @@ def observe_inputs(prepared: Any, observer: Observer) -> tuple[dict[str, RangeEs
             continue
         module = prepared.get_submodule(source.target)
         if getattr(module, "is_dynamic", False):
-            estimator = estimators[str(found.layer)] = RangeEstimator(observer)
+            estimator = estimators[str(found.layer)] = RangeEstimator(
+                recipe.rules[0].observer, margin=recipe.range_margin
+            )
             hooks.append(module.register_forward_pre_hook(lambda _, args, e=estimator: e.update(args[0].numpy())))
     return estimators, hooks
 

@@ -110,6 +110,15 @@ def test_a_symmetric_range_of_nothing_but_zeros_is_empty() -> None:
     assert RangeEstimator(Observer.MIN_MAX).symmetric_range() == Range(0, 0)
 
 
+@pytest.mark.parametrize("observer", Observer)
+def test_a_margin_moves_both_ends_away_from_0(observer: Observer) -> None:
+    plain, wide = RangeEstimator(observer), RangeEstimator(observer, margin=0.25)
+    for estimator in (plain, wide):
+        estimator.update(WITH_OUTLIER)
+    assert wide.range() == Range(1.25 * plain.range().low, 1.25 * plain.range().high)
+    assert wide.symmetric_range().high == 1.25 * plain.symmetric_range().high
+
+
 @pytest.mark.parametrize("mask", [-100.0, -np.inf])
 def test_what_a_mask_takes_from_a_softmax_takes_no_steps_from_the_other_logits(mask: float) -> None:
     logits = np.random.default_rng(0).uniform(-3, 3, (64, 49)).astype(np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from edgedeploy.core.artifact import MANIFEST, Manifest
-from edgedeploy.core.errors import RunnerFailed, UsageError
+from edgedeploy.core.errors import EdgedeployError, RunnerFailed, UsageError
 from edgedeploy.core.parity import Parity, Threshold
 from edgedeploy.core.provenance import Provenance, WeightsInfo
-from edgedeploy.core.recipes import FP32
+from edgedeploy.core.recipes import FP32, load_recipe
 from edgedeploy.core.spec import TensorSpec
 from edgedeploy.models.zoo import ZOO
 from edgedeploy.studies.results import Origin
@@ -31,6 +32,7 @@ from edgedeploy.studies.zoo_matrix.cells import (
     run,
 )
 from edgedeploy.studies.zoo_matrix.page import MARKS, into_readme, render
+from edgedeploy.studies.zoo_matrix.spread import MARGINS, Spread, known_spreads, measure
 
 ROOT = Path(__file__).parents[2]
 WANTED = [Cell("topformer-tiny", "topformer", "onnx-fp32"), Cell("topformer-tiny", "topformer", "tflite-int8")]
@@ -41,10 +43,12 @@ class Exporter:
 
     def __init__(self, relative_error: float = 1e-6, error: str = "") -> None:
         self.asked: list[str] = []
+        self.options: list[tuple[str, ...]] = []
         self.relative_error, self.error = relative_error, error
 
-    def __call__(self, cell: Cell, folder: Path) -> str:
+    def __call__(self, cell: Cell, folder: Path, options: Sequence[str] = ()) -> str:
         self.asked.append(str(cell))
+        self.options.append(tuple(options))
         if self.error:
             return self.error
         path = cell.path(folder)
@@ -146,7 +150,8 @@ def test_the_committed_results_are_what_the_page_and_the_readme_show() -> None:
     results, everything = Results(ROOT / "docs" / "zoo.json"), list(cells(ZOO))
     known = results.read(everything)
     assert set(json.loads(results.path.read_text())) == {str(cell) for cell in known}
-    assert (ROOT / "docs" / "zoo.md").read_text() == render(known)
+    spreads = known_spreads(ROOT / "docs" / "zoo_spread.json", everything)
+    assert (ROOT / "docs" / "zoo.md").read_text() == render(known, spreads)
     readme = (ROOT / "README.md").read_text()
     assert into_readme(readme, known) == readme
 
@@ -254,3 +259,17 @@ def test_an_artifact_is_taken_again_only_if_it_is_what_this_code_made(results: R
 def test_a_float_cell_above_its_bound_is_marked(results: Results, tmp_path: Path) -> None:
     run(WANTED[:1], tmp_path, Workshop(Exporter(relative_error=1e-3), counted), results)
     assert results.read(WANTED)[WANTED[0]].missed
+
+
+def test_a_spread_is_of_one_export_for_each_margin(tmp_path: Path) -> None:
+    export, cell = Exporter(), WANTED[1]
+    found = measure(cell, tmp_path, Origin("abc", "a CPU"), export)
+    assert [load_recipe(options[1]).range_margin for options in export.options] == list(MARGINS)
+    assert found == Spread(MARGINS, (31.25,) * len(MARGINS), "abc", "a CPU")
+    page = render({cell: Outcome("f", 30, "", 0.1, 31.25)}, {cell: Spread((0.0, 0.01), (30.0, 34.0))})
+    assert "| topformer-tiny |  |  | 32.0 ± 2.8 (30.0 to 34.0) |" in page
+
+
+def test_a_margin_whose_export_fails_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EdgedeployError, match="topformer-tiny/tflite-int8 with ranges 0% wider: exit code 1: why"):
+        measure(WANTED[1], tmp_path, Origin(), Exporter(error="exit code 1: why"))

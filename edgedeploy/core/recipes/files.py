@@ -7,6 +7,7 @@
     prepare = ["equalize_channels", "correct_bias"]
     float_outputs = true          # logits are not rounded; without it: as the base says
     correct_outputs = true        # the mean error of float logits goes into their bias; without it: as the base says
+    range_margin = 0.02           # ranges reach further than the calibration's by this share; without it: as the base says
     min_layer_sqnr_db = 36        # layers whose int8 weights alone leave the output less stay in float32; 0: none do
     exclude = ["backbone.stages.3", "head"]   # modules that stay in float32
 
@@ -55,6 +56,7 @@ class _File:
     prepare: tuple[str, ...] = ()
     float_outputs: bool | None = None
     correct_outputs: bool | None = None
+    range_margin: float | None = None
     min_layer_sqnr_db: float | None = None
     exclude: tuple[str, ...] = ()
     rules: tuple[_Rule, ...] = field(default=())
@@ -98,6 +100,11 @@ def parse_recipe(text: str, *, where: str, base_of: Callable[[str], QuantRecipe]
         raise RecipeInvalid(
             f"min_layer_sqnr_db of {where} is {least:g}", hint="dB from 0, which lets all layers be int8"
         )
+    margin = file.range_margin
+    if margin is not None and not 0 <= margin <= 1:
+        raise RecipeInvalid(
+            f"range_margin of {where} is {margin:g}", hint="a share of the range from 0 to 1, such as 0.02"
+        )
     further = [_rule(rule, where) for rule in file.rules]
     added = tuple(_member(Preparation, "preparation", name, where) for name in file.prepare)
     recipe = QuantRecipe(
@@ -106,6 +113,7 @@ def parse_recipe(text: str, *, where: str, base_of: Callable[[str], QuantRecipe]
         tuple(dict.fromkeys((*base.prepare, *added))),
         base.float_outputs if file.float_outputs is None else file.float_outputs,
         base.correct_outputs if file.correct_outputs is None else file.correct_outputs,
+        base.range_margin if margin is None else margin,
         base.min_layer_sqnr_db if least is None else least or None,
     )
     return recipe.excluding(*file.exclude)
@@ -121,6 +129,8 @@ def format_recipe(recipe: QuantRecipe) -> str:
         lines.append("float_outputs = true")
     if recipe.correct_outputs:
         lines.append("correct_outputs = true")
+    if recipe.range_margin:
+        lines.append(f"range_margin = {recipe.range_margin!r}")
     if recipe.min_layer_sqnr_db is not None:
         lines.append(f"min_layer_sqnr_db = {recipe.min_layer_sqnr_db:g}")
     for rule in rest:

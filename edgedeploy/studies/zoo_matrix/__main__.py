@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from edgedeploy.core.errors import EdgedeployError
 from edgedeploy.core.storage.files import write_atomically
 from edgedeploy.models.zoo import ZOO
 from edgedeploy.studies.command import exit_with
-from edgedeploy.studies.results import Origin
+from edgedeploy.studies.results import Origin, RecordFile
 
 from .cells import Cell, Outcome, Results, Workshop, cells, count_instructions, export_in_a_process, run
 from .page import cell_text, into_readme, render
+from .spread import INT8, Spread, known_spreads, measure
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,6 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="TEXT",
         help="only cells whose name contains all of these: edgevit /onnx-int8 'at 256x256'",
     )
+    parser.add_argument(
+        "--spread", action="store_true", help="export the int8 cells with ranges of several widths: how much is chance?"
+    )
+    parser.add_argument("--spreads", type=Path, default=Path("docs/zoo_spread.json"), help="what --spread measured")
     options = parser.parse_args(arguments)
     everything = list(cells(ZOO))
     wanted = [cell for cell in everything if all(word in str(cell) for word in options.only)]
@@ -45,6 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"no cell's name contains all of: {' '.join(options.only)}")
     origin = Origin.here()
     results, outcomes = Results(options.results), dict[Cell, Outcome]()
+
+    def write_page(known: Mapping[Cell, Outcome]) -> None:
+        write_atomically(options.page, render(known, known_spreads(options.spreads, everything)))
+
+    if options.spread:
+        spreads = RecordFile(options.spreads, Spread)
+        return _measure_spreads(
+            wanted, options.output / "spread", spreads, lambda: write_page(results.read(everything))
+        )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn()) as bar:
         task = bar.add_task(str(wanted[0]), total=len(wanted))
@@ -52,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         def on_cell(cell: Cell, outcome: Outcome, fresh: bool) -> None:
             outcomes[cell] = outcome
             known = results.read(everything)
-            write_atomically(options.page, render(known))
+            write_page(known)
             if options.readme.is_file():
                 write_atomically(options.readme, into_readme(options.readme.read_text(encoding="utf-8"), known))
             text = outcome.error or cell_text(outcome, cell.target, {})
@@ -66,6 +82,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     bad = [o for cell, o in outcomes.items() if o.error or (o.missed and cell.target.endswith("fp32"))]
     print(f"{options.page}: {len(outcomes) - len(bad)} of {len(outcomes)} cells have an artifact; float ones in bounds")
     return 1 if bad else 0
+
+
+def _measure_spreads(
+    wanted: Iterable[Cell], folder: Path, spreads: RecordFile[Spread], on_cell: Callable[[], None]
+) -> int:
+    """Measures the int8 cells; returns 1 where an export failed."""
+    failed = 0
+    for cell in (cell for cell in wanted if cell.target in INT8):
+        try:
+            spread = measure(cell, folder, Origin.here())
+        except EdgedeployError as error:
+            print(f"error: {error}", file=sys.stderr)
+            failed = 1
+            continue
+        spreads.add(str(cell), spread)
+        on_cell()
+        print(f"{cell}  {spread}", flush=True)
+    return failed
 
 
 if __name__ == "__main__":

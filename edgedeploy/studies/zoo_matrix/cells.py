@@ -204,10 +204,14 @@ def kept_artifact(cell: Cell, folder: Path, results: Results) -> Path | None:
     return path if known.sha256 and manifest.sha256 == known.sha256 else None
 
 
-def export_in_a_process(cell: Cell, folder: Path) -> str:
-    """One export by the command line. int8 keeps what misses its threshold: with random weights that means little."""
+def export_in_a_process(cell: Cell, folder: Path, options: Sequence[str] = ()) -> str:
+    """One export by the command line. int8 keeps what misses its threshold: with random weights that means little.
+
+    Args:
+        options: further ones of the command.
+    """
     command = module_command(
-        "edgedeploy", "export", cell.model, "--target", cell.target, "-o", str(cell.output(folder))
+        "edgedeploy", "export", cell.model, "--target", cell.target, "-o", str(cell.output(folder)), *options
     )
     if cell.size:
         command += ["--input-size", _text(cell.size)]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from edgedeploy.studies.results import figure_text, made_by
 
 from .cells import TARGETS, Cell, Outcome
+from .spread import Spread, section
 
 BACKENDS = tuple(dict.fromkeys(target.partition("-")[0] for target in TARGETS))
 MARKS = ("<!-- zoo: written by `make zoo` -->", "<!-- zoo: end -->")
@@ -18,15 +19,19 @@ LEGEND = (
 )
 
 
-def render(outcomes: Mapping[Cell, Outcome]) -> str:
-    """The Markdown page: float cells show the largest error in σ, int8 cells the SQNR in dB."""
+def render(outcomes: Mapping[Cell, Outcome], spreads: Mapping[Cell, Spread] | None = None) -> str:
+    """The Markdown page: float cells show the largest error in σ, int8 cells the SQNR in dB.
+
+    Args:
+        spreads: of the cells whose SQNR was measured with several ranges.
+    """
     notes: dict[str, int] = {}
     own = {cell: outcome for cell, outcome in outcomes.items() if cell.size is None}
     other = {cell: outcome for cell, outcome in outcomes.items() if cell.size is not None}
     lines = ["# The zoo, exported", "", "Written by `make zoo`.", "", *LEGEND, "", *_table(own, notes)]
     if other:
         lines += ["", "## At other input sizes", "", *_table(other, notes)]
-    lines += _instructions(outcomes, notes)
+    lines += [*section(spreads or {}), *_instructions(outcomes, notes)]
     if notes:
         lines += ["", *(f"[{number}] {text}" for text, number in notes.items())]
     done = [outcome for outcome in outcomes.values() if not outcome.error]

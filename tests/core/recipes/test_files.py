@@ -18,6 +18,7 @@ EVERYTHING_SAID = QuantRecipe(
         RecipeRule(NumberFormat.STATIC_INT16_ACTIVATIONS, Scope(operator="Conv"), Observer.PERCENTILE),
     ),
     (Preparation.EQUALIZE_CHANNELS, Preparation.CORRECT_BIAS),
+    range_margin=0.02,
 )
 
 
@@ -94,6 +95,8 @@ def test_a_typo_is_named_with_the_nearest_word(text: str, near: str, tmp_path: P
         ("format = 8", "Expected `str`, got `int`"),
         ('format = "static_int8"\nexclude = "head"', "Expected `array`, got `str`"),
         ('format = "static_int8"\nmin_layer_sqnr_db = -1', "min_layer_sqnr_db of .* is -1"),
+        ('format = "static_int8"\nrange_margin = -0.1', "range_margin of .* is -0.1"),
+        ('format = "static_int8"\nrange_margin = nan', "range_margin of .* is nan"),
         ('format = "static_int8"\nmin_layer_sqnr_db = nan', "min_layer_sqnr_db of .* is nan"),
         ('format = "static_int8"\n[[rules]]\nmodule = "a"', "a rule of .* has no format"),
         ("rules = 5", "Expected `array`, got `int`"),
