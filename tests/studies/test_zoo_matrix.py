@@ -32,7 +32,7 @@ from edgedeploy.studies.zoo_matrix.cells import (
     run,
 )
 from edgedeploy.studies.zoo_matrix.page import MARKS, into_readme, render
-from edgedeploy.studies.zoo_matrix.spread import MARGINS, Spread, known_spreads, measure
+from edgedeploy.studies.zoo_matrix.spread import INT8, MARGINS, Spread, known_spreads, measure
 
 ROOT = Path(__file__).parents[2]
 WANTED = [Cell("topformer-tiny", "topformer", "onnx-fp32"), Cell("topformer-tiny", "topformer", "tflite-int8")]
@@ -259,6 +259,15 @@ def test_an_artifact_is_taken_again_only_if_it_is_what_this_code_made(results: R
 def test_a_float_cell_above_its_bound_is_marked(results: Results, tmp_path: Path) -> None:
     run(WANTED[:1], tmp_path, Workshop(Exporter(relative_error=1e-3), counted), results)
     assert results.read(WANTED)[WANTED[0]].missed
+
+
+def test_the_page_names_the_networks_whose_runtimes_differ_in_int8() -> None:
+    def row(name: str, *sqnr_db: float) -> dict[Cell, Outcome]:
+        return {Cell(name, name, t): Outcome("f", 30, "", 0.1, db) for t, db in zip(INT8, sqnr_db, strict=True)}
+
+    page = render(row("a", 30.0, 31.0, 32.9) | row("b", 19.0, 24.0, 22.0))
+    assert "In int8 1 of 2 rows have at least 20 dB on every runtime" in page
+    assert "3 dB of each other on 1; not b." in page
 
 
 def test_a_spread_is_of_one_export_for_each_margin(tmp_path: Path) -> None:

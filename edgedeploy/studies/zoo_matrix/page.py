@@ -10,6 +10,7 @@ from .cells import TARGETS, Cell, Outcome
 from .spread import Spread, section
 
 BACKENDS = tuple(dict.fromkeys(target.partition("-")[0] for target in TARGETS))
+ENOUGH_DB, APART_DB = 20, 3
 MARKS = ("<!-- zoo: written by `make zoo` -->", "<!-- zoo: end -->")
 LEGEND = (
     "Weights are random (seed 0). Float columns: largest error over the output's standard deviation, against the eager",
@@ -31,7 +32,7 @@ def render(outcomes: Mapping[Cell, Outcome], spreads: Mapping[Cell, Spread] | No
     lines = ["# The zoo, exported", "", "Written by `make zoo`.", "", *LEGEND, "", *_table(own, notes)]
     if other:
         lines += ["", "## At other input sizes", "", *_table(other, notes)]
-    lines += [*section(spreads or {}), *_instructions(outcomes, notes)]
+    lines += [*_int8_verdict(outcomes), *section(spreads or {}), *_instructions(outcomes, notes)]
     if notes:
         lines += ["", *(f"[{number}] {text}" for text, number in notes.items())]
     done = [outcome for outcome in outcomes.values() if not outcome.error]
@@ -83,6 +84,25 @@ def _table(outcomes: Mapping[Cell, Outcome], notes: dict[str, int]) -> list[str]
         commits = dict.fromkeys(o.commit for (name, _), o in by_cell.items() if name == network)
         lines.append(f"| {network} | " + " | ".join(row) + f" | {', '.join(commits)} |")
     return lines
+
+
+def _int8_verdict(outcomes: Mapping[Cell, Outcome]) -> list[str]:
+    """How many networks that all runtimes have in int8 have enough dB there, and where the runtimes differ."""
+    by_network: dict[str, list[float]] = {}
+    for cell, outcome in outcomes.items():
+        if cell.target.endswith("int8") and outcome.sqnr_db is not None:
+            by_network.setdefault(cell.network, []).append(outcome.sqnr_db)
+    whole = {network: found for network, found in by_network.items() if len(found) == len(BACKENDS)}
+    if not whole:
+        return []
+    enough = sum(min(found) >= ENOUGH_DB for found in whole.values())
+    apart = [network for network, found in whole.items() if max(found) - min(found) > APART_DB]
+    where = f"; not {', '.join(apart)}" if apart else ""
+    return [
+        "",
+        f"In int8 {enough} of {len(whole)} rows have at least {ENOUGH_DB} dB on every runtime, and the runtimes are within",
+        f"{APART_DB} dB of each other on {len(whole) - len(apart)}{where}.",
+    ]
 
 
 def _instructions(outcomes: Mapping[Cell, Outcome], notes: dict[str, int]) -> list[str]:
