@@ -17,6 +17,7 @@ from edgedeploy.core.provenance import Provenance, WeightsInfo
 from edgedeploy.core.recipes import FP32, load_recipe
 from edgedeploy.core.spec import TensorSpec
 from edgedeploy.models.zoo import ZOO
+from edgedeploy.studies.delegates import Agreement
 from edgedeploy.studies.results import Origin
 from edgedeploy.studies.zoo_matrix.cells import (
     BIG,
@@ -268,6 +269,33 @@ def test_the_page_names_the_networks_whose_runtimes_differ_in_int8() -> None:
     page = render(row("a", 30.0, 31.0, 32.9) | row("b", 19.0, 24.0, 22.0))
     assert "In int8 1 of 2 rows have at least 20 dB on every runtime" in page
     assert "3 dB of each other on 1; not b." in page
+
+
+@pytest.mark.parametrize(
+    ("found", "explained", "wrong"),
+    [
+        (None, None, ()),
+        (Agreement("a", 40, (), (2, 2)), 40, ()),
+        (Agreement("a", 40, ("conv",), (2, 3)), 40, ("conv", "2 partitions instead of 3")),
+    ],
+)
+def test_explain_is_held_against_the_runtime(
+    found: Agreement | None, explained: int | None, wrong: tuple[str, ...], results: Results, tmp_path: Path
+) -> None:
+    run(WANTED[:1], tmp_path, Workshop(Exporter(), counted, lambda _: found), results)
+    (outcome,) = results.read(WANTED).values()
+    assert (outcome.explained, outcome.wrongly_explained) == (explained, wrong)
+    page = render(results.read(WANTED))
+    assert (f"partitions of {1 - bool(wrong)} of 1 artifacts" in page) is (found is not None)
+    assert all(words in page for words in wrong)
+
+
+def test_an_artifact_that_cannot_be_compared_is_told(results: Results, tmp_path: Path) -> None:
+    def refuses(_: Path) -> None:
+        raise RunnerFailed("the emulator stopped")
+
+    run(WANTED[:1], tmp_path, Workshop(Exporter(), counted, refuses), results)
+    assert results.read(WANTED)[WANTED[0]].wrongly_explained == ("the emulator stopped",)
 
 
 def test_a_spread_is_of_one_export_for_each_margin(tmp_path: Path) -> None:

@@ -13,7 +13,17 @@ from edgedeploy.models.zoo import ZOO
 from edgedeploy.studies.command import exit_with
 from edgedeploy.studies.results import Origin, RecordFile
 
-from .cells import Cell, Outcome, Results, Workshop, cells, count_instructions, export_in_a_process, run
+from .cells import (
+    Cell,
+    Outcome,
+    Results,
+    Workshop,
+    cells,
+    count_instructions,
+    explain_artifact,
+    export_in_a_process,
+    run,
+)
 from .page import cell_text, into_readme, render
 from .spread import INT8, Spread, known_spreads, measure
 
@@ -77,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             following = wanted[len(outcomes)] if len(outcomes) < len(wanted) else cell
             bar.update(task, advance=1, description=str(following))
 
-        workshop = Workshop(export_in_a_process, count_instructions)
+        workshop = Workshop(export_in_a_process, count_instructions, explain_artifact)
         run(wanted, options.output, workshop, results, on_cell, origin)
     bad = [o for cell, o in outcomes.items() if o.error or (o.missed and cell.target.endswith("fp32"))]
     print(f"{options.page}: {len(outcomes) - len(bad)} of {len(outcomes)} cells have an artifact; float ones in bounds")

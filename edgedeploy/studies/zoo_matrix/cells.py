@@ -20,6 +20,7 @@ from edgedeploy.core.child_processes import child_environment, module_command
 from edgedeploy.core.errors import EdgedeployError
 from edgedeploy.core.parity import worst
 from edgedeploy.studies.arm_count import count_on_arm
+from edgedeploy.studies.delegates import Agreement, agreement
 from edgedeploy.studies.results import EXPORTING, PACKAGE, UNKNOWN, Origin, RecordFile, code_key
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ class Outcome:
         sha256: of the artifact's file.
         instructions: executed A64 instructions of one inference; None where it was not counted or does not run on Arm.
         arm_error: why it does not run on Arm, in one line.
+        explained: operators that `explain` was held against its runtime for; None where the runtime tells nothing.
+        wrongly_explained: what `explain` said otherwise of them.
         commit, machine: the code and the machine that made it, for the page.
     """
 
@@ -93,6 +96,8 @@ class Outcome:
     sha256: str = ""
     instructions: int | None = None
     arm_error: str = ""
+    explained: int | None = None
+    wrongly_explained: tuple[str, ...] = ()
     commit: str = ""
     machine: str = ""
 
@@ -115,14 +120,16 @@ class Results:
 
 Export = Callable[[Cell, Path], str]  # writes <folder>/<model>/<target>/, or returns why it could not
 Count = Callable[[Path], int]  # executed A64 instructions of one inference of the artifact in this folder
+Explain = Callable[[Path], Agreement | None]  # `explain` held against the runtime of the artifact in this folder
 
 
 @dataclass(frozen=True)
 class Workshop:
-    """Who makes artifacts and counts their instructions."""
+    """Who makes artifacts, counts their instructions, and compares them with what `explain` says."""
 
     export: Export
     count: Count
+    explain: Explain = lambda _: None
 
 
 def cells(specs: Iterable[ModelSpec]) -> Iterator[Cell]:
@@ -164,9 +171,9 @@ def run(
             start = time.monotonic()
             error = workshop.export(cell, folder)
             judged = _judge(cell.path(folder), code, round(time.monotonic() - start, 1), error)
-            known = replace(
-                _counted(judged, cell.path(folder), workshop.count), commit=origin.commit, machine=origin.machine
-            )
+            counted = _counted(judged, cell.path(folder), workshop.count)
+            known = _explained(counted, cell.path(folder), workshop.explain)
+            known = replace(known, commit=origin.commit, machine=origin.machine)
             results.add(cell, known)
         on_cell(cell, known, fresh)
 
@@ -188,6 +195,26 @@ def _counted(outcome: Outcome, path: Path, count: Count) -> Outcome:
         return replace(outcome, instructions=count(path))
     except EdgedeployError as error:
         return replace(outcome, arm_error=error.message)
+
+
+def _explained(outcome: Outcome, path: Path, explain: Explain) -> Outcome:
+    if outcome.error:
+        return outcome
+    try:
+        found = explain(path)
+    except EdgedeployError as error:
+        return replace(outcome, explained=0, wrongly_explained=(error.message,))
+    if found is None:
+        return outcome
+    wrong = list(found.wrong)
+    if found.partitions and found.partitions[0] != found.partitions[1]:
+        wrong.append(f"{found.partitions[0]} partitions instead of {found.partitions[1]}")
+    return replace(outcome, explained=found.operators, wrongly_explained=tuple(wrong))
+
+
+def explain_artifact(path: Path) -> Agreement | None:
+    """What `explain` says of an artifact, held against its runtime. Raises EdgedeployError."""
+    return agreement(Artifact.load(path))
 
 
 def count_instructions(path: Path) -> int:

@@ -32,7 +32,7 @@ def render(outcomes: Mapping[Cell, Outcome], spreads: Mapping[Cell, Spread] | No
     lines = ["# The zoo, exported", "", "Written by `make zoo`.", "", *LEGEND, "", *_table(own, notes)]
     if other:
         lines += ["", "## At other input sizes", "", *_table(other, notes)]
-    lines += [*_int8_verdict(outcomes), *section(spreads or {}), *_instructions(outcomes, notes)]
+    lines += [*_int8_verdict(outcomes), *section(spreads or {}), *_instructions(outcomes, notes), *_explain(outcomes)]
     if notes:
         lines += ["", *(f"[{number}] {text}" for text, number in notes.items())]
     done = [outcome for outcome in outcomes.values() if not outcome.error]
@@ -127,6 +127,24 @@ def _instructions(outcomes: Mapping[Cell, Outcome], notes: dict[str, int]) -> li
     verdict = f"Of {len(ratios)} pairs, {dearer} have an int8 artifact that takes more instructions than the float one."
     title = "Millions of executed A64 instructions of one inference, on an emulated Cortex-A76, one thread."
     return ["", "## On Arm", "", title, verdict, "", *lines]
+
+
+def _explain(outcomes: Mapping[Cell, Outcome]) -> list[str]:
+    """How many artifacts' delegates `explain` predicts, and the others."""
+    compared = {cell: outcome for cell, outcome in outcomes.items() if outcome.explained is not None}
+    if not compared:
+        return []
+    wrong = {cell: outcome for cell, outcome in compared.items() if outcome.wrongly_explained}
+    right, operators = len(compared) - len(wrong), sum(outcome.explained or 0 for outcome in compared.values())
+    return [
+        "",
+        "## What explain predicts",
+        "",
+        f"`explain` and the runtime agree about all operators and partitions of {right} of {len(compared)} artifacts,",
+        f"{operators:,} operators. They are compared when the artifact is made; those of older commits were not, and of",
+        "float ones of ONNX Runtime, which has no delegate, nothing is predicted.",
+        *(f"- {cell}: {', '.join(outcome.wrongly_explained)}" for cell, outcome in wrong.items()),
+    ]
 
 
 def _millions(outcome: Outcome | None, notes: dict[str, int]) -> str:
