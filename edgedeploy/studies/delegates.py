@@ -43,9 +43,11 @@ class Agreement:
     partitions: tuple[int, int] | None = None
 
     @property
-    def agrees(self) -> bool:
-        """Whether all was right."""
-        return not self.wrong and (self.partitions is None or self.partitions[0] == self.partitions[1])
+    def differences(self) -> tuple[str, ...]:
+        """What was predicted wrongly: operators, and the number of partitions."""
+        if self.partitions is None or self.partitions[0] == self.partitions[1]:
+            return self.wrong
+        return (*self.wrong, f"{self.partitions[0]} partitions instead of {self.partitions[1]}")
 
 
 def agreement(artifact: Artifact) -> Agreement | None:
@@ -141,7 +143,7 @@ def main(folders: Sequence[str]) -> int:
                     "" if row.partitions is None else f", partitions {row.partitions[0]} of {row.partitions[1]}"
                 )
                 print(f"{row.artifact}: {row.operators - len(row.wrong)} of {row.operators} operators{partitions}")
-    good = sum(row.agrees for row in rows)
+    good = sum(not row.differences for row in rows)
     print(f"{good} of {len(rows)} artifacts, {sum(row.operators for row in rows)} operators")
     return 0 if rows and good == len(rows) else 1
 

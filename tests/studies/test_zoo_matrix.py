@@ -18,7 +18,7 @@ from edgedeploy.core.recipes import FP32, load_recipe
 from edgedeploy.core.spec import TensorSpec
 from edgedeploy.models.zoo import ZOO
 from edgedeploy.studies.delegates import Agreement
-from edgedeploy.studies.results import Origin
+from edgedeploy.studies.results import Origin, RecordFile
 from edgedeploy.studies.zoo_matrix.cells import (
     BIG,
     OTHER_SIZES,
@@ -30,10 +30,11 @@ from edgedeploy.studies.zoo_matrix.cells import (
     cells,
     fingerprint,
     kept_artifact,
+    of_cells,
     run,
 )
 from edgedeploy.studies.zoo_matrix.page import MARKS, into_readme, render
-from edgedeploy.studies.zoo_matrix.spread import INT8, MARGINS, Spread, known_spreads, measure
+from edgedeploy.studies.zoo_matrix.spread import INT8, MARGINS, Spread, measure
 
 ROOT = Path(__file__).parents[2]
 WANTED = [Cell("topformer-tiny", "topformer", "onnx-fp32"), Cell("topformer-tiny", "topformer", "tflite-int8")]
@@ -151,7 +152,7 @@ def test_the_committed_results_are_what_the_page_and_the_readme_show() -> None:
     results, everything = Results(ROOT / "docs" / "zoo.json"), list(cells(ZOO))
     known = results.read(everything)
     assert set(json.loads(results.path.read_text())) == {str(cell) for cell in known}
-    spreads = known_spreads(ROOT / "docs" / "zoo_spread.json", everything)
+    spreads = of_cells(RecordFile(ROOT / "docs" / "zoo_spread.json", Spread), everything)
     assert (ROOT / "docs" / "zoo.md").read_text() == render(known, spreads)
     readme = (ROOT / "README.md").read_text()
     assert into_readme(readme, known) == readme
@@ -161,6 +162,11 @@ def test_no_committed_cell_failed_and_no_float_one_is_above_its_bound() -> None:
     known = Results(ROOT / "docs" / "zoo.json").read(cells(ZOO))
     bad = [str(cell) for cell, o in known.items() if o.error or (o.missed and cell.target.endswith("fp32"))]
     assert bad == []
+
+
+def test_explain_is_right_about_every_committed_cell_that_was_compared() -> None:
+    known = Results(ROOT / "docs" / "zoo.json").read(cells(ZOO))
+    assert {str(cell): o.wrongly_explained for cell, o in known.items() if o.wrongly_explained} == {}
 
 
 def test_the_fingerprint_follows_the_family_the_format_and_the_versions(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ class Trials:
 
     def __call__(self, recipe: QuantRecipe) -> Trial:
         """Lowers and runs a recipe, if that was not done before. Raises ExportFailed, RunnerFailed."""
-        key = (recipe.rules, recipe.prepare, recipe.range_margin)
+        key = replace(recipe, name="")
         if key not in self._done:
             self._done[key] = self._try(recipe)
         return self._done[key]

@@ -22,10 +22,11 @@ from .cells import (
     count_instructions,
     explain_artifact,
     export_in_a_process,
+    of_cells,
     run,
 )
 from .page import cell_text, into_readme, render
-from .spread import INT8, Spread, known_spreads, measure
+from .spread import INT8, Spread, measure
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,15 +63,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"no cell's name contains all of: {' '.join(options.only)}")
     origin = Origin.here()
     results, outcomes = Results(options.results), dict[Cell, Outcome]()
+    spreads = RecordFile(options.spreads, Spread)
 
     def write_page(known: Mapping[Cell, Outcome]) -> None:
-        write_atomically(options.page, render(known, known_spreads(options.spreads, everything)))
+        write_atomically(options.page, render(known, of_cells(spreads, everything)))
 
     if options.spread:
-        spreads = RecordFile(options.spreads, Spread)
-        return _measure_spreads(
-            wanted, options.output / "spread", spreads, lambda: write_page(results.read(everything))
-        )
+
+        def keep(cell: Cell, spread: Spread) -> None:
+            spreads.add(str(cell), spread)
+            write_page(results.read(everything))
+
+        return _measure_spreads(wanted, options.output / "spread", origin, keep)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TimeRemainingColumn()) as bar:
         task = bar.add_task(str(wanted[0]), total=len(wanted))
@@ -94,20 +98,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if bad else 0
 
 
-def _measure_spreads(
-    wanted: Iterable[Cell], folder: Path, spreads: RecordFile[Spread], on_cell: Callable[[], None]
-) -> int:
+def _measure_spreads(wanted: Iterable[Cell], folder: Path, origin: Origin, keep: Callable[[Cell, Spread], None]) -> int:
     """Measures the int8 cells; returns 1 where an export failed."""
     failed = 0
     for cell in (cell for cell in wanted if cell.target in INT8):
         try:
-            spread = measure(cell, folder, Origin.here())
+            spread = measure(cell, folder, origin)
         except EdgedeployError as error:
             print(f"error: {error}", file=sys.stderr)
             failed = 1
             continue
-        spreads.add(str(cell), spread)
-        on_cell()
+        keep(cell, spread)
         print(f"{cell}  {spread}", flush=True)
     return failed
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from edgedeploy.core.artifact import MANIFEST, Artifact, Manifest
 from edgedeploy.core.child_processes import child_environment, module_command
@@ -26,6 +26,7 @@ from edgedeploy.studies.results import EXPORTING, PACKAGE, UNKNOWN, Origin, Reco
 if TYPE_CHECKING:
     from edgedeploy.core.spec import ModelSpec
 
+T = TypeVar("T")
 TARGETS = ("onnx-fp32", "executorch-fp32", "tflite-fp32", "onnx-int8", "executorch-int8", "tflite-int8")
 BIG = 30_000_000  # parameters; beyond, one target is enough
 BIG_TARGETS = ("onnx-fp32",)
@@ -102,6 +103,12 @@ class Outcome:
     machine: str = ""
 
 
+def of_cells(records: RecordFile[T], wanted: Iterable[Cell]) -> dict[Cell, T]:
+    """The records of cells, in the order in which these are wanted. Raises UsageError for a broken file."""
+    known = records.read()
+    return {cell: known[str(cell)] for cell in wanted if str(cell) in known}
+
+
 class Results:
     """The outcomes of the cells, in a JSON file. Several runs may fill it at the same time."""
 
@@ -110,8 +117,7 @@ class Results:
 
     def read(self, wanted: Iterable[Cell]) -> dict[Cell, Outcome]:
         """The cells that were ever filled, in the order in which they are wanted. Raises UsageError for a broken file."""
-        known = self._records.read()
-        return {cell: known[str(cell)] for cell in wanted if str(cell) in known}
+        return of_cells(self._records, wanted)
 
     def add(self, cell: Cell, outcome: Outcome) -> None:
         """Keeps one more."""
@@ -206,10 +212,7 @@ def _explained(outcome: Outcome, path: Path, explain: Explain) -> Outcome:
         return replace(outcome, explained=0, wrongly_explained=(error.message,))
     if found is None:
         return outcome
-    wrong = list(found.wrong)
-    if found.partitions and found.partitions[0] != found.partitions[1]:
-        wrong.append(f"{found.partitions[0]} partitions instead of {found.partitions[1]}")
-    return replace(outcome, explained=found.operators, wrongly_explained=tuple(wrong))
+    return replace(outcome, explained=found.operators, wrongly_explained=found.differences)
 
 
 def explain_artifact(path: Path) -> Agreement | None:

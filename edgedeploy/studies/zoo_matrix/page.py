@@ -10,7 +10,8 @@ from .cells import TARGETS, Cell, Outcome
 from .spread import Spread, section
 
 BACKENDS = tuple(dict.fromkeys(target.partition("-")[0] for target in TARGETS))
-ENOUGH_DB, APART_DB = 20, 3
+LEAST_SQNR_DB = 20
+LARGEST_SPREAD_DB = 3  # of the runtimes
 MARKS = ("<!-- zoo: written by `make zoo` -->", "<!-- zoo: end -->")
 LEGEND = (
     "Weights are random (seed 0). Float columns: largest error over the output's standard deviation, against the eager",
@@ -95,13 +96,14 @@ def _int8_verdict(outcomes: Mapping[Cell, Outcome]) -> list[str]:
     whole = {network: found for network, found in by_network.items() if len(found) == len(BACKENDS)}
     if not whole:
         return []
-    enough = sum(min(found) >= ENOUGH_DB for found in whole.values())
-    apart = [network for network, found in whole.items() if max(found) - min(found) > APART_DB]
+    enough = sum(min(found) >= LEAST_SQNR_DB for found in whole.values())
+    apart = [network for network, found in whole.items() if max(found) - min(found) > LARGEST_SPREAD_DB]
     where = f"; not {', '.join(apart)}" if apart else ""
     return [
         "",
-        f"In int8 {enough} of {len(whole)} rows have at least {ENOUGH_DB} dB on every runtime, and the runtimes are within",
-        f"{APART_DB} dB of each other on {len(whole) - len(apart)}{where}.",
+        f"In int8 {enough} of {len(whole)} rows have at least {LEAST_SQNR_DB} dB on every runtime, "
+        "and the runtimes are within",
+        f"{LARGEST_SPREAD_DB} dB of each other on {len(whole) - len(apart)}{where}.",
     ]
 
 

@@ -8,7 +8,7 @@ output then depends on which way.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from edgedeploy.core.artifact import MANIFEST, Manifest
 from edgedeploy.core.errors import EdgedeployError
 from edgedeploy.core.parity import worst
 from edgedeploy.core.storage.files import write_atomically
-from edgedeploy.studies.results import Origin, RecordFile, made_by
+from edgedeploy.studies.results import Origin, made_by
 
 from .cells import TARGETS, Cell, export_in_a_process
 
@@ -48,12 +48,6 @@ class Spread:
     def __str__(self) -> str:
         mean, deviation = statistics.mean(self.sqnr_db), statistics.stdev(self.sqnr_db)
         return f"{mean:.1f} ± {deviation:.1f} ({min(self.sqnr_db):.1f} to {max(self.sqnr_db):.1f})"
-
-
-def known_spreads(path: Path, wanted: Iterable[Cell]) -> dict[Cell, Spread]:
-    """What was measured of the cells, in their order. Raises UsageError for a broken file."""
-    known = RecordFile(path, Spread).read()
-    return {cell: known[str(cell)] for cell in wanted if str(cell) in known}
 
 
 def measure(
