@@ -181,6 +181,11 @@ def test_core_the_harness_and_the_benchmarks_import_nothing_heavy() -> None:
     assert not process_modules(f"import importlib\nfor name in {importable}: importlib.import_module(name)") & HEAVY
 
 
+def test_running_an_executorch_file_imports_torch_and_no_compiler() -> None:
+    code = "from edgedeploy.benchmarks.executors.python_sessions import import_runtime\nimport_runtime('executorch')"
+    assert {"executorch", "torch", "torchao"} & process_modules(code) == {"executorch", "torch"}
+
+
 def test_no_file_is_longer_than_one_sitting() -> None:
     files = [*(module.path for module in modules()), *python_files(ROOT / "tests")]
     assert [str(path.relative_to(ROOT)) for path in files if len(path.read_text().splitlines()) > MAX_LINES] == []

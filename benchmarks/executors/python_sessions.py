@@ -104,14 +104,14 @@ class ExecuTorchSession:
 
     def __init__(self, path: Path, threads: int) -> None:
         import torch
-        from executorch.extension.pybindings import portable_lib
+        from executorch.extension.pybindings import _C
         from executorch.version import __version__ as version
 
         self.version = version
         self.torch = torch
         torch.set_num_threads(1)
-        portable_lib._unsafe_reset_threadpool(threads)
-        self.module = portable_lib._load_for_executorch(str(path))
+        _C._unsafe_reset_threadpool(threads)
+        self.module = _C._load_for_executorch(str(path))
         self._inputs: list[Any] = []
         self._outputs: list[Any] = []
 
@@ -130,7 +130,8 @@ def import_runtime(runtime: str) -> Callable[[Path, int], Session]:
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     backend = BY_RUNTIME[runtime]
     try:
-        importlib.import_module(backend.runtime_module)
+        for module in backend.runtime_modules:
+            importlib.import_module(module)
     except ImportError as error:
         raise MissingExtra(backend.extra, error.name or runtime, f"running with {runtime}") from error
     session: Callable[[Path, int], Session] = load_object(backend.session)

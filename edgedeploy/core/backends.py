@@ -57,7 +57,7 @@ class Backend:
         formats: the number formats that its exporter can lower to.
         exporter: "module:function" of the exporter.
         session: "module:class" of the runtime's Python session.
-        runtime_module: the module whose import brings the runtime in.
+        runtime_modules: the modules whose import, in this order, brings the runtime in.
         packages: what exporting and running need.
         native: the runtime's libraries.
         channels_last: images are NHWC in the format's own operators.
@@ -74,7 +74,7 @@ class Backend:
     formats: frozenset[NumberFormat]
     exporter: str
     session: str
-    runtime_module: str
+    runtime_modules: tuple[str, ...]
     packages: tuple[Package, ...]
     native: NativeLibraries
     channels_last: bool = False
@@ -110,7 +110,7 @@ BACKENDS: Registry[Backend] = Registry(
             formats=frozenset({NumberFormat.FLOAT32, NumberFormat.STATIC_INT8, NumberFormat.STATIC_UINT8_ACTIVATIONS}),
             exporter="edgedeploy.exporters.to_onnx:to_onnx",
             session=f"{_SESSIONS}:OnnxRuntimeSession",
-            runtime_module="onnxruntime",
+            runtime_modules=("onnxruntime",),
             packages=(
                 Package("onnx", "targets onnx-*"),
                 Package("onnxscript", "targets onnx-*"),
@@ -134,7 +134,8 @@ BACKENDS: Registry[Backend] = Registry(
             formats=frozenset({NumberFormat.FLOAT32, NumberFormat.STATIC_INT8}),
             exporter="edgedeploy.exporters.to_executorch:to_executorch",
             session=f"{_SESSIONS}:ExecuTorchSession",
-            runtime_module="executorch.extension.pybindings.portable_lib",
+            # Not portable_lib, which imports the compiler too: 3.5 s in each process. torch loads what _C is linked with.
+            runtime_modules=("torch", "executorch.extension.pybindings._C"),
             packages=(
                 Package("executorch", "targets executorch-*"),
                 Package("torchao", "targets executorch-*"),
@@ -165,7 +166,7 @@ BACKENDS: Registry[Backend] = Registry(
             formats=frozenset(NumberFormat) - {NumberFormat.STATIC_UINT8_ACTIVATIONS},
             exporter="edgedeploy.exporters.to_tflite:to_tflite",
             session=f"{_SESSIONS}:LiteRtSession",
-            runtime_module="ai_edge_litert.interpreter",
+            runtime_modules=("ai_edge_litert.interpreter",),
             packages=(
                 Package("litert-torch", "targets tflite-*"),
                 Package("ai-edge-quantizer", "targets tflite-* but fp32"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 from .annotations import keep_in_float
 from .clamps import clamps_as_relu
@@ -29,6 +29,12 @@ def quantizer(*, float_outputs: bool = False) -> Any:
     from torchao.quantization.pt2e import MinMaxObserver, PerChannelMinMaxObserver
 
     class Quantizer(XNNPACKQuantizer):
+        # Without those of quantization-aware training: a BatchNorm behind a convolution. It is folded here, so they match
+        # nothing, and each export traced twelve examples of them.
+        SUPPORTED_PATTERNS: ClassVar = [
+            pattern for pattern in XNNPACKQuantizer.SUPPORTED_PATTERNS if not pattern.is_qat
+        ]
+
         def annotate(self, model: Any) -> Any:
             keep_in_float(model.graph, self)
             with clamps_as_relu(model.graph):
