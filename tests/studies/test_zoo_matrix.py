@@ -275,6 +275,12 @@ def test_the_page_names_the_networks_whose_runtimes_differ_in_int8() -> None:
     page = render(row("a", 30.0, 31.0, 32.9) | row("b", 19.0, 24.0, 22.0))
     assert "In int8 1 of 2 rows have at least 20 dB on every runtime" in page
     assert "3 dB of each other on 1; not b." in page
+    spreads = {
+        Cell("b", "b", t): Spread((0.0, 0.01), (db, db + 2)) for t, db in zip(INT8, (20.0, 21.0, 21.5), strict=True)
+    }
+    assert "on 1; not b (1.5 dB on average over the ranges below)." in render(
+        row("a", 30, 31, 32) | row("b", 19, 24, 22), spreads
+    )
 
 
 @pytest.mark.parametrize(

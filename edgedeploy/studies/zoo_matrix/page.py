@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from edgedeploy.studies.results import figure_text, made_by
 
 from .cells import TARGETS, Cell, Outcome
-from .spread import Spread, section
+from .spread import Spread, apart_on_average, section
 
 BACKENDS = tuple(dict.fromkeys(target.partition("-")[0] for target in TARGETS))
 LEAST_SQNR_DB = 20
@@ -33,7 +33,13 @@ def render(outcomes: Mapping[Cell, Outcome], spreads: Mapping[Cell, Spread] | No
     lines = ["# The zoo, exported", "", "Written by `make zoo`.", "", *LEGEND, "", *_table(own, notes)]
     if other:
         lines += ["", "## At other input sizes", "", *_table(other, notes)]
-    lines += [*_int8_verdict(outcomes), *section(spreads or {}), *_instructions(outcomes, notes), *_explain(outcomes)]
+    spreads = spreads or {}
+    lines += [
+        *_int8_verdict(outcomes, spreads),
+        *section(spreads),
+        *_instructions(outcomes, notes),
+        *_explain(outcomes),
+    ]
     if notes:
         lines += ["", *(f"[{number}] {text}" for text, number in notes.items())]
     done = [outcome for outcome in outcomes.values() if not outcome.error]
@@ -87,7 +93,7 @@ def _table(outcomes: Mapping[Cell, Outcome], notes: dict[str, int]) -> list[str]
     return lines
 
 
-def _int8_verdict(outcomes: Mapping[Cell, Outcome]) -> list[str]:
+def _int8_verdict(outcomes: Mapping[Cell, Outcome], spreads: Mapping[Cell, Spread]) -> list[str]:
     """How many networks that all runtimes have in int8 have enough dB there, and where the runtimes differ."""
     by_network: dict[str, list[float]] = {}
     for cell, outcome in outcomes.items():
@@ -97,7 +103,13 @@ def _int8_verdict(outcomes: Mapping[Cell, Outcome]) -> list[str]:
     if not whole:
         return []
     enough = sum(min(found) >= LEAST_SQNR_DB for found in whole.values())
-    apart = [network for network, found in whole.items() if max(found) - min(found) > LARGEST_SPREAD_DB]
+    apart = []
+    for network, found in whole.items():
+        if max(found) - min(found) > LARGEST_SPREAD_DB:
+            average = apart_on_average(network, spreads)
+            apart.append(
+                network if average is None else f"{network} ({average:.1f} dB on average over the ranges below)"
+            )
     where = f"; not {', '.join(apart)}" if apart else ""
     return [
         "",

@@ -46,8 +46,12 @@ class Spread:
     machine: str = ""
 
     def __str__(self) -> str:
-        mean, deviation = statistics.mean(self.sqnr_db), statistics.stdev(self.sqnr_db)
-        return f"{mean:.1f} ± {deviation:.1f} ({min(self.sqnr_db):.1f} to {max(self.sqnr_db):.1f})"
+        deviation = statistics.stdev(self.sqnr_db)
+        return f"{self.mean_db:.1f} ± {deviation:.1f} ({min(self.sqnr_db):.1f} to {max(self.sqnr_db):.1f})"
+
+    @property
+    def mean_db(self) -> float:
+        return statistics.mean(self.sqnr_db)
 
 
 def measure(
@@ -70,6 +74,12 @@ def measure(
         assert parity is not None, "a network has outputs"
         figures.append(parity.sqnr)
     return Spread(MARGINS, tuple(figures), origin.commit, origin.machine)
+
+
+def apart_on_average(network: str, spreads: Mapping[Cell, Spread]) -> float | None:
+    """By how many dB the runtimes differ in the mean of their sets of ranges; None if it was not measured for all."""
+    means = {cell.target: spread.mean_db for cell, spread in spreads.items() if cell.network == network}
+    return max(means.values()) - min(means.values()) if len(means) == len(INT8) else None
 
 
 def section(spreads: Mapping[Cell, Spread]) -> list[str]:
