@@ -33,7 +33,7 @@ lint: setup  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: setup setup-arm  ## the tests, under 15 minutes on two cores
+test: setup setup-arm  ## the tests, about 18 minutes on two cores
 	$(BIN)/python -m pytest -n $(JOBS)
 
 test-all: setup setup-arm  ## the tests and the long matrices
