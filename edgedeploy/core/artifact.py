@@ -153,9 +153,8 @@ class Artifact:
         asked, folder = path, path if path.is_dir() else path.parent
         path = folder / MANIFEST
         if not path.is_file():
-            raise ArtifactInvalid(
-                f"{asked} is not an artifact", details=[f"there is no {MANIFEST} in {folder}"], hint="edgedeploy export"
-            )
+            missing = f"there is no {MANIFEST} in {folder}" if asked.exists() else "there is no such file or folder"
+            raise ArtifactInvalid(f"{asked} is not an artifact", details=[missing], hint="edgedeploy export")
         try:
             manifest = Manifest.from_json(read_limited(path))
         except (RecordInvalid, OSError) as error:

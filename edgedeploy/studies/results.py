@@ -18,6 +18,7 @@ from edgedeploy.core.storage.json_records import RecordInvalid, decode, write_re
 from edgedeploy.core.versions import versions
 
 T = TypeVar("T")
+LARGEST_SPREAD_DB = 3  # of the runtimes' SQNR of one network
 
 # What studies write. Several may run at once, so that none of it tells whether the code is that of the commit.
 WRITTEN = (

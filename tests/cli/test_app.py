@@ -85,6 +85,7 @@ def test_models_can_be_narrowed_and_a_typo_is_answered_with_the_nearest_names() 
         (["bench", "nothing"], 2, "unknown artifact 'nothing'"),
         (["bench", "--threads", "two"], 2, "--threads takes whole numbers"),
         (["verify", "."], 2, "is not an artifact"),
+        (["verify", "missing/here"], 2, "there is no such file or folder"),
         (["explode"], 2, "No such command"),
     ],
 )

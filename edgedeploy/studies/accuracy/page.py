@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from edgedeploy.core.results.evaluation import Estimate, Score
-from edgedeploy.studies.results import made_by
+from edgedeploy.studies.results import LARGEST_SPREAD_DB, made_by
 
 from . import efficientnet_lite0
 from .cells import MAX_DROP, TARGETS, Outcome
@@ -15,7 +15,6 @@ from .signal import IMAGES
 
 LARGEST_DROP = 0.01  # of the default recipe, in shares
 LEAST_SQNR_DB = 25.0
-LARGEST_SPREAD_DB = 3.0  # of the runtimes
 HEADING = f"""# Trained networks, float and int8
 
 Written by `make accuracy`.
@@ -184,7 +183,7 @@ def _summary(outcomes: Mapping[str, Outcome]) -> str:
     return (
         f"{small} of {len(drops)} artifacts lose at most {LARGEST_DROP:.0%} of accuracy, "
         f"{clean} of {len(made)} have at least {LEAST_SQNR_DB:g} dB. "
-        f"The runtimes are within {LARGEST_SPREAD_DB:g} dB of each other "
+        f"The runtimes are within {LARGEST_SPREAD_DB} dB of each other "
         f"for {len(spreads) - len(far)} of {len(spreads)} networks{apart}.{missing}"
     )
 

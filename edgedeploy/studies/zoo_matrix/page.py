@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from edgedeploy.studies.results import figure_text, made_by
+from edgedeploy.studies.results import LARGEST_SPREAD_DB, figure_text, made_by
 
 from .cells import TARGETS, Cell, Outcome
 from .spread import Spread, apart_on_average, section
 
 BACKENDS = tuple(dict.fromkeys(target.partition("-")[0] for target in TARGETS))
 LEAST_SQNR_DB = 20
-LARGEST_SPREAD_DB = 3  # of the runtimes
 MARKS = ("<!-- zoo: written by `make zoo` -->", "<!-- zoo: end -->")
 LEGEND = (
     "Weights are random (seed 0). Float columns: largest error over the output's standard deviation, against the eager",
@@ -155,8 +154,8 @@ def _explain(outcomes: Mapping[Cell, Outcome]) -> list[str]:
         "## What explain predicts",
         "",
         f"`explain` and the runtime agree about all operators and partitions of {right} of {len(compared)} artifacts,",
-        f"{operators:,} operators. They are compared when the artifact is made; those of older commits were not, and of",
-        "float ones of ONNX Runtime, which has no delegate, nothing is predicted.",
+        f"{operators:,} operators. They are compared when the artifact is made. Of float ones of ONNX Runtime, which has",
+        "no delegate, nothing is predicted.",
         *(f"- {cell}: {', '.join(outcome.wrongly_explained)}" for cell, outcome in wrong.items()),
     ]
 
